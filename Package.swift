@@ -1,0 +1,151 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// The settings of every Swift target: Swift 6 mode, no implicit existentials, imports that stay
+/// internal, memory-unsafe code marked as such, and no warning left standing.
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+]
+
+func library(_ name: String, _ path: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+}
+
+func shared(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  library(name, "Shared/\(name)", dependencies)
+}
+
+func executable(_ name: String, _ path: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+  .testTarget(
+    name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude,
+    swiftSettings: strict)
+}
+
+let package = Package(
+  name: "sapphire",
+  products: [
+    .executable(name: "sapphire", targets: ["CommandMain"]),
+    .executable(name: "sapphire-gateway", targets: ["GatewayMain"]),
+    .executable(name: "sapphire-hub", targets: ["HubMain"]),
+    .executable(name: "sapphire-eventstore", targets: ["EventStoreMain"]),
+    .executable(name: "sapphire-presence", targets: ["PresenceMain"]),
+  ],
+  targets: [
+    // C libraries. Each has exactly one importer.
+    .target(name: "CLinux", path: "Shared/CLinux", cSettings: [.define("_GNU_SOURCE")]),
+    .systemLibrary(
+      name: "CSQLite", path: "Shared/CSQLite", pkgConfig: "sqlite3",
+      providers: [.apt(["libsqlite3-dev"])]),
+    .systemLibrary(
+      name: "COpenSSL", path: "Shared/COpenSSL", pkgConfig: "openssl",
+      providers: [.apt(["libssl-dev"])]),
+
+    // Row 0: no dependencies of ours (CLinux apart).
+    shared("Bytes", ["CLinux"]),
+    shared("Platform", ["CLinux", "Bytes"]),
+    shared("Observe", ["Bytes"]),
+    // Row 1: pure.
+    shared("JSON", ["Bytes"]),
+    shared("Wire", ["Bytes"]),
+    shared("HTTPCodec", ["Bytes"]),
+    shared("WebSocketCodec", ["Bytes"]),
+    shared("ChannelKit", ["Bytes"]),
+    shared("Config", ["Bytes", "JSON"]),
+    // Row 1: wrappers of the C libraries.
+    shared("Crypto", ["Bytes", "COpenSSL"]),
+    shared("SQLite", ["Bytes", "CSQLite"]),
+    // Row 2 and 3: what moves bytes.
+    shared("Loop", ["Bytes", "Platform", "Observe"]),
+    shared("Link", ["Bytes", "Platform", "Observe", "Loop", "Wire", "Crypto"]),
+    shared(
+      "Service", ["Bytes", "Platform", "Observe", "Loop", "Wire", "Link", "Config", "JSON"]),
+    shared(
+      "Client",
+      ["Bytes", "Platform", "Observe", "Loop", "JSON", "HTTPCodec", "WebSocketCodec", "Crypto"]),
+
+    // Services: Core is a library that tests can hold, Main an executable of some thirty lines.
+    library(
+      "HubCore", "Services/Hub/Core",
+      ["Bytes", "Platform", "Observe", "Loop", "Wire", "Link", "Config", "Service"]),
+    executable("HubMain", "Services/Hub/Main", ["HubCore", "Service"]),
+    library(
+      "EventStoreCore", "Services/EventStore/Core",
+      [
+        "Bytes", "Platform", "Observe", "Loop", "Wire", "Link", "Config", "Service", "SQLite",
+        "Crypto", "JSON",
+      ]),
+    executable("EventStoreMain", "Services/EventStore/Main", ["EventStoreCore", "Service"]),
+    library(
+      "PresenceCore", "Services/Presence/Core",
+      ["Bytes", "Platform", "Observe", "Loop", "Wire", "Link", "Config", "Service"]),
+    executable("PresenceMain", "Services/Presence/Main", ["PresenceCore", "Service"]),
+    .target(
+      name: "GatewayCore",
+      dependencies: [
+        "Bytes", "Platform", "Observe", "JSON", "Loop", "Wire", "Link", "Config", "Service",
+        "HTTPCodec", "WebSocketCodec", "Crypto", "ChannelKit",
+      ],
+      path: "Services/Gateway/Core", resources: [.embedInCode("Page")], swiftSettings: strict),
+    executable(
+      "GatewayMain", "Services/Gateway/Main", ["GatewayCore", "PluginRegistry", "Service"]),
+    library(
+      "CommandCore", "Services/Command/Core",
+      [
+        "Bytes", "Platform", "Observe", "JSON", "Loop", "Config", "HTTPCodec", "WebSocketCodec",
+        "Crypto", "Client", "Service",
+      ]),
+    executable("CommandMain", "Services/Command/Main", ["CommandCore"]),
+
+    // Plugins: each imports ChannelKit alone (and JSON, which is pure).
+    library("RelayChannel", "Plugins/Relay", ["ChannelKit"]),
+    library("BroadcastChannel", "Plugins/Broadcast", ["ChannelKit"]),
+    library("CursorChannel", "Plugins/Cursor", ["ChannelKit", "JSON"]),
+    library("BoardChannel", "Plugins/Board", ["ChannelKit", "JSON"]),
+    library("EchoChannel", "Plugins/Echo", ["ChannelKit"]),
+    library(
+      "PluginRegistry", "Plugins/Registry",
+      [
+        "ChannelKit", "RelayChannel", "BroadcastChannel", "CursorChannel", "BoardChannel",
+        "EchoChannel",
+      ]),
+
+    // Tests.
+    .target(
+      name: "TestKit", dependencies: ["Bytes", "Platform", "Loop", "Wire", "ChannelKit"],
+      path: "Shared/TestKit", swiftSettings: strict),
+    tests("BytesTests", ["Bytes", "TestKit"]),
+    tests("PlatformTests", ["Platform", "TestKit"]),
+    tests("ObserveTests", ["Observe", "Bytes"]),
+    tests("JSONTests", ["JSON", "Bytes", "TestKit"]),
+    tests("ConfigTests", ["Config", "JSON", "Bytes"]),
+    tests("HTTPCodecTests", ["HTTPCodec", "Bytes", "TestKit"]),
+    tests("WebSocketCodecTests", ["WebSocketCodec", "Bytes", "TestKit"]),
+    tests("CryptoTests", ["Crypto", "Bytes"]),
+    tests("LoopTests", ["Loop", "Platform", "Bytes", "TestKit"]),
+    tests("WireTests", ["Wire", "Bytes", "TestKit"]),
+    tests("LinkTests", ["Link", "Wire", "Loop", "Platform", "Bytes", "TestKit"]),
+    tests("ChannelKitTests", ["ChannelKit", "Bytes", "TestKit"]),
+    tests(
+      "PluginTests",
+      [
+        "PluginRegistry", "ChannelKit", "RelayChannel", "BroadcastChannel", "CursorChannel",
+        "BoardChannel", "EchoChannel", "JSON", "Bytes", "TestKit",
+      ]),
+    tests("HubTests", ["HubCore", "Wire", "Bytes", "TestKit"]),
+    tests("EventStoreTests", ["EventStoreCore", "SQLite", "Wire", "Bytes", "Crypto", "TestKit"]),
+    tests("PresenceTests", ["PresenceCore", "Wire", "Bytes", "TestKit"]),
+    tests("GatewayTests", ["GatewayCore", "HTTPCodec", "WebSocketCodec", "JSON", "Bytes", "TestKit"]),
+    tests("ClientTests", ["Client", "Loop", "Bytes", "TestKit"]),
+    tests("CommandTests", ["CommandCore", "Bytes", "TestKit"]),
+  ]
+)

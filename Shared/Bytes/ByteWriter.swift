@@ -1,0 +1,68 @@
+/// Builds bytes front to back; integers are little-endian.
+///
+/// Owns one growing array. Knows nothing of what the bytes mean; limits are the caller's.
+public struct ByteWriter {
+  public var bytes: [UInt8]
+
+  @inlinable public init(reserving capacity: Int = 0) {
+    bytes = []
+    if capacity > 0 { bytes.reserveCapacity(capacity) }
+  }
+
+  @inlinable public var count: Int { bytes.count }
+
+  @inlinable public mutating func u8(_ value: UInt8) { bytes.append(value) }
+
+  @inlinable public mutating func u16(_ value: UInt16) {
+    bytes.append(UInt8(truncatingIfNeeded: value))
+    bytes.append(UInt8(truncatingIfNeeded: value >> 8))
+  }
+
+  @inlinable public mutating func u32(_ value: UInt32) {
+    bytes.append(UInt8(truncatingIfNeeded: value))
+    bytes.append(UInt8(truncatingIfNeeded: value >> 8))
+    bytes.append(UInt8(truncatingIfNeeded: value >> 16))
+    bytes.append(UInt8(truncatingIfNeeded: value >> 24))
+  }
+
+  @inlinable public mutating func u64(_ value: UInt64) {
+    u32(UInt32(truncatingIfNeeded: value))
+    u32(UInt32(truncatingIfNeeded: value >> 32))
+  }
+
+  @inlinable public mutating func i64(_ value: Int64) { u64(UInt64(bitPattern: value)) }
+
+  @inlinable public mutating func raw(_ span: borrowing Span<UInt8>) { bytes.append(copying: span) }
+
+  @inlinable public mutating func raw(_ array: [UInt8]) { bytes.append(contentsOf: array) }
+
+  /// A `u16` count and the text's UTF-8. Text over 65,535 bytes is a programmer error.
+  @inlinable public mutating func text16(_ text: String) {
+    var text = text
+    text.makeContiguousUTF8()
+    let count = text.utf8.count
+    precondition(count <= Int(UInt16.max), "text is too long for a u16 count")
+    u16(UInt16(truncatingIfNeeded: count))
+    bytes.append(contentsOf: text.utf8)
+  }
+
+  /// A `u32` count and the bytes.
+  @inlinable public mutating func bytes32(_ array: [UInt8]) {
+    u32(UInt32(truncatingIfNeeded: array.count))
+    bytes.append(contentsOf: array)
+  }
+
+  /// A `u32` count and the bytes.
+  @inlinable public mutating func bytes32(_ span: borrowing Span<UInt8>) {
+    u32(UInt32(truncatingIfNeeded: span.count))
+    bytes.append(copying: span)
+  }
+
+  /// Overwrites four bytes that were written before, little-endian. For lengths known late.
+  @inlinable public mutating func patch(u32 value: UInt32, at offset: Int) {
+    bytes[offset] = UInt8(truncatingIfNeeded: value)
+    bytes[offset + 1] = UInt8(truncatingIfNeeded: value >> 8)
+    bytes[offset + 2] = UInt8(truncatingIfNeeded: value >> 16)
+    bytes[offset + 3] = UInt8(truncatingIfNeeded: value >> 24)
+  }
+}
