@@ -65,7 +65,7 @@ let package = Package(
     shared("Crypto", ["Bytes", "COpenSSL"]),
     shared("SQLite", ["Bytes", "CSQLite"]),
     // Row 2 and 3: what moves bytes.
-    shared("Loop", ["Bytes", "Platform", "Observe"]),
+    shared("Loop", ["Bytes", "CLinux", "Platform", "Observe"]),
     shared("Link", ["Bytes", "Platform", "Observe", "Loop", "Wire", "Crypto"]),
     shared(
       "Service", ["Bytes", "Platform", "Observe", "Loop", "Wire", "Link", "Config", "JSON"]),
