@@ -87,7 +87,7 @@ let package = Package(
     // Services: Core is a library that tests can hold, Main an executable of some thirty lines.
     library(
       "HubCore", "Services/Hub/Core",
-      ["Bytes", "Platform", "Observe", "Loop", "Wire", "Link", "Config", "Service"]),
+      ["Bytes", "Platform", "Observe", "Crypto", "Loop", "Wire", "Link", "Config", "Service"]),
     executable("HubMain", "Services/Hub/Main", ["HubCore", "Service"]),
     library(
       "EventStoreCore", "Services/EventStore/Core",
