@@ -50,6 +50,9 @@ let package = Package(
     .executable(name: "sapphire-hub", targets: ["HubMain"]),
     .executable(name: "sapphire-eventstore", targets: ["EventStoreMain"]),
     .executable(name: "sapphire-presence", targets: ["PresenceMain"]),
+    // For whoever writes plugins.
+    .library(name: "ChannelKit", targets: ["ChannelKit"]),
+    .library(name: "TestKit", targets: ["TestKit"]),
   ],
   targets: [
     // C libraries. Each has exactly one importer.
