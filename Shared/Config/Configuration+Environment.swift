@@ -47,8 +47,8 @@ extension Configuration {
   }
 
   /// Whether a variable that is no setting was likely meant to be one. Kubernetes gives every
-  /// container `<SERVICE>_SERVICE_HOST`, `<SERVICE>_PORT` and their like, also for a service that is
-  /// called sapphire-gateway; those are not ours.
+  /// container `<SERVICE>_SERVICE_HOST`, `<SERVICE>_PORT` and their like, also for a service that
+  /// is called sapphire-gateway; those are not ours.
   private static func isMeantForUs(_ name: String) -> Bool {
     let sections = Set(variables.values.map { prefix + upperSnake($0.section) + "_" })
     guard let section = sections.first(where: { name.hasPrefix($0) }) else { return false }

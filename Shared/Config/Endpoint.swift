@@ -1,7 +1,7 @@
 /// Where a service listens, or is found: a Unix socket or a TCP address.
 ///
-/// As text: `unix:/run/sapphire/hub.sock`, `tcp:127.0.0.1:7000`, `[::1]:7000`; the `tcp:` may be left
-/// out. Port 0 lets the system choose, where one listens.
+/// As text: `unix:/run/sapphire/hub.sock`, `tcp:127.0.0.1:7000`, `[::1]:7000`; the `tcp:` may be
+/// left out. Port 0 lets the system choose, where one listens.
 public enum Endpoint: Hashable, Sendable, CustomStringConvertible {
   case unix(String)
   case tcp(host: String, port: UInt16)
