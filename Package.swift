@@ -147,7 +147,7 @@ let package = Package(
     tests("PresenceTests", ["PresenceCore", "Wire", "Bytes", "TestKit"]),
     tests("GatewayTests", ["GatewayCore", "HTTPCodec", "WebSocketCodec", "JSON", "Bytes", "TestKit"]),
     tests("ClientTests", ["Client", "Loop", "Bytes", "TestKit"]),
-    tests("CommandTests", ["CommandCore", "Bytes", "TestKit"]),
+    tests("CommandTests", ["CommandCore", "Bytes", "Platform", "TestKit"]),
   ]
 )
 

@@ -45,7 +45,7 @@ struct HTTPHeadScanner: Sendable {
     guard isWhole else { return nil }
     let head = Head(bytes: held, lineEnds: lineEnds)
     held = []
-    lineEnds.removeAll(keepingCapacity: true)
+    lineEnds = []
     lineStart = 0
     return head
   }
@@ -95,6 +95,8 @@ struct HTTPHeadScanner: Sendable {
         guard !lineEnds.isEmpty else { throw .malformedRequestLine }
         return true
       }
+      // Room for what clients commonly send, so that it grows in one step.
+      if lineEnds.isEmpty { lineEnds.reserveCapacity(16) }
       lineEnds.append(position - 1)
       lineStart = position + 1
       return false

@@ -137,8 +137,9 @@ struct HTTPRequestLine {
   }
 
   private static func method(_ bytes: [UInt8], _ end: Int) -> HTTPMethod? {
-    guard end <= 7 else { return nil }
-    return HTTPMethod(rawValue: String(decoding: bytes[0..<end], as: UTF8.self))
+    HTTPMethod.allCases.first { method in
+      method.rawValue.utf8.count == end && method.rawValue.utf8.elementsEqual(bytes[0..<end])
+    }
   }
 }
 

@@ -29,6 +29,9 @@ public enum PercentEncoding {
   }
 
   static func decode(_ bytes: [UInt8], _ range: Range<Int>, plus: Plus) -> String? {
+    if range.allSatisfy({ isLiteral(bytes[$0]) }) {
+      return String(decoding: bytes[range], as: UTF8.self)
+    }
     var output: [UInt8] = []
     output.reserveCapacity(range.count)
     var index = range.lowerBound
@@ -48,6 +51,11 @@ public enum PercentEncoding {
       index += 1
     }
     return String(validating: output, as: UTF8.self)
+  }
+
+  /// Whether the byte stands for itself everywhere, and is ASCII.
+  private static func isLiteral(_ byte: UInt8) -> Bool {
+    byte > 0 && byte < 128 && byte != UInt8(ascii: "%") && byte != UInt8(ascii: "+")
   }
 
   private static let digits = [UInt8]("0123456789ABCDEF".utf8)
