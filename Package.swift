@@ -111,7 +111,7 @@ let package = Package(
       ],
       path: "Services/Gateway/Core", resources: [.embedInCode("Page")], swiftSettings: strict),
     executable(
-      "GatewayMain", "Services/Gateway/Main", ["GatewayCore", "PluginRegistry", "Service"]),
+      "GatewayMain", "Services/Gateway/Main", ["ChannelKit", "GatewayCore", "PluginRegistry", "Service"]),
     library(
       "CommandCore", "Services/Command/Core",
       [
