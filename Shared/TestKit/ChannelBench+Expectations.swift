@@ -40,7 +40,7 @@ extension ChannelBench {
     _ payload: Payload, to client: ClientContext, file: StaticString = #fileID,
     line: UInt = #line
   ) throws {
-    let reply = client.id.flatMap { seats[$0]?.reply }
+    let reply = client.id.map { seats[$0]?.reply } ?? replyToAPI
     guard reply != payload else { return }
     throw BenchFailure(
       "expected the reply \(payload.text), got \(reply?.text ?? "none")", file, line)
