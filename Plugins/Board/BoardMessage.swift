@@ -125,7 +125,9 @@ struct BoardMessage {
   }
 
   private mutating func add(_ field: BoardField) -> String? {
-    guard fields.count < Self.fieldsMax else { return "an item has at most \(Self.fieldsMax) fields" }
+    guard fields.count < Self.fieldsMax else {
+      return "an item has at most \(Self.fieldsMax) fields"
+    }
     guard field.name.utf8.count <= Self.fieldNameBytesMax else {
       return "a field's name has at most \(Self.fieldNameBytesMax) bytes"
     }

@@ -26,7 +26,9 @@ import Testing
         == [.anyone, .users, .user(UserID("7")), .role("admin"), .api])
   }
 
-  @Test(arguments: [OptionValue.number(0), .number(10), .number(1.5), .number(.nan), .number(1e300)])
+  @Test(arguments: [
+    OptionValue.number(0), .number(10), .number(1.5), .number(.nan), .number(1e300),
+  ])
   func refusesNumbersThatAreNotWholeOrOutOfRange(value: OptionValue) {
     #expect(throws: ChannelOptionsError.self) {
       var options = ChannelOptions(["rate": value])
