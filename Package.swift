@@ -79,7 +79,7 @@ let package = Package(
     shared("Crypto", ["Bytes", "COpenSSL"]),
     shared("SQLite", ["Bytes", "CSQLite"]),
     // Row 2 and 3: what moves bytes.
-    shared("Loop", ["Bytes", "Platform", "Observe"]),
+    shared("Loop", ["Bytes", "CLinux", "Platform", "Observe"]),
     shared("Link", ["Bytes", "Platform", "Observe", "Loop", "Wire", "Crypto"]),
     shared(
       "Service", ["Bytes", "Platform", "Observe", "Loop", "Wire", "Link", "Config", "JSON"]),
@@ -90,7 +90,7 @@ let package = Package(
     // Services: Core is a library that tests can hold, Main an executable of some thirty lines.
     library(
       "HubCore", "Services/Hub/Core",
-      ["Bytes", "Platform", "Observe", "Loop", "Wire", "Link", "Config", "Service"]),
+      ["Bytes", "Platform", "Observe", "Crypto", "Loop", "Wire", "Link", "Config", "Service"]),
     executable("HubMain", "Services/Hub/Main", ["HubCore", "Service"]),
     library(
       "EventStoreCore", "Services/EventStore/Core",
