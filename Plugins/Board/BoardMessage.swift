@@ -27,7 +27,8 @@ struct BoardMessage {
 
   /// - Errors: not a JSON object, a member of the wrong type, or more than a message may hold.
   init(reading payload: Payload) throws(ChannelError) {
-    guard payload.kind == .json || payload.kind == .text, payload.bytes.count <= Self.bytesMax
+    guard payload.kind != .binary, payload.kind != .jsonWithParts,
+      payload.bytes.count <= Self.bytesMax
     else { throw .invalidPayload("a board takes JSON objects of at most \(Self.bytesMax) bytes") }
     var fault: String?
     do throws(JSONError) {

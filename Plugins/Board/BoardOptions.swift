@@ -39,7 +39,7 @@ struct BoardRights {
         others.append(principal)
       } else {
         throw ChannelOptionsError(
-          option: "change", "must list author, anyone, users, user:ID, role:NAME or api")
+          option: "change", "must list author, anonymous, user:*, user:NAME or role:NAME")
       }
     }
     self.isForAuthor = isForAuthor

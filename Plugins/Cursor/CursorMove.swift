@@ -19,7 +19,8 @@ struct CursorMove {
   /// - Errors: not a JSON object of at most `bytesMax`; `x` or `y` missing; a coordinate that is no
   ///   finite number.
   init(reading payload: Payload) throws(ChannelError) {
-    guard payload.kind == .json || payload.kind == .text, payload.bytes.count <= Self.bytesMax
+    guard payload.kind != .binary, payload.kind != .jsonWithParts,
+      payload.bytes.count <= Self.bytesMax
     else { throw .invalidPayload("a cursor is a JSON object of at most \(Self.bytesMax) bytes") }
     var fault: String?
     do throws(JSONError) {

@@ -90,8 +90,8 @@ extension Payload {
   /// For messages to people.
   fileprivate var text: String {
     switch kind {
-    case .json, .text: "\(kind) \(String(decoding: bytes, as: UTF8.self))"
     case .binary, .jsonWithParts: "\(kind) of \(bytes.count) bytes"
+    default: "\(kind) \(String(decoding: bytes, as: UTF8.self))"
     }
   }
 }

@@ -37,7 +37,7 @@ import Testing
     ("cursor", "fps", 30),
     ("board", "maxItems", 10_001),
     ("board", "change", "owner"),
-    ("relay", "require", 1),
+    ("relay", "delay", 1),
     ("echo", "delay", 1),
     ("broadcast", "delay", 1),
   ])

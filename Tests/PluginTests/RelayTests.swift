@@ -21,22 +21,4 @@ import Testing
     try bench.subscribe("ann")
     try bench.expectNothingMore()
   }
-
-  /// S003-22.
-  @Test func requiresMembersWhereTheRuleSaysSo() throws {
-    let bench = try ChannelBench(
-      RelayChannel.self, options: ["require": ["type", "timestamp"]])
-    let ann = try bench.subscribe("ann")
-    let whole = Payload(json: #"{"timestamp":1,"path":"/","type":"page_view"}"#)
-    try bench.send(whole, from: ann)
-    try bench.expectBroadcast(whole)
-    let error = try bench.expectRefused(
-      Payload(json: #"{"type":"page_view","nested":{"timestamp":1}}"#), from: ann,
-      "invalid_payload")
-    #expect(error.message == "missing: timestamp")
-    for text in ["[]", "", "null", #"{"type":1,"timestamp":2"#] {
-      try bench.expectRefused(Payload(json: text), from: ann, "invalid_payload")
-    }
-    try bench.expectNothingMore()
-  }
 }
