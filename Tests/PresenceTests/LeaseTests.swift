@@ -242,7 +242,8 @@ import Testing
     #expect(scene.observers[b]?.view(lobby).isComplete == false)
     scene.advance(by: .seconds(2), alive: [a, b])
     #expect(scene.observers[b]?.view(lobby).isComplete == true)
-    #expect(scene.events(on: b) == [.joined(user("ann")), .joined(user("bob")), .left(user("bob"))])
+    #expect(
+      scene.events(on: b) == [.joined(user("ann")), .joined(user("bob")), .left(user("bob"))])
     scene.expectNoBreaches()
   }
 
