@@ -11,7 +11,8 @@ import Testing
     var model = try Model(seed: seed)
     for step in 0..<300 {
       model.step()
-      let isRight = model.queue.count == model.queued.count
+      let isRight =
+        model.queue.count == model.queued.count
         && model.queue.isEmpty == model.queued.isEmpty && model.isRight
       try #require(isRight, "seed \(seed) step \(step)")
     }

@@ -53,7 +53,8 @@ import Testing
     var expected: [UInt8] = []
     var received: [UInt8] = []
     for _ in 0..<200 {
-      let bytes = random.bytes([0, 1, 100, 512, 513, 5_000, 70_000].randomElement(using: &random) ?? 1)
+      let bytes = random.bytes(
+        [0, 1, 100, 512, 513, 5_000, 70_000].randomElement(using: &random) ?? 1)
       expected += bytes
       switch Int.random(in: 0..<3, using: &random) {
       case 0: wired.stream.send(bytes)

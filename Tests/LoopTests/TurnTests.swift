@@ -84,7 +84,9 @@ import Testing
     // Both are ready in one wait; whichever comes first closes the other and puts a new
     // descriptor in its place, in the same slot and as a rule under the same number.
     let loop = try EventLoop()
-    var events = [Held(try Syscalls.makeEventDescriptor()), Held(try Syscalls.makeEventDescriptor())]
+    var events = [
+      Held(try Syscalls.makeEventDescriptor()), Held(try Syscalls.makeEventDescriptor()),
+    ]
     var slots: [PollSlot] = []
     var dispatched = 0
     var stale = 0

@@ -5,7 +5,8 @@ import Testing
   @Test func instantsSaturateAtBothEnds() {
     #expect(Instant.distantFuture + .seconds(1) == .distantFuture)
     #expect(Instant(nanoseconds: 5) + .nanoseconds(-6) == Instant(nanoseconds: 0))
-    #expect(Instant(nanoseconds: 5) + .seconds(Int64.max) == Instant(nanoseconds: 5 + UInt64(Int64.max)))
+    #expect(
+      Instant(nanoseconds: 5) + .seconds(Int64.max) == Instant(nanoseconds: 5 + UInt64(Int64.max)))
     #expect(Instant(nanoseconds: .max - 5) + .nanoseconds(-6) == Instant(nanoseconds: .max - 11))
   }
 

@@ -31,7 +31,8 @@ import Testing
 
   @Test func aStaleSocketFileIsReplacedAndALiveOneIsNot() throws {
     let folder = FileManager.default.temporaryDirectory.path
-    let path = "\(folder)/sapphire-sockets-\(Syscalls.processID)-\(UInt32.random(in: .min ... .max))"
+    let path =
+      "\(folder)/sapphire-sockets-\(Syscalls.processID)-\(UInt32.random(in: .min ... .max))"
     let address = SocketAddress.unix(path: path)
     do {
       let first = try Sockets.listen(on: address)

@@ -30,7 +30,8 @@ import Wire
 
   @Test(arguments: FrameOrdealTests.modes)
   func anUnknownKindThatMayBeIgnoredIsSkipped(checksums: Checksums) {
-    let bytes = Samples.all[0].frame(checksums) + unknown(checksums) + Samples.all[1].frame(checksums)
+    let bytes =
+      Samples.all[0].frame(checksums) + unknown(checksums) + Samples.all[1].frame(checksums)
     let events = [Samples.all[0].event, Samples.all[1].event]
     #expect(frames([bytes], checksums) == events)
     #expect(frames(bytes.map { [$0] }, checksums) == events)

@@ -20,7 +20,8 @@ import Wire
   @Test func whatIsDeclaredStandsInTheTable() throws {
     let source = try #require(GoldenFile.readProject("Shared/Wire/ErrorCode.swift"))
     let declared = source.split(separator: "\n").compactMap { line -> UInt16? in
-      guard line.contains("public static let"), let number = line.split(separator: "rawValue: ").last,
+      guard line.contains("public static let"),
+        let number = line.split(separator: "rawValue: ").last,
         line.contains("ErrorCode(rawValue:")
       else { return nil }
       return UInt16(number.prefix { $0.isNumber })

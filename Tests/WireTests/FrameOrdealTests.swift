@@ -54,7 +54,8 @@ import Wire
   @Test(arguments: modes)
   func rubbishBeforeAFrameEndsTheStream(checksums: Checksums) {
     for sample in Samples.all {
-      let events = frames([[UInt8](repeating: 0xff, count: 16) + sample.frame(checksums)], checksums)
+      let events = frames(
+        [[UInt8](repeating: 0xff, count: 16) + sample.frame(checksums)], checksums)
       #expect(events == [.failed(.reservedFlags(0xffff))])
     }
   }
