@@ -53,6 +53,9 @@ public enum SystemClock {
   /// `clock_gettime(CLOCK_MONOTONIC)`.
   public static func monotonic() -> Instant { Instant(nanoseconds: Syscalls.monotonicNanoseconds()) }
 
+  /// Blocks this thread for `duration` (`nanosleep(2)`). For start-up and tools; never on a loop.
+  public static func pause(_ duration: Duration) { Syscalls.pause(duration.nanosecondsClamped) }
+
   /// `clock_gettime(CLOCK_REALTIME)` in milliseconds since 1970. Data only; never a duration.
   public static func wallMilliseconds() -> Int64 { Syscalls.wallNanoseconds() / 1_000_000 }
 }

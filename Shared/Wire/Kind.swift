@@ -72,3 +72,8 @@ public enum Kind: UInt16, Sendable, CaseIterable {
     }
   }
 }
+
+extension Kind {
+  /// Control frames cost no credit: without them the link itself could not go on.
+  public var isControl: Bool { rawValue < 32 && self != .failure }
+}

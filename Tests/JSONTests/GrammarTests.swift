@@ -32,39 +32,43 @@ import Testing
     #expect(Self.reason(parsing: [UInt8](text.utf8)) == nil)
   }
 
-  @Test(arguments: [
-    ("", .unexpectedEnd), (" ", .unexpectedEnd), ("[", .unexpectedEnd), ("{", .unexpectedEnd),
-    ("[1", .unexpectedEnd), ("[1,", .unexpectedEnd), ("{\"a\"", .unexpectedEnd),
-    ("{\"a\":", .unexpectedEnd), ("{\"a\":1", .unexpectedEnd), ("{\"a\":1,", .unexpectedEnd),
-    ("\"", .unexpectedEnd), ("\"abc", .unexpectedEnd), ("\"\\", .unexpectedEnd),
-    ("\"\\u12", .unexpectedEnd), ("tru", .unexpectedEnd), ("-", .unexpectedEnd),
-    ("1.", .unexpectedEnd), ("1e", .unexpectedEnd), ("1e+", .unexpectedEnd),
-    ("[1,]", .unexpectedByte), ("{\"a\":1,}", .unexpectedByte), ("[,1]", .unexpectedByte),
-    ("[1 2]", .unexpectedByte), ("{\"a\" 1}", .unexpectedByte), ("{a:1}", .unexpectedByte),
-    ("{'a':1}", .unexpectedByte), ("{1:1}", .unexpectedByte), ("[1}", .unexpectedByte),
-    ("{]", .unexpectedByte), ("nul1", .unexpectedByte), ("falsy", .unexpectedByte),
-    ("True", .unexpectedByte), ("NaN", .unexpectedByte), ("Infinity", .unexpectedByte),
-    ("-Infinity", .invalidNumber), ("+1", .unexpectedByte), (".5", .unexpectedByte),
-    ("01", .invalidNumber), ("-01", .invalidNumber), ("1.e1", .invalidNumber),
-    ("1ex", .invalidNumber), ("--1", .invalidNumber), ("1 1", .trailingBytes),
-    ("{} {}", .trailingBytes), ("0x10", .trailingBytes), ("[] // x", .trailingBytes),
-    ("/* */ 1", .unexpectedByte), ("\u{FEFF}1", .unexpectedByte), ("\u{A0}1", .unexpectedByte),
-    ("\"\n\"", .controlCharacter), ("\"\u{0}\"", .controlCharacter), ("\"\t\"", .controlCharacter),
-    ("\"\\x41\"", .invalidEscape), ("\"\\u12G4\"", .invalidEscape), ("\"\\a\"", .invalidEscape),
-    ("\"\\uD800\"", .loneSurrogate), ("\"\\uDC00\"", .loneSurrogate),
-    ("\"\\uD800\\uD800\"", .loneSurrogate), ("\"\\uD800\\n\"", .loneSurrogate),
-    ("\"\\uD800x\"", .loneSurrogate), ("\"\\uDC00\\uD800\"", .loneSurrogate),
-  ] as [(String, JSONError.Reason)])
+  @Test(
+    arguments: [
+      ("", .unexpectedEnd), (" ", .unexpectedEnd), ("[", .unexpectedEnd), ("{", .unexpectedEnd),
+      ("[1", .unexpectedEnd), ("[1,", .unexpectedEnd), ("{\"a\"", .unexpectedEnd),
+      ("{\"a\":", .unexpectedEnd), ("{\"a\":1", .unexpectedEnd), ("{\"a\":1,", .unexpectedEnd),
+      ("\"", .unexpectedEnd), ("\"abc", .unexpectedEnd), ("\"\\", .unexpectedEnd),
+      ("\"\\u12", .unexpectedEnd), ("tru", .unexpectedEnd), ("-", .unexpectedEnd),
+      ("1.", .unexpectedEnd), ("1e", .unexpectedEnd), ("1e+", .unexpectedEnd),
+      ("[1,]", .unexpectedByte), ("{\"a\":1,}", .unexpectedByte), ("[,1]", .unexpectedByte),
+      ("[1 2]", .unexpectedByte), ("{\"a\" 1}", .unexpectedByte), ("{a:1}", .unexpectedByte),
+      ("{'a':1}", .unexpectedByte), ("{1:1}", .unexpectedByte), ("[1}", .unexpectedByte),
+      ("{]", .unexpectedByte), ("nul1", .unexpectedByte), ("falsy", .unexpectedByte),
+      ("True", .unexpectedByte), ("NaN", .unexpectedByte), ("Infinity", .unexpectedByte),
+      ("-Infinity", .invalidNumber), ("+1", .unexpectedByte), (".5", .unexpectedByte),
+      ("01", .invalidNumber), ("-01", .invalidNumber), ("1.e1", .invalidNumber),
+      ("1ex", .invalidNumber), ("--1", .invalidNumber), ("1 1", .trailingBytes),
+      ("{} {}", .trailingBytes), ("0x10", .trailingBytes), ("[] // x", .trailingBytes),
+      ("/* */ 1", .unexpectedByte), ("\u{FEFF}1", .unexpectedByte), ("\u{A0}1", .unexpectedByte),
+      ("\"\n\"", .controlCharacter), ("\"\u{0}\"", .controlCharacter),
+      ("\"\t\"", .controlCharacter),
+      ("\"\\x41\"", .invalidEscape), ("\"\\u12G4\"", .invalidEscape), ("\"\\a\"", .invalidEscape),
+      ("\"\\uD800\"", .loneSurrogate), ("\"\\uDC00\"", .loneSurrogate),
+      ("\"\\uD800\\uD800\"", .loneSurrogate), ("\"\\uD800\\n\"", .loneSurrogate),
+      ("\"\\uD800x\"", .loneSurrogate), ("\"\\uDC00\\uD800\"", .loneSurrogate),
+    ] as [(String, JSONError.Reason)])
   func refusesWhatItForbids(text: String, reason: JSONError.Reason) {
     #expect(Self.reason(validating: [UInt8](text.utf8)) == reason)
     #expect(Self.reason(parsing: [UInt8](text.utf8)) == reason)
   }
 
-  @Test(arguments: [
-    [0xFF], [0x80], [0xC0, 0x80], [0xC1, 0xBF], [0xC3, 0x28], [0xE0, 0x9F, 0xBF],
-    [0xE2, 0x28, 0xA1], [0xED, 0xA0, 0x80], [0xED, 0xBF, 0xBF], [0xF0, 0x8F, 0xBF, 0xBF],
-    [0xF4, 0x90, 0x80, 0x80], [0xF5, 0x80, 0x80, 0x80], [0xF0, 0x9F, 0x98, 0x28], [0xE2, 0x82, 0x28],
-  ] as [[UInt8]])
+  @Test(
+    arguments: [
+      [0xFF], [0x80], [0xC0, 0x80], [0xC1, 0xBF], [0xC3, 0x28], [0xE0, 0x9F, 0xBF],
+      [0xE2, 0x28, 0xA1], [0xED, 0xA0, 0x80], [0xED, 0xBF, 0xBF], [0xF0, 0x8F, 0xBF, 0xBF],
+      [0xF4, 0x90, 0x80, 0x80], [0xF5, 0x80, 0x80, 0x80], [0xF0, 0x9F, 0x98, 0x28],
+      [0xE2, 0x82, 0x28],
+    ] as [[UInt8]])
   func refusesWhatIsNotUTF8(sequence: [UInt8]) {
     let text = [UInt8(ascii: "\"")] + sequence + [UInt8](" padding\"".utf8)
     #expect(Self.reason(validating: text) == .invalidUTF8)
@@ -73,7 +77,9 @@ import Testing
 
   @Test func takesEveryScalarAsUTF8AndAsEscape() throws {
     // One scalar at each edge of the encoding's lengths and of the surrogate gap.
-    for value: UInt32 in [0x20, 0x7F, 0x80, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFF, 0x10000, 0x10FFFF] {
+    for value: UInt32 in [
+      0x20, 0x7F, 0x80, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFF, 0x10000, 0x10FFFF,
+    ] {
       let scalar = try #require(Unicode.Scalar(value))
       let units = Array(String(scalar).utf16)
       let escapes = units.map { "\\u" + hex([UInt8($0 >> 8), UInt8($0 & 0xFF)]) }.joined()
@@ -84,7 +90,8 @@ import Testing
 
   @Test func capsDepthWithoutUsingStack() {
     func nested(_ open: String, _ close: String, _ depth: Int) -> [UInt8] {
-      [UInt8]((String(repeating: open, count: depth) + "1" + String(repeating: close, count: depth)).utf8)
+      [UInt8](
+        (String(repeating: open, count: depth) + "1" + String(repeating: close, count: depth)).utf8)
     }
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
       #expect(Self.reason(validating: nested(open, close, 64)) == nil)

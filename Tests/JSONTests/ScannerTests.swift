@@ -55,7 +55,8 @@ struct Scanned {
   }
 
   @Test func readsMembersAsWhatTheyAre() throws {
-    let members = try Scanned.members(of: #"{"i\u0064":42,"text":"\u00e9\n","yes":true,"frac":1.5}"#)
+    let members = try Scanned.members(
+      of: #"{"i\u0064":42,"text":"\u00e9\n","yes":true,"frac":1.5}"#)
     try #require(members.count == 4)
     #expect(members[0].isKey("id"))
     #expect(!members[0].isKey("i\\u0064"))

@@ -19,7 +19,8 @@ import Testing
   }
 
   @Test func objectsKeepOrderAndCompareKeysByteForByte() throws {
-    var object = try #require(try JSONValue.parse("{\"b\":1,\"a\":2,\"\u{E9}\":3,\"e\u{301}\":4}").object)
+    var object = try #require(
+      try JSONValue.parse("{\"b\":1,\"a\":2,\"\u{E9}\":3,\"e\u{301}\":4}").object)
     #expect(object.members.map(\.key.utf8.count) == [1, 1, 2, 3])
     #expect(object["\u{E9}"]?.int == 3)
     #expect(object["e\u{301}"]?.int == 4)

@@ -1,1 +1,3 @@
-// started here
+internal import CommandCore
+
+CommandLineTool.runAndExit(Array(CommandLine.arguments.dropFirst()))

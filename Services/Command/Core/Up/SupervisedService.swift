@@ -1,0 +1,105 @@
+internal import Platform
+
+/// A service that `sapphire up` runs. The raw value names its executable, pid file and socket.
+enum SupervisedService: String, CaseIterable, Sendable, Hashable {
+  case hub, eventstore, presence, gateway
+
+  var executableName: String { "sapphire-\(rawValue)" }
+}
+
+/// How the four services are started.
+struct ServicePlan: Equatable {
+  /// The directory of the executables.
+  var programs: FilePath
+  var data: DataDirectory
+  /// A configuration file for all four.
+  var configuration: String?
+  var environment: [String]
+
+  /// The program for `service`; the gateway listens on `publicAddress`.
+  func program(_ service: SupervisedService, publicAddress: SocketAddress) -> ChildProgram {
+    ChildProgram(
+      path: programs.appending(service.executableName),
+      arguments: arguments(service, publicAddress), environment: environment)
+  }
+
+  private func arguments(_ service: SupervisedService, _ publicAddress: SocketAddress) -> [String] {
+    var words: [String]
+    switch service {
+    case .hub: words = ["--listen", endpoint(.hub), "--data", data.path]
+    case .eventstore:
+      words = ["--listen", endpoint(.eventstore), "--data", data.eventStore]
+      words += ["--hub", endpoint(.hub)]
+    case .presence: words = ["--listen", endpoint(.presence), "--data", data.path]
+    case .gateway:
+      words = ["--listen", publicAddress.authority, "--hub", endpoint(.hub)]
+      words += ["--eventstore", endpoint(.eventstore), "--presence", endpoint(.presence)]
+      words += ["--api-key-file", data.key.description, "--data", data.path]
+    }
+    if let configuration { words += ["--config", configuration] }
+    return words
+  }
+
+  private func endpoint(_ service: SupervisedService) -> String {
+    data.socket(of: service).description
+  }
+}
+
+/// A line that a service prints on its standard output.
+enum ServiceLine: Equatable {
+  /// The gateway's port is open: `listening http://HOST:PORT`.
+  case listening(url: String)
+  /// It can work: `ready unix:PATH`, the gateway's `ready http://HOST:PORT`.
+  case ready(endpoint: String)
+  case other(String)
+
+  init(_ line: String) {
+    if line.hasPrefix("ready "), line.count > 6 {
+      self = .ready(endpoint: String(line.dropFirst(6)))
+    } else if line.hasPrefix("listening http://") || line.hasPrefix("listening https://") {
+      self = .listening(url: String(line.dropFirst(10)))
+    } else {
+      self = .other(line)
+    }
+  }
+}
+
+/// The base URL of a server, taken apart as far as `up` needs it.
+struct ServerURL: Equatable {
+  let scheme: String
+  let host: String
+  let port: UInt16
+
+  /// `http://HOST:PORT`, with nothing behind the port but slashes.
+  init?(_ text: String) {
+    guard let mark = text.firstRange(of: "://") else { return nil }
+    scheme = String(text[..<mark.lowerBound])
+    guard scheme == "http" || scheme == "https" else { return nil }
+    var rest = String(text[mark.upperBound...])
+    while rest.hasSuffix("/") { rest.removeLast() }
+    let hasPort = rest.hasSuffix("]") ? false : rest.contains { $0 == ":" }
+    if !hasPort { rest += scheme == "http" ? ":80" : ":443" }
+    guard case .tcp(let host, let port) = SocketAddress("tcp:" + rest) else { return nil }
+    self.host = host
+    self.port = port
+  }
+
+  init(scheme: String, host: String, port: UInt16) {
+    self.scheme = scheme
+    self.host = host
+    self.port = port
+  }
+
+  var address: SocketAddress { .tcp(host: host, port: port) }
+
+  var text: String { "\(scheme)://\(address.authority)" }
+
+  /// The same server as a program of this machine reaches it: the wildcards are no hosts.
+  var reachable: ServerURL {
+    switch host {
+    case "0.0.0.0": ServerURL(scheme: scheme, host: "127.0.0.1", port: port)
+    case "::": ServerURL(scheme: scheme, host: "::1", port: port)
+    default: self
+    }
+  }
+}

@@ -1,0 +1,189 @@
+internal import Bytes
+internal import Crypto
+internal import Platform
+
+/// `sapphire up`: all services of one machine, until a signal.
+enum UpCommand {
+  static let command = Command(
+    name: "up", summary: "starts hub, event store, presence and gateway on this machine",
+    usage: "[--listen HOST:PORT] [--data DIR] [--config FILE]",
+    details: """
+      Starts the four services beside this program as processes of their own, starts again
+      what dies, and prints `ready http://HOST:PORT` once everything works. Ctrl-C (SIGINT)
+      or SIGTERM drains (gateway, then presence and hub, then event store) and exits 0 within
+      25 s; a second signal ends at once. SIGHUP lets the services read their configuration
+      again.
+
+      State lies in DIR: SAPPHIRE_DATA, else /var/lib/sapphire for root and
+      ~/.local/state/sapphire for others. DIR/api.key is the key of the HTTP API, made on the
+      first start. DIR/run has a pid file and a socket per service, and `url`.
+
+      On a loopback address everyone on this machine may publish and subscribe. On any other
+      address only what the configuration opens is open.
+
+      Examples:
+        sapphire up
+        sapphire up --listen 0.0.0.0:8000 --config sapphire.json5
+        sapphire up --listen 127.0.0.1:0 --data ./state
+      """,
+    options: [
+      .value("--listen", "HOST:PORT", "where the gateway listens; port 0 picks one (\(defaultListen))"),
+      .value("--data", "DIR", "where state lies"),
+      .value("--config", "FILE", "the JSON5 configuration of all services"),
+    ], run: run)
+
+  static let defaultListen = "127.0.0.1:8000"
+
+  /// A reason not to start, with its exit code.
+  struct Refusal: Error {
+    let code: ExitCode
+    let message: String
+  }
+
+  private static func run(_ arguments: Arguments, _ context: CommandContext) -> ExitCode {
+    SignalReader.blockAll()
+    do {
+      let address = try listenAddress(arguments, context)
+      let data = try context.dataDirectory(arguments)
+      if let fault = data.socketPathFault { throw Refusal(code: .configuration, message: fault) }
+      let plan = ServicePlan(
+        programs: try programs(), data: data, configuration: try configuration(arguments),
+        environment: childEnvironment())
+      try makeDirectories(data)
+      guard let lock = try Files.lock(data.lock) else { throw alreadyRunning(data) }
+      defer { withExtendedLifetime(lock) {} }
+      awaitEarlierServices(data)
+      try makeKey(data.key)
+      try checkPort(address)
+      explainClosed(address, context.console)
+      return try Supervisor(plan, publicAddress: address, console: context.console).run()
+    } catch let refusal as Refusal {
+      context.console.report(refusal.message)
+      return refusal.code
+    } catch let error as UsageError {
+      return context.refuse(error, "up")
+    } catch {
+      context.console.report("\(error)")
+      return .failure
+    }
+  }
+
+  // MARK: what is checked before anything starts
+
+  private static func listenAddress(_ arguments: Arguments, _ context: CommandContext)
+    throws(UsageError) -> SocketAddress
+  {
+    guard arguments.operands.isEmpty else {
+      throw UsageError("up takes no operand `\(arguments.operands[0])`")
+    }
+    let text = arguments["--listen"] ?? context.environment("SAPPHIRE_GATEWAY_LISTEN")
+      ?? defaultListen
+    guard let address = SocketAddress(text), case .tcp = address else {
+      throw UsageError("--listen needs HOST:PORT, such as \(defaultListen), not `\(text)`")
+    }
+    return address
+  }
+
+  /// The directory of this program, in which all services have to be.
+  private static func programs() throws -> FilePath {
+    let directory = try Processes.executable().parent
+    for service in SupervisedService.allCases {
+      let program = directory.appending(service.executableName)
+      guard Files.isExecutable(program) else {
+        throw Refusal(
+          code: .failure,
+          message: "\(program) is missing or can't be run; the services have to lie beside sapphire"
+        )
+      }
+    }
+    return directory
+  }
+
+  private static func configuration(_ arguments: Arguments) throws -> String? {
+    guard let name = arguments["--config"] else { return nil }
+    let path = name.hasPrefix("/") ? name : "\(try Files.workingDirectory())/\(name)"
+    do throws(SystemError) {
+      _ = try Files.openForReading(FilePath(path))
+    } catch {
+      throw Refusal(code: .configuration, message: "the configuration can't be read: \(error)")
+    }
+    return path
+  }
+
+  /// A crashing service must be gone at once to be started again: the backtracer of the Swift
+  /// runtime would hold it. Whoever wants backtraces sets SWIFT_BACKTRACE.
+  private static func childEnvironment() -> [String] {
+    let environment = Processes.environment()
+    guard !environment.contains(where: { $0.hasPrefix("SWIFT_BACKTRACE=") }) else {
+      return environment
+    }
+    return environment + ["SWIFT_BACKTRACE=enable=no"]
+  }
+
+  private static func makeDirectories(_ data: DataDirectory) throws(SystemError) {
+    try Files.makeDirectories(FilePath(data.path))
+    try Files.makeDirectories(data.run)
+    try Files.setMode(data.run, 0o700)
+    try Files.makeDirectories(FilePath(data.eventStore))
+  }
+
+  private static func alreadyRunning(_ data: DataDirectory) -> Refusal {
+    let url = (try? Files.read(data.url, bytesMax: 1024)).map { String(decoding: $0, as: UTF8.self) }
+    let place = url.map { " at \($0.prefix { !$0.isNewline })" } ?? ""
+    return Refusal(
+      code: .failure,
+      message: "another `sapphire up` runs on \(data.path)\(place); end it or choose another --data")
+  }
+
+  /// A killed `up` takes its services with it, but they may outlive its lock by a moment.
+  private static func awaitEarlierServices(_ data: DataDirectory) {
+    for service in SupervisedService.allCases {
+      let file = data.pid(of: service)
+      guard let text = try? Files.read(file, bytesMax: 64),
+        let number = Int32(String(decoding: text.filter { $0 > 32 }, as: UTF8.self))
+      else { continue }
+      let deadline = SystemClock.monotonic() + .seconds(2)
+      while isAlive(number, service), SystemClock.monotonic() < deadline {
+        SystemClock.pause(.milliseconds(10))
+      }
+      try? Files.remove(file)
+    }
+    try? Files.remove(data.url)
+  }
+
+  private static func isAlive(_ number: Int32, _ service: SupervisedService) -> Bool {
+    guard let program = try? Files.target(ofLink: FilePath("/proc/\(number)/exe")) else {
+      return false
+    }
+    return program.lastComponent == [UInt8](service.executableName.utf8)
+  }
+
+  private static func makeKey(_ path: FilePath) throws(SystemError) {
+    do throws(SystemError) {
+      _ = try Files.status(path)
+    } catch {
+      guard error.isNotFound else { throw error }
+      let key = base64URL(SystemRandom.bytes(32))
+      try Files.replace(path, with: [UInt8]("\(key)\n".utf8), mode: 0o600, durability: .synced)
+    }
+  }
+
+  /// Says at once that the port is taken, instead of starting a gateway over and over.
+  private static func checkPort(_ address: SocketAddress) throws {
+    do throws(SystemError) {
+      _ = try Sockets.listen(on: address)
+    } catch {
+      let remedy = error.isAddressInUse
+        ? "; another program listens there. Choose another port with --listen, or 0 for any" : ""
+      throw Refusal(code: .unavailable, message: "can't listen: \(error)\(remedy)")
+    }
+  }
+
+  private static func explainClosed(_ address: SocketAddress, _ console: Console) {
+    guard !address.isLoopback else { return }
+    console.report("\(address.authority) can be reached from other machines, therefore:")
+    console.report("- anonymous clients may do only what a rule of the configuration opens to them")
+    console.report("- browsers are let in from this server's own origin only")
+    console.report("- /ws/echo is off unless diagnostics.echo is set")
+  }
+}
