@@ -2,6 +2,8 @@
 public enum ByteError: Error, Equatable, Sendable {
   case truncated
   case invalidText
+  /// A number or text outside what its field may hold.
+  case invalidValue
 }
 
 /// A position in bytes that are passed to each read; integers are little-endian.

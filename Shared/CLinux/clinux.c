@@ -1,7 +1,7 @@
 #include "clinux.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -45,6 +45,15 @@ int clinux_processors(void) {
   int count = CPU_COUNT(&set);
   return count > 0 ? count : 1;
 }
+
+int clinux_pipe(int pair[2]) { return pipe2(pair, O_CLOEXEC) ? -errno : 0; }
+
+extern int __xpg_strerror_r(int code, char *text, size_t capacity);
+int clinux_error_text(int code, char *text, size_t capacity) {
+  return __xpg_strerror_r(code, text, capacity);
+}
+
+void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 
 char **clinux_environment(void) { return environ; }
 

@@ -49,6 +49,13 @@ int clinux_spawn(const clinux_child *child);
 /// CRC-32C (Castagnoli) of `bytes`, continuing from `crc` (0 to begin).
 uint32_t clinux_crc32c(uint32_t crc, const void *bytes, size_t count);
 
+/// pipe2 with CLOEXEC: pair[0] reads, pair[1] writes. Returns 0 or -errno.
+int clinux_pipe(int pair[2]);
+/// strerror_r, the POSIX form. Returns 0 or an errno.
+int clinux_error_text(int code, char *text, size_t capacity);
+/// pthread_setname_np of the calling thread; at most 15 bytes.
+void clinux_name_thread(const char *name);
+
 /// The process environment, which Swift calls ambiguous.
 char **clinux_environment(void);
 

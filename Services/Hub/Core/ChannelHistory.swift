@@ -1,0 +1,51 @@
+public import Bytes
+public import Wire
+
+/// Where a channel's publications get their order and are kept for those who come back.
+///
+/// Obligations: completions of one channel come in the order of its appends, whenever they come;
+/// offsets are 1, 2, 3 … without gaps within an epoch; an epoch changes whenever what was kept
+/// under it may be lost. Appending with a key that is known and the same payload publishes nothing
+/// and answers with the first position. Bounded in bytes over all channels.
+///
+/// `MemoryHistory` answers before `append` returns; an engine on another machine answers later.
+public protocol ChannelHistory: AnyObject {
+  func append(
+    _ event: HistoryEvent, to channel: ChannelName, policy: HistoryPolicy,
+    _ completion: @escaping (Result<HistoryAppend, Failure>) -> Void)
+  func read(
+    _ request: ReadHistory, _ completion: @escaping (Result<EventPage, Failure>) -> Void)
+  /// Where a channel stands; nil for one that nothing is known of.
+  func head(of channel: ChannelName) -> StreamHead?
+  /// Makes sure that the channel has an epoch, so that a newcomer can name his position.
+  func open(_ channel: ChannelName, policy: HistoryPolicy) -> StreamHead
+  /// Drops what is past its age. `nowMs` is monotonic.
+  func expire(nowMs: Int64)
+}
+
+/// How much of a channel is kept.
+public struct HistoryPolicy: Equatable, Sendable {
+  public var count: Int
+  public var ageMs: Int64
+  public init(count: Int, ageMs: Int64) {
+    self.count = count
+    self.ageMs = ageMs
+  }
+  public var keepsNothing: Bool { count == 0 || ageMs == 0 }
+}
+
+/// What is to be appended.
+public struct HistoryEvent: Sendable {
+  public var timeMs: Int64
+  public var publisher: Publisher
+  public var eventType: String
+  public var key: String
+  public var expected: Offset?
+  public var payload: Payload
+}
+
+/// Where an event went.
+public struct HistoryAppend: Sendable {
+  public var position: Position
+  public var isDuplicate: Bool
+}

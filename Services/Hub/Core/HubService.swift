@@ -1,0 +1,287 @@
+internal import Bytes
+internal import Link
+public import Loop
+internal import Observe
+internal import Platform
+public import Wire
+
+/// The hub on its loop: carries frames between links and the routing table.
+///
+/// Owns the order of publications in every channel that is not durable. Knows no client protocol,
+/// no plugin and no user. Bounded: histories in bytes, links by their credit; what a link can't
+/// take is dropped for that link alone, counted, and told as a gap.
+public final class HubService {
+  private let loop: EventLoop
+  private let origin: UInt64
+  private let history: any ChannelHistory
+  private var table = RoutingTable()
+  private var keys = IdempotencyKeys()
+  private var links: [LinkNumber: Link] = [:]
+  private var nextLink: LinkNumber = 1
+  private var gaps: [LinkNumber: [ChannelHandle: UInt64]] = [:]
+  private var changedCounts: Set<ChannelHandle> = []
+  private var scratch = ByteWriter()
+  private var isStopping = false
+  public let metrics = HubMetrics()
+
+  public init(loop: EventLoop, origin: UInt64, history: any ChannelHistory) {
+    self.loop = loop
+    self.origin = origin
+    self.history = history
+    expire()
+  }
+
+  /// Roles that may link to a hub.
+  public static func accepts(_ role: Role) -> Bool {
+    role == .gateway || role == .eventstore || role == .worker || role == .operations
+  }
+
+  private func expire() {
+    let nowMs = Int64(SystemClock.monotonic().nanoseconds / 1_000_000)
+    history.expire(nowMs: nowMs)
+    keys.expire(nowMs: nowMs)
+    loop.after(.seconds(1)) { [weak self] in self?.expire() }
+  }
+
+  // MARK: publishing
+
+  private func publish(_ link: Link, _ header: FrameHeader, _ body: borrowing Span<UInt8>)
+    throws(FrameError)
+  {
+    let request = try Publish(body: body)
+    guard let index = channelIndex(request) else {
+      return link.fail(header, .staleHandle)
+    }
+    if request.flags.contains(.sequenced) {
+      guard link.peer?.role == .eventstore, let position = request.position else {
+        return link.fail(header, .roleForbidden)
+      }
+      if table.announce(position, at: index) { deliver(request, position, index) }
+      link.reply(Published(position: position), to: header.correlation)
+      return
+    }
+    guard let channel = table[index] else { return }
+    guard !channel.isDurable else {
+      return link.fail(header, .badRequest, "the event store is this channel's sequencer")
+    }
+    if channel.policy.keepsNothing || request.flags.contains(.skipHistory) {
+      publishUnkept(link, header, request, index, channel.name)
+    } else {
+      publishKept(link, header, request, channel)
+    }
+  }
+
+  private func channelIndex(_ request: Publish) -> Int? {
+    if request.handle.number != 0 { return table.index(request.handle) }
+    guard let name = ChannelName(request.name), let handle = table.handle(name) else { return nil }
+    return table.index(handle)
+  }
+
+  private func publishUnkept(
+    _ link: Link, _ header: FrameHeader, _ request: Publish, _ index: Int, _ name: ChannelName
+  ) {
+    guard request.expected == nil else { return link.fail(header, .noHistory) }
+    if !request.key.isEmpty {
+      let nowMs = Int64(loop.now.nanoseconds / 1_000_000)
+      switch keys.find(request.key, in: name, payload: request.payload, nowMs: nowMs) {
+      case .conflict: return link.fail(header, .idempotencyConflict)
+      case .same:
+        return link.reply(Published(position: nil, isDuplicate: true), to: header.correlation)
+      case .new:
+        keys.remember(request.key, in: name, payload: request.payload, at: nil, nowMs: nowMs)
+      }
+    }
+    deliver(request, nil, index)
+    reply(link, header, nil, isDuplicate: false, index)
+  }
+
+  private func publishKept(
+    _ link: Link, _ header: FrameHeader, _ request: Publish, _ channel: RoutingTable.Channel
+  ) {
+    let event = HistoryEvent(
+      timeMs: request.timeMs, publisher: request.publisher, eventType: request.eventType,
+      key: request.key, expected: request.expected, payload: request.payload)
+    history.append(event, to: channel.name, policy: channel.policy) { [weak self, weak link] result in
+      guard let self else { return }
+      switch result {
+      case .failure(let failure): link?.reply(failure, to: header.correlation)
+      case .success(let appended):
+        // The channel may have been closed by everyone meanwhile; its history stands all the same.
+        let index = self.table.handle(channel.name).flatMap { self.table.index($0) }
+        if let index, !appended.isDuplicate { self.deliver(request, appended.position, index) }
+        if let link {
+          self.reply(link, header, appended.position, isDuplicate: appended.isDuplicate, index)
+        }
+      }
+    }
+  }
+
+  private func reply(
+    _ link: Link, _ header: FrameHeader, _ position: Position?, isDuplicate: Bool, _ index: Int?
+  ) {
+    guard header.correlation != 0 else { return }
+    let subscribers = index.flatMap { table[$0]?.subscriberTotal } ?? 0
+    link.reply(
+      Published(position: position, isDuplicate: isDuplicate, subscribers: subscribers),
+      to: header.correlation)
+  }
+
+  /// Encodes the publication once and gives it to every link that subscribes.
+  private func deliver(_ request: Publish, _ position: Position?, _ index: Int) {
+    guard let channel = table[index] else { return }
+    metrics.publications.increment()
+    guard !channel.subscribers.isEmpty else { return }
+    let handle = ChannelHandle(number: UInt32(index), generation: channel.generation)
+    let publication = Publication(
+      handle: handle, position: position, timeMs: request.timeMs, origin: origin,
+      publisher: request.publisher, eventType: request.eventType, payload: request.payload)
+    var plain: [UInt8] = []
+    var summed: [UInt8] = []
+    for number in channel.subscribers {
+      guard let link = links[number] else { continue }
+      let framed: [UInt8]
+      switch link.checksums {
+      case .none:
+        if plain.isEmpty { plain = frame(publication, .none) }
+        framed = plain
+      case .crc32c:
+        if summed.isEmpty { summed = frame(publication, .crc32c) }
+        framed = summed
+      }
+      if link.sendPublication(framed: framed) == .refused {
+        gaps[number, default: [:]][handle, default: 0] += 1
+        metrics.dropped.increment()
+      } else {
+        metrics.deliveries.increment()
+      }
+    }
+  }
+
+  private func frame(_ publication: Publication, _ checksums: Checksums) -> [UInt8] {
+    var writer = ByteWriter(reserving: publication.payload.bytes.count + 160)
+    writer.frame(publication, checksums: checksums)
+    return writer.bytes
+  }
+
+  // MARK: channels
+
+  private func open(_ link: Link, _ header: FrameHeader, _ body: borrowing Span<UInt8>)
+    throws(FrameError)
+  {
+    let request = try OpenChannel(body: body)
+    guard let handle = table.open(request, by: link.tag) else {
+      return link.fail(header, .limitReached)
+    }
+    var head: StreamHead?
+    if !request.isDurable, request.historyCount > 0, request.historyMs > 0 {
+      let policy = HistoryPolicy(
+        count: Int(request.historyCount), ageMs: Int64(request.historyMs))
+      head = history.open(request.name, policy: policy)
+    }
+    noteCount(handle)
+    metrics.channels.set(Int64(table.channelCount))
+    let total = table.index(handle).flatMap { table[$0]?.subscriberTotal } ?? 0
+    link.reply(
+      ChannelOpened(
+        handle: handle, epoch: head?.epoch, head: head?.head ?? .zero, subscribers: total),
+      to: header.correlation)
+  }
+
+  private func noteCount(_ handle: ChannelHandle) {
+    if changedCounts.isEmpty { loop.atTurnEnd { [weak self] in self?.sendCounts() } }
+    changedCounts.insert(handle)
+  }
+
+  private func sendCounts() {
+    for handle in changedCounts {
+      guard let index = table.index(handle), let channel = table[index] else { continue }
+      let count = SubscriberCount(handle: handle, subscribers: channel.subscriberTotal)
+      for number in channel.counters { links[number]?.send(count) }
+    }
+    changedCounts.removeAll()
+  }
+
+  private func count(_ link: Link, _ header: FrameHeader, _ body: borrowing Span<UInt8>)
+    throws(FrameError)
+  {
+    let request = try CountChannels(body: body)
+    let limit = min(Int(request.limit), 10_000)
+    let found = table.counts(prefix: request.prefix, after: request.after, limit: limit)
+    link.reply(
+      ChannelCounts(
+        total: UInt32(found.total), hasMore: found.more,
+        channels: found.page.map { ChannelCounts.Entry(name: $0.0, subscribers: $0.1) }),
+      to: header.correlation)
+  }
+
+  private func heads(_ link: Link, _ header: FrameHeader, _ body: borrowing Span<UInt8>)
+    throws(FrameError)
+  {
+    let request = try ReadHeads(body: body)
+    let heads = request.names.map { name in
+      history.head(of: name)
+        ?? StreamHead(name: name, epoch: nil, floor: .zero, head: .zero)
+    }
+    link.reply(HeadsPage(heads: heads), to: header.correlation)
+  }
+}
+
+extension HubService: LinkOwner {
+  public func linkOpened(_ link: Link) {
+    link.tag = nextLink
+    links[nextLink] = link
+    nextLink += 1
+    metrics.links.set(Int64(links.count))
+  }
+
+  public func linkReceived(_ link: Link, _ header: FrameHeader, _ body: borrowing Span<UInt8>)
+    throws(FrameError) -> Consumption
+  {
+    switch header.kind {
+    case .publish: try publish(link, header, body)
+    case .openChannel: try open(link, header, body)
+    case .closeChannel:
+      let handle = try CloseChannel(body: body).handle
+      table.close(handle, by: link.tag)
+      noteCount(handle)
+      metrics.channels.set(Int64(table.channelCount))
+      link.reply(ChannelClosed(handle: handle), to: header.correlation)
+    case .subscriberCount:
+      let count = try SubscriberCount(body: body)
+      table.setClients(count.subscribers, of: count.handle, at: link.tag)
+      noteCount(count.handle)
+    case .readHistory:
+      let request = try ReadHistory(body: body)
+      history.read(request) { [weak link] result in
+        switch result {
+        case .success(let page): link?.reply(HistoryPage(page), to: header.correlation)
+        case .failure(let failure): link?.reply(failure, to: header.correlation)
+        }
+      }
+    case .countChannels: try count(link, header, body)
+    case .readHeads: try heads(link, header, body)
+    case .openPrincipal, .closePrincipal: break
+    default: link.fail(header, .unexpectedKind)
+    }
+    return .now
+  }
+
+  public func linkMissedPublications(_ link: Link) {}
+
+  /// Tells the link what it missed, channel by channel.
+  public func linkRelieved(_ link: Link) {
+    guard let missed = gaps.removeValue(forKey: link.tag) else { return }
+    for (handle, dropped) in missed {
+      if link.send(Gap(handle: handle, dropped: dropped)) == .refused {
+        gaps[link.tag, default: [:]][handle, default: 0] += dropped
+      }
+    }
+  }
+
+  public func linkEnded(_ link: Link, _ end: LinkEnd) {
+    links[link.tag] = nil
+    gaps[link.tag] = nil
+    for handle in table.remove(link.tag) { noteCount(handle) }
+    metrics.links.set(Int64(links.count))
+  }
+}

@@ -1,0 +1,140 @@
+/// A value of a configuration rule's `options`.
+public enum OptionValue: Sendable, Equatable {
+  case null
+  case bool(Bool)
+  case number(Double)
+  case text(String)
+  case list([OptionValue])
+  case object([String: OptionValue])
+
+  var kind: String {
+    switch self {
+    case .null: "null"
+    case .bool: "a boolean"
+    case .number: "a number"
+    case .text: "a string"
+    case .list: "a list"
+    case .object: "an object"
+    }
+  }
+}
+
+extension OptionValue: ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral,
+  ExpressibleByFloatLiteral, ExpressibleByStringLiteral, ExpressibleByArrayLiteral
+{
+  public init(booleanLiteral value: Bool) { self = .bool(value) }
+  public init(integerLiteral value: Int) { self = .number(Double(value)) }
+  public init(floatLiteral value: Double) { self = .number(value) }
+  public init(stringLiteral value: String) { self = .text(value) }
+  public init(arrayLiteral elements: OptionValue...) { self = .list(elements) }
+}
+
+/// Why a channel can't be made as its rule says.
+public struct ChannelOptionsError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// The option at fault; nil where it is the rule itself.
+  public let option: String?
+  public let reason: String
+
+  public init(option: String? = nil, _ reason: String) {
+    self.option = option
+    self.reason = reason
+  }
+
+  public var description: String { option.map { "options.\($0): \(reason)" } ?? reason }
+}
+
+/// The `options` of a rule, which a channel type reads as it is made.
+///
+/// Each reading method answers nil where the option is absent, and remembers that the option is
+/// known; options that nobody read are refused afterwards. All throw for a value of another type.
+public struct ChannelOptions: Sendable {
+  private let values: [String: OptionValue]
+  private var known: Set<String> = []
+
+  public init(_ values: [String: OptionValue] = [:]) { self.values = values }
+
+  public mutating func value(_ name: String) -> OptionValue? {
+    known.insert(name)
+    return values[name]
+  }
+
+  public mutating func bool(_ name: String) throws(ChannelOptionsError) -> Bool? {
+    guard let value = value(name) else { return nil }
+    guard case .bool(let bool) = value else { throw mismatch(name, value, "true or false") }
+    return bool
+  }
+
+  /// A whole number within `range`.
+  public mutating func int(_ name: String, in range: ClosedRange<Int>)
+    throws(ChannelOptionsError) -> Int?
+  {
+    guard let value = value(name) else { return nil }
+    let wanted = "a whole number from \(range.lowerBound) to \(range.upperBound)"
+    guard case .number(let number) = value else { throw mismatch(name, value, wanted) }
+    guard let int = Int(exactly: number), range.contains(int) else {
+      throw ChannelOptionsError(option: name, "must be \(wanted), is \(number)")
+    }
+    return int
+  }
+
+  public mutating func text(_ name: String) throws(ChannelOptionsError) -> String? {
+    guard let value = value(name) else { return nil }
+    guard case .text(let text) = value else { throw mismatch(name, value, "a string") }
+    return text
+  }
+
+  /// One of a few words.
+  public mutating func choice(_ name: String, of words: [String])
+    throws(ChannelOptionsError) -> String?
+  {
+    guard let word = try text(name) else { return nil }
+    guard words.contains(word) else {
+      throw ChannelOptionsError(option: name, "must be one of \(words.joined(separator: ", "))")
+    }
+    return word
+  }
+
+  /// A list of strings; one string stands for a list of one.
+  public mutating func texts(_ name: String) throws(ChannelOptionsError) -> [String]? {
+    guard let value = value(name) else { return nil }
+    if case .text(let text) = value { return [text] }
+    guard case .list(let list) = value else { throw mismatch(name, value, "a list of strings") }
+    var texts: [String] = []
+    for element in list {
+      guard case .text(let text) = element else {
+        throw mismatch(name, element, "a list of strings")
+      }
+      texts.append(text)
+    }
+    return texts
+  }
+
+  /// A list of who may do something; see `Principal`.
+  public mutating func principals(_ name: String) throws(ChannelOptionsError) -> [Principal]? {
+    guard let texts = try texts(name) else { return nil }
+    var list: [Principal] = []
+    for text in texts {
+      guard let principal = Principal(text) else {
+        throw ChannelOptionsError(
+          option: name, "must list anyone, users, user:ID, role:NAME or api")
+      }
+      list.append(principal)
+    }
+    return list
+  }
+
+  /// Refuses options that nobody read. Whoever made the channel calls this, not the channel type.
+  func refuseUnread() throws(ChannelOptionsError) {
+    guard let name = values.keys.filter({ !known.contains($0) }).min() else { return }
+    let others = known.sorted().joined(separator: ", ")
+    throw ChannelOptionsError(
+      option: name,
+      known.isEmpty ? "this type has no options" : "no such option; there are: \(others)")
+  }
+
+  private func mismatch(_ name: String, _ value: OptionValue, _ wanted: String)
+    -> ChannelOptionsError
+  {
+    ChannelOptionsError(option: name, "must be \(wanted), is \(value.kind)")
+  }
+}

@@ -1,0 +1,33 @@
+/// Bytes under way in both directions of a link, and who may send how many more. Pure.
+///
+/// Both ends begin with the same window. The receiver gives back what it has dealt with in steps
+/// of half a window, so that credit costs one small frame per many megabytes.
+struct CreditWindow {
+  private(set) var sendable: Int
+  private var unreturned = 0
+  private let window: Int
+
+  init(window: Int) {
+    self.window = window
+    sendable = window
+  }
+
+  /// Whether `bytes` may be sent now.
+  func allows(_ bytes: Int) -> Bool { bytes <= sendable }
+
+  /// Takes `bytes` from what may be sent. Replies are sent even beyond it: their number is
+  /// bounded by the requests that the peer may have under way.
+  mutating func sent(_ bytes: Int) { sendable -= bytes }
+
+  /// The peer grants more; never beyond the window, whatever it says.
+  mutating func granted(_ bytes: Int) { sendable = min(window, sendable + bytes) }
+
+  /// Bytes received were dealt with. Returns credit to send now, or nil.
+  mutating func consumed(_ bytes: Int) -> Int? {
+    unreturned += bytes
+    guard unreturned >= window / 2 else { return nil }
+    let credit = unreturned
+    unreturned = 0
+    return credit
+  }
+}

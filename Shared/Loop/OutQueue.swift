@@ -1,0 +1,140 @@
+internal import Bytes
+internal import Platform
+
+/// Bytes on their way out of one connection: whole shared chunks, then a tail that grows.
+///
+///     [chunk][chunk][ … tail ]
+///      ^ headOffset           ^ appended here
+///
+/// A chunk is an array that many queues may hold at once; it is never copied. The queue counts
+/// bytes and refuses nothing: the bound and what happens at it belong to the owner, who asks
+/// `count` before it appends.
+struct OutQueue {
+  private var chunks: [[UInt8]] = []
+  private var firstChunk = 0
+  private var headOffset = 0
+  private(set) var tail: [UInt8] = []
+  private(set) var count = 0
+
+  var isEmpty: Bool { count == 0 }
+
+  /// Gives a tail that already has capacity. Only while the tail is empty.
+  mutating func adopt(spare buffer: consuming [UInt8]) {
+    if tail.capacity == 0 { tail = buffer }
+  }
+
+  var tailHasCapacity: Bool { tail.capacity > 0 }
+
+  mutating func append(_ bytes: borrowing Span<UInt8>) {
+    tail.append(copying: bytes)
+    count += bytes.count
+  }
+
+  mutating func append(_ bytes: [UInt8]) {
+    tail.append(contentsOf: bytes)
+    count += bytes.count
+  }
+
+  /// Lets `body` write at the end of the tail.
+  mutating func append(_ body: (inout [UInt8]) -> Void) {
+    let before = tail.count
+    body(&tail)
+    count += tail.count - before
+  }
+
+  /// Appends a chunk by reference, from `offset` on. Small ones are copied: sharing costs more.
+  mutating func append(shared chunk: [UInt8], from offset: Int) {
+    let left = chunk.count - offset
+    guard left > 0 else { return }
+    guard left > 512 else {
+      append(chunk.span.extracting(offset..<chunk.count))
+      return
+    }
+    sealTail()
+    if chunks.count == firstChunk { headOffset = offset } else if offset > 0 {
+      chunks.append([UInt8](copying: chunk.span.extracting(offset..<chunk.count)))
+      count += left
+      return
+    }
+    chunks.append(chunk)
+    count += left
+  }
+
+  private mutating func sealTail() {
+    guard !tail.isEmpty else { return }
+    var sealed: [UInt8] = []
+    swap(&sealed, &tail)
+    chunks.append(sealed)
+  }
+
+  /// Writes until nothing is left, the socket is full, or `budget` bytes are out.
+  mutating func write(to descriptor: borrowing Descriptor, budget: Int) -> WriteResult {
+    var left = budget
+    while count > 0 {
+      guard left > 0 else { return .blocked }
+      if firstChunk == chunks.count { sealTail() }
+      let chunk = chunks[firstChunk]
+      switch Syscalls.send(descriptor, chunk, from: headOffset, limit: left) {
+      case .count(let sent):
+        advance(sent, chunkBytes: chunk.count)
+        left -= sent
+      case .wouldBlock: return .blocked
+      case .endOfStream: return .failed(32)
+      case .failed(let code): return .failed(code)
+      }
+    }
+    return .drained
+  }
+
+  /// The common case: only a tail, all of which the socket takes. Keeps the tail's capacity.
+  mutating func writeTail(to descriptor: borrowing Descriptor) -> WriteResult {
+    guard firstChunk == chunks.count, count <= 64 * 1024 else {
+      return write(to: descriptor, budget: Self.budgetBytes)
+    }
+    switch Syscalls.send(descriptor, tail, from: 0) {
+    case .count(let sent) where sent == tail.count:
+      count = 0
+      return .drained
+    case .count(let sent):
+      sealTail()
+      advance(sent, chunkBytes: .max)
+      return .blocked
+    case .wouldBlock: return .blocked
+    case .endOfStream: return .failed(32)
+    case .failed(let code): return .failed(code)
+    }
+  }
+
+  /// The tail's storage, once everything has been written.
+  mutating func releaseTail() -> [UInt8] {
+    var released: [UInt8] = []
+    swap(&released, &tail)
+    return released
+  }
+
+  mutating func removeAll() {
+    chunks = []
+    firstChunk = 0
+    headOffset = 0
+    tail = []
+    count = 0
+  }
+
+  private mutating func advance(_ sent: Int, chunkBytes: Int) {
+    count -= sent
+    headOffset += sent
+    guard headOffset >= chunkBytes else { return }
+    headOffset = 0
+    chunks[firstChunk] = []
+    firstChunk += 1
+    if firstChunk == chunks.count || firstChunk >= 64 {
+      chunks.removeFirst(firstChunk)
+      firstChunk = 0
+    }
+  }
+
+  enum WriteResult { case drained, blocked, failed(Int32) }
+
+  /// BUDGET: bytes written to one connection in one turn, so that one full pipe can't hold it.
+  static let budgetBytes = 1024 * 1024
+}

@@ -1,0 +1,261 @@
+internal import Bytes
+public import Platform
+
+/// Why a stream ended.
+public enum StreamEnd: Equatable, Sendable {
+  /// The peer closed its side.
+  case peerClosed
+  /// We closed it.
+  case closedHere
+  /// A system call failed with this errno.
+  case failed(Int32)
+  /// The peer sent more than its protocol may leave unread.
+  case unreadTooLong
+}
+
+/// What a stream tells its owner. Calls come on the loop, never after `streamEnded`.
+public protocol StreamOwner: AnyObject {
+  /// Bytes are here: what was left last time, then what is new. Returns how many were taken; the
+  /// rest comes back with the next read. A protocol that takes nothing of 128 KiB is cut off.
+  func streamReceived(_ stream: Stream, _ bytes: borrowing Span<UInt8>) -> Int
+  /// All that was queued has been written after the queue had been blocked.
+  func streamDrained(_ stream: Stream)
+  /// The stream is closed. Called once, at the end of the turn in which it happened.
+  func streamEnded(_ stream: Stream, _ end: StreamEnd)
+}
+
+/// A connected byte stream on a loop, with its outgoing queue.
+///
+/// Owns the descriptor. Holds no buffer while idle: reads use the loop's buffer, writes a spare
+/// one. Queued bytes leave at the end of the turn. Knows no protocol and enforces no bound on the
+/// queue: the owner asks `queuedBytes` first. Loop-confined.
+public final class Stream: LoopHandler, Flushable {
+  private unowned let loop: EventLoop
+  private weak var owner: (any StreamOwner)?
+  private var descriptor: Descriptor
+  private var slot: PollSlot?
+  private var unread: [UInt8] = []
+  private var queue = OutQueue()
+  private var state: State = .open
+  private var isDirty = false
+  private var isWaitingForRoom = false
+  private var isReadingPaused = false
+
+  private enum State { case open, closingAfterWrite, ended }
+
+  /// The most that a protocol may leave unread between two reads.
+  public static let unreadBytesMax = 128 * 1024
+
+  public init(_ descriptor: consuming Descriptor, on loop: EventLoop) {
+    self.loop = loop
+    self.descriptor = descriptor
+  }
+
+  /// Begins to read and to tell `owner`, who must keep the stream.
+  public func start(_ owner: any StreamOwner) throws(SystemError) {
+    self.owner = owner
+    slot = try loop.add(self, descriptor, .read)
+  }
+
+  /// Bytes queued and not yet taken by the kernel.
+  @inline(__always)
+  public var queuedBytes: Int { queue.count }
+
+  /// Whether the kernel has refused bytes that are still queued.
+  public var isBlocked: Bool { isWaitingForRoom }
+
+  public var isOpen: Bool { state == .open }
+
+  // MARK: writing
+
+  /// Queues a copy of `bytes`.
+  public func send(_ bytes: borrowing Span<UInt8>) {
+    guard state == .open else { return }
+    prepareTail()
+    queue.append(bytes)
+    schedule()
+  }
+
+  /// Queues a copy of `bytes`.
+  public func send(_ bytes: [UInt8]) {
+    guard state == .open, !bytes.isEmpty else { return }
+    prepareTail()
+    queue.append(bytes)
+    schedule()
+  }
+
+  /// Lets `body` append to the queue's tail directly.
+  public func send(_ body: (inout [UInt8]) -> Void) {
+    guard state == .open else { return }
+    prepareTail()
+    queue.append(body)
+    schedule()
+  }
+
+  /// Writes `chunk` at once if nothing is queued before it; what the kernel does not take is
+  /// queued by reference. For one chunk that many streams get. Only in the flush step of a turn.
+  public func sendShared(_ chunk: [UInt8]) {
+    guard state == .open else { return }
+    var offset = 0
+    if queue.isEmpty {
+      switch Syscalls.send(descriptor, chunk, from: 0) {
+      case .count(let sent):
+        if sent == chunk.count { return }
+        offset = sent
+      case .wouldBlock: break
+      case .endOfStream: return end(.failed(32))
+      case .failed(let code): return end(.failed(code))
+      }
+      queue.append(shared: chunk, from: offset)
+      waitForRoom()
+    } else {
+      queue.append(shared: chunk, from: 0)
+      schedule()
+    }
+  }
+
+  /// Closes once all that is queued has been written; what arrives meanwhile is read and dropped.
+  public func closeAfterWriting() {
+    guard state == .open else { return }
+    state = .closingAfterWrite
+    scheduleAlways()
+  }
+
+  /// Closes now; what is queued is lost.
+  public func close() { end(.closedHere) }
+
+  /// Closes now with a reset, for a peer that is to get nothing more.
+  public func abort() {
+    if state != .ended { Sockets.setResetOnClose(descriptor) }
+    end(.closedHere)
+  }
+
+  // MARK: flow
+
+  /// Stops reading until `resumeReading`: the kernel's buffers then slow the peer down.
+  public func pauseReading() {
+    isReadingPaused = true
+    updateInterest()
+  }
+
+  public func resumeReading() {
+    isReadingPaused = false
+    updateInterest()
+    if !unread.isEmpty { loop.atTurnEnd { [weak self] in self?.offerUnread() } }
+  }
+
+  private func offerUnread() {
+    guard state == .open, !isReadingPaused, !unread.isEmpty else { return }
+    var held: [UInt8] = []
+    swap(&held, &unread)
+    offer(held, held.count)
+  }
+
+  // MARK: loop
+
+  public func ready(_ readiness: Readiness) {
+    guard state != .ended else { return }
+    if readiness.contains(.writable) { flushQueue() }
+    if !readiness.isDisjoint(with: [.readable, .broken]) {
+      if isReadingPaused, readiness.contains(.broken) { return end(.peerClosed) }
+      if !isReadingPaused { read() }
+    }
+  }
+
+  public func flush() {
+    isDirty = false
+    if state != .ended, !isWaitingForRoom { flushQueue() }
+  }
+
+  private func read() {
+    var buffer = loop.takeReceiveBuffer()
+    var filled = unread.count
+    if filled > 0 {
+      buffer.replaceSubrange(0..<filled, with: unread)
+      unread = []
+    }
+    switch Syscalls.receive(descriptor, into: &buffer, at: filled) {
+    case .count(let count):
+      filled += count
+      offer(buffer, filled)
+    case .wouldBlock:
+      if filled > 0 { unread = [UInt8](buffer[0..<filled]) }
+    case .endOfStream: end(.peerClosed)
+    case .failed(let code): end(.failed(code))
+    }
+    loop.giveBack(receiveBuffer: buffer)
+  }
+
+  private func offer(_ buffer: [UInt8], _ filled: Int) {
+    guard state == .open, let owner else { return }
+    let taken = owner.streamReceived(self, buffer.span.extracting(0..<filled))
+    guard state == .open, taken < filled else { return }
+    guard filled - taken <= Self.unreadBytesMax else { return end(.unreadTooLong) }
+    unread = [UInt8](buffer[taken..<filled])
+  }
+
+  private func prepareTail() {
+    if !queue.tailHasCapacity { queue.adopt(spare: loop.takeSpareBuffer()) }
+  }
+
+  @inline(__always)
+  private func schedule() {
+    if !isDirty, !isWaitingForRoom { scheduleAlways() }
+  }
+
+  private func scheduleAlways() {
+    guard !isDirty else { return }
+    isDirty = true
+    loop.markDirty(self)
+  }
+
+  private func flushQueue() {
+    if !queue.isEmpty {
+      switch queue.writeTail(to: descriptor) {
+      case .drained: break
+      case .blocked: return waitForRoom()
+      case .failed(let code): return end(.failed(code))
+      }
+    }
+    loop.giveBack(spare: queue.releaseTail())
+    let wasBlocked = isWaitingForRoom
+    if wasBlocked {
+      isWaitingForRoom = false
+      updateInterest()
+    }
+    if state == .closingAfterWrite { return end(.closedHere) }
+    if wasBlocked { owner?.streamDrained(self) }
+  }
+
+  private func waitForRoom() {
+    guard !isWaitingForRoom else { return }
+    isWaitingForRoom = true
+    updateInterest()
+  }
+
+  private func updateInterest() {
+    guard let slot else { return }
+    var interest: Interest = isReadingPaused ? [] : .read
+    if isWaitingForRoom { interest.insert(.write) }
+    loop.modify(slot, descriptor, interest)
+  }
+
+  private func end(_ reason: StreamEnd) {
+    guard state != .ended else { return }
+    state = .ended
+    if let slot { loop.remove(slot, descriptor) }
+    slot = nil
+    descriptor.close()
+    queue.removeAll()
+    unread = []
+    loop.retire(self)
+    loop.atTurnEnd { [self] in
+      let told = owner
+      owner = nil
+      told?.streamEnded(self, reason)
+    }
+  }
+}
+
+@available(*, unavailable)
+extension Stream: Sendable {}

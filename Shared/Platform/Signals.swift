@@ -1,0 +1,56 @@
+internal import CLinux
+internal import Glibc
+
+/// The signals a service acts on.
+public enum ServiceSignal: Sendable, Equatable {
+  /// SIGTERM or SIGINT: drain, then end.
+  case terminate
+  /// SIGHUP: read the configuration again.
+  case reload
+  /// SIGCHLD: a child has changed state.
+  case childChanged
+}
+
+/// Signals as something that can be read. Call `blockAll` first, before any thread is started.
+public struct SignalReader: ~Copyable {
+  public let descriptor: Descriptor
+
+  /// Blocks every signal in this thread and those it starts, and ignores SIGPIPE.
+  public static func blockAll() {
+    var every = sigset_t()
+    _ = unsafe sigfillset(&every)
+    // A crash must stay a crash: the faults are left as they are.
+    for fault in [SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT] {
+      _ = unsafe sigdelset(&every, fault)
+    }
+    _ = unsafe pthread_sigmask(SIG_BLOCK, &every, nil)
+    _ = Glibc.signal(SIGPIPE, SIG_IGN)
+  }
+
+  /// `signalfd(2)` over TERM, INT, HUP and CHLD; non-blocking.
+  public init() throws(SystemError) {
+    var wanted = sigset_t()
+    _ = unsafe sigemptyset(&wanted)
+    for number in [SIGTERM, SIGINT, SIGHUP, SIGCHLD] { _ = unsafe sigaddset(&wanted, number) }
+    let number = unsafe signalfd(
+      -1, &wanted, Int32(SFD_NONBLOCK | SFD_CLOEXEC))
+    guard number >= 0 else { throw SystemError(code: errno, call: "signalfd") }
+    descriptor = Descriptor(owning: number)
+  }
+
+  /// The next waiting signal; nil when none waits.
+  public borrowing func next() -> ServiceSignal? {
+    while true {
+      var record = [UInt8](repeating: 0, count: 128)
+      guard case .count(let count) = Syscalls.read(descriptor, into: &record), count == 128 else {
+        return nil
+      }
+      switch Int32(record[0]) {
+      case SIGTERM, SIGINT: return .terminate
+      case SIGHUP: return .reload
+      case SIGCHLD: return .childChanged
+      default: continue
+      }
+    }
+  }
+}
