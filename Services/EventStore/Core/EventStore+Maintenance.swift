@@ -6,18 +6,30 @@ extension EventStore {
     try transact(at: now) { draft throws(SQLiteError) in draft.hasChanges = true } == .committed
   }
 
-  /// What may be done when no append waits: stores the outbox position if it moved, removes
-  /// expired keys, checkpoints when it is due. Call it after each batch of commits and now and then.
+  /// What may be done when no append waits: syncs the head mark if it is due, stores the outbox
+  /// position if it moved, removes expired keys, checkpoints when that is due. Call it after each
+  /// commit and now and then; `maintenanceDue` says when at the latest.
   ///
   /// - Cost: nothing most times; a checkpoint writes and syncs up to 16 MiB.
   public func maintain(at now: StoreInstant) throws(StoreFailure) {
-    _ = try transact(at: now) { draft throws(SQLiteError) in
-      guard draft.time >= sweepDue else { return }
-      let removed = try keys.removeExpired(now: draft.time)
-      if removed > 0 { draft.hasChanges = true }
-      if removed < StoreLimits.sweepKeysMax { sweepDue = draft.time &+ 60_000 }
-    }
+    try syncMark(at: now)
+    if now.monotonic >= sweepDue { try sweep(at: now) }
     if connection.walFrames >= checkpointDue { try checkpoint() }
+  }
+
+  /// Stores the position that the hub has confirmed, if it moved since the last commit.
+  public func persistAnnounced(at now: StoreInstant) throws(StoreFailure) {
+    _ = try transact(at: now) { _ throws(SQLiteError) in }
+  }
+
+  /// Removes some expired keys; the next turn is in a minute, or at once where there may be more.
+  private func sweep(at now: StoreInstant) throws(StoreFailure) {
+    var removed = 0
+    _ = try transact(at: now) { draft throws(SQLiteError) in
+      removed = try keys.removeExpired(now: draft.time)
+      if removed > 0 { draft.hasChanges = true }
+    }
+    if removed < StoreLimits.sweepKeysMax { sweepDue = now.monotonic &+ 60_000 }
   }
 
   /// Whether the write-ahead log may grow. At its bound a checkpoint is tried first.

@@ -4,7 +4,7 @@ internal import SQLite
 
 /// The steps from a directory to a store that may be served: lock, head mark, database, judgement,
 /// tail. Owns what it opened until the store takes it over.
-struct OpenedStore: ~Copyable {
+struct OpenedStore {
   let connection: Connection
   var streams: StreamTable
   let table: StateTable
@@ -12,7 +12,7 @@ struct OpenedStore: ~Copyable {
   let clock: StoreClock
   /// Places of events that the index does not have yet, in order of position.
   private(set) var places: [Place] = []
-  private let lock: StoreLock
+  let lock: StoreLock
 
   init(directory: String, options: EventStore.Options, now: StoreInstant) throws(StoreFailure) {
     try StoreFiles.makeDirectory(directory)
@@ -43,8 +43,6 @@ struct OpenedStore: ~Copyable {
     if refusal != nil { try renewEpochs(reading) }
     try settleMark(reading, directory, isAccepted: refusal != nil)
   }
-
-  consuming func releaseLock() -> StoreLock { lock }
 
   /// SQLite throws away a log without its database: with a mark that promises commits, nothing is
   /// touched before an operator has looked.

@@ -1,3 +1,4 @@
+internal import Bytes
 internal import SQLite
 
 /// Writes the table `places`: the way from a stream's offset to a position.

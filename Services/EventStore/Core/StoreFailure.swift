@@ -1,4 +1,4 @@
-public import SQLite
+internal import SQLite
 
 /// Why a store did not open, or can't go on.
 ///

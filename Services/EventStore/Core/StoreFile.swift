@@ -19,7 +19,7 @@ struct StoreFile: ~Copyable {
 
   /// `open(2)` with CLOEXEC, mode 0600; nil where there is no such file.
   init?(existing path: String, _ access: Access = .readOnly) throws(StoreFailure) {
-    let opened = open(path, Self.flags(access) | O_CLOEXEC, 0o600)
+    let opened = unsafe open(path, Self.flags(access) | O_CLOEXEC, 0o600)
     if opened < 0, errno == ENOENT { return nil }
     guard opened >= 0 else { throw failed("open", path) }
     number = opened
@@ -101,28 +101,28 @@ enum StoreFiles {
     guard !isDirectory(path) else { return }
     let parent = parent(of: path)
     if parent != path { try makeDirectory(parent) }
-    guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw failed("create", path) }
+    guard unsafe mkdir(path, 0o700) == 0 || errno == EEXIST else { throw failed("create", path) }
     try syncDirectory(parent)
   }
 
   /// Makes a directory's entries durable (`fsync(2)` of the directory).
   static func syncDirectory(_ path: String) throws(StoreFailure) {
-    let directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    let directory = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard directory >= 0 else { throw failed("open", path) }
     defer { _ = close(directory) }
     guard fsync(directory) == 0 else { throw failed("sync", path) }
   }
 
   static func rename(_ from: String, to: String) throws(StoreFailure) {
-    guard Glibc.rename(from, to) == 0 else { throw failed("rename", from) }
+    guard unsafe Glibc.rename(from, to) == 0 else { throw failed("rename", from) }
   }
 
   /// Removes a file; one that isn't there is as good.
   static func remove(_ path: String) throws(StoreFailure) {
-    guard unlink(path) == 0 || errno == ENOENT else { throw failed("remove", path) }
+    guard unsafe unlink(path) == 0 || errno == ENOENT else { throw failed("remove", path) }
   }
 
-  static func removeDirectory(_ path: String) { _ = rmdir(path) }
+  static func removeDirectory(_ path: String) { _ = unsafe rmdir(path) }
 
   static func isDirectory(_ path: String) -> Bool {
     var about = stat()
@@ -130,7 +130,7 @@ enum StoreFiles {
     return about.st_mode & S_IFMT == S_IFDIR
   }
 
-  static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+  static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 
   /// Copies a file without making the copy durable; false where there is none.
   static func copy(_ from: String, to: String) throws(StoreFailure) -> Bool {
@@ -150,7 +150,10 @@ enum StoreFiles {
   static func makeTemporaryDirectory(under parent: String) throws(StoreFailure) -> String {
     var name = [CChar]("\(parent)/verify-XXXXXX".utf8CString)
     // SAFE BECAUSE mkdtemp changes the last six characters in place and the array is ours.
-    let made = unsafe name.withUnsafeMutableBufferPointer { unsafe mkdtemp($0.baseAddress) != nil }
+    let made = unsafe name.withUnsafeMutableBufferPointer { buffer in
+      guard let start = buffer.baseAddress else { return false }
+      return unsafe mkdtemp(start) != nil
+    }
     guard made else { throw failed("create a directory under", parent) }
     return String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }

@@ -25,9 +25,9 @@ public enum StoreLimits {
 
   /// Events whose places are in memory and not yet in the index, before they are put there.
   ///
-  /// BUDGET: putting 2,048 in, sorted, costs some 2 ms and touches each page of the index once
+  /// BUDGET: putting 4,096 in, sorted, costs some 4 ms and touches each page of the index once
   /// for many entries; opening a store reads at most this many and one commit more.
-  public static let indexLagMax = 2_048
+  public static let indexLagMax = 4_096
 
   /// Pages of 4 KiB in the write-ahead log from which a checkpoint is due (16 MiB).
   public static let walPagesDue = 4_096

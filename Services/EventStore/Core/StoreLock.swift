@@ -1,8 +1,8 @@
-/// The hold of one process on a store's directory, let go when the value or the process ends.
+/// The hold of one process on a store's directory, let go when the object or the process ends.
 ///
 /// The lock is the kernel's (`flock(2)`), so a crash leaves none behind; the text in the file only
 /// names the owner for whoever comes second.
-struct StoreLock: ~Copyable {
+final class StoreLock {
   static let name = "store.lock"
   private let file: StoreFile
 

@@ -5,7 +5,7 @@ internal import SQLite
 /// `events` is the log: rows are only appended, by position, which is what SQLite does fastest. The
 /// way from a stream's offset to a position is `places`. An index kept at every commit costs more
 /// than all the rest (64 events of 100 streams touch 64 of its pages), so places wait in memory and
-/// go in sorted, some two thousand at a time; `store.indexed` says how far they have got, and
+/// go in sorted, some four thousand at a time; `store.indexed` says how far they have got, and
 /// opening a store reads the events after it. `streams.head` is kept at the same moments.
 enum StoreSchema {
   static let fileName = "events.sqlite"
