@@ -50,6 +50,9 @@ let package = Package(
     .executable(name: "sapphire-hub", targets: ["HubMain"]),
     .executable(name: "sapphire-eventstore", targets: ["EventStoreMain"]),
     .executable(name: "sapphire-presence", targets: ["PresenceMain"]),
+    // For whoever writes plugins.
+    .library(name: "ChannelKit", targets: ["ChannelKit"]),
+    .library(name: "TestKit", targets: ["TestKit"]),
   ],
   targets: [
     // C libraries. Each has exactly one importer.
@@ -87,7 +90,7 @@ let package = Package(
     // Services: Core is a library that tests can hold, Main an executable of some thirty lines.
     library(
       "HubCore", "Services/Hub/Core",
-      ["Bytes", "Platform", "Observe", "Loop", "Wire", "Link", "Config", "Service"]),
+      ["Bytes", "Platform", "Observe", "Crypto", "Loop", "Wire", "Link", "Config", "Service"]),
     executable("HubMain", "Services/Hub/Main", ["HubCore", "Service"]),
     library(
       "EventStoreCore", "Services/EventStore/Core",

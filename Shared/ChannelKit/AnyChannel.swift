@@ -7,10 +7,13 @@ public struct AnyChannel {
   /// Publish every event's payload as it is, without calling `decide` or `apply`.
   public let isPassThrough: Bool
   public let delivery: Delivery
+  /// What the rule gives the channel.
+  public let history: ChannelHistory
   private var channel: any ChannelType
 
-  init(_ channel: any ChannelType, _ traits: ChannelTraits) {
+  init(_ channel: any ChannelType, _ traits: ChannelTraits, _ history: ChannelHistory) {
     self.traits = traits
+    self.history = history
     self.channel = channel
     isPassThrough = channel.isPassThrough && traits.state == .none
     delivery = channel.delivery
@@ -24,14 +27,14 @@ public struct AnyChannel {
   {
     var effects = Effects(for: client.isAPI ? .caller : .client)
     try channel.decide(event, from: client, &effects)
-    return try effects.finish()
+    return try finish(effects)
   }
 
   /// What is to be done for a client that subscribes; throws where it is refused.
   public func admit(_ client: ClientContext) throws(ChannelError) -> [Effect] {
     var effects = Effects(for: .client)
     try channel.admit(client, &effects)
-    return try effects.finish()
+    return try finish(effects)
   }
 
   /// What is to be done when a client's timer comes due. An error is logged: nobody waits for it.
@@ -40,14 +43,22 @@ public struct AnyChannel {
   {
     var effects = Effects(for: .client)
     try channel.due(timer, for: client, &effects)
-    return try effects.finish()
+    return try finish(effects)
   }
 
   /// What is to be published after a client has left. An error is logged: nobody waits for it.
   public func left(_ client: ClientContext) throws(ChannelError) -> [Effect] {
     var effects = Effects(for: .nobody)
     try channel.left(client, &effects)
-    return try effects.finish()
+    return try finish(effects)
+  }
+
+  private func finish(_ effects: consuming Effects) throws(ChannelError) -> [Effect] {
+    let list = try effects.finish()
+    guard history != .none || !list.contains(where: \.expectsUnchanged) else {
+      throw .effectsRefused("without a history nothing can be known to be unchanged")
+    }
+    return list
   }
 
   /// Changes state by one publication, if it takes part in the state at all.

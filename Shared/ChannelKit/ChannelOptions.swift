@@ -64,17 +64,18 @@ public struct ChannelOptions: Sendable {
     return bool
   }
 
-  /// A whole number within `range`.
+  /// A whole number within `range`, and within what a double holds exactly (±2^53).
   public mutating func int(_ name: String, in range: ClosedRange<Int>)
     throws(ChannelOptionsError) -> Int?
   {
     guard let value = value(name) else { return nil }
     let wanted = "a whole number from \(range.lowerBound) to \(range.upperBound)"
     guard case .number(let number) = value else { throw mismatch(name, value, wanted) }
-    guard let int = Int(exactly: number), range.contains(int) else {
-      throw ChannelOptionsError(option: name, "must be \(wanted), is \(number)")
-    }
-    return int
+    // Compared as numbers first: what is in range can be converted, and a NaN is in no range.
+    guard number >= Double(range.lowerBound), number <= Double(range.upperBound),
+      abs(number) <= 0x1p53, Double(Int(number)) == number
+    else { throw ChannelOptionsError(option: name, "must be \(wanted), is \(number)") }
+    return Int(number)
   }
 
   public mutating func text(_ name: String) throws(ChannelOptionsError) -> String? {

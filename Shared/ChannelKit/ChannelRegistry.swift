@@ -53,7 +53,7 @@ public struct ChannelRegistry: Sendable {
       throw ChannelOptionsError(
         "type \(name) merges publications here, so the rule must give it no history")
     }
-    return AnyChannel(channel, entry.traits)
+    return AnyChannel(channel, entry.traits, history)
   }
 
   /// Checks a rule before any channel exists, as `make` would.

@@ -118,7 +118,8 @@ public enum Effect: Sendable, Equatable {
   case after(Duration, TimerToken)
   case close(ChannelError)
 
-  var expectsUnchanged: Bool {
+  /// Whether this is a publication that must be the next one.
+  public var expectsUnchanged: Bool {
     if case .publish(let effect) = self { effect.expecting == .unchanged } else { false }
   }
 }
@@ -171,5 +172,6 @@ public enum Priority: UInt8, Sendable, Comparable {
 public enum Expectation: UInt8, Sendable {
   case anything
   /// No other publication came after the state that the decision read; else it is decided again.
+  /// Needs a channel with a history.
   case unchanged
 }

@@ -1,1 +1,2 @@
-// Config
+/// Stand-in.
+public struct Settings: Sendable { public init() {} }

@@ -39,6 +39,9 @@ public struct RunningThread: ~Copyable, Sendable {
   /// Waits until the thread has ended.
   public consuming func join() { _ = pthread_join(handle, nil) }
 
+  /// Lets it run on by itself; nobody will wait for it.
+  public consuming func detach() { _ = pthread_detach(handle) }
+
   private final class StartBox {
     let name: String
     let body: @Sendable () -> Void

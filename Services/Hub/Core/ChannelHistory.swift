@@ -1,5 +1,5 @@
-public import Bytes
-public import Wire
+internal import Bytes
+internal import Wire
 
 /// Where a channel's publications get their order and are kept for those who come back.
 ///
@@ -9,7 +9,7 @@ public import Wire
 /// and answers with the first position. Bounded in bytes over all channels.
 ///
 /// `MemoryHistory` answers before `append` returns; an engine on another machine answers later.
-public protocol ChannelHistory: AnyObject {
+protocol ChannelHistory: AnyObject {
   func append(
     _ event: HistoryEvent, to channel: ChannelName, policy: HistoryPolicy,
     _ completion: @escaping (Result<HistoryAppend, Failure>) -> Void)
@@ -24,28 +24,28 @@ public protocol ChannelHistory: AnyObject {
 }
 
 /// How much of a channel is kept.
-public struct HistoryPolicy: Equatable, Sendable {
-  public var count: Int
-  public var ageMs: Int64
-  public init(count: Int, ageMs: Int64) {
+struct HistoryPolicy: Equatable, Sendable {
+  var count: Int
+  var ageMs: Int64
+  init(count: Int, ageMs: Int64) {
     self.count = count
     self.ageMs = ageMs
   }
-  public var keepsNothing: Bool { count == 0 || ageMs == 0 }
+  var keepsNothing: Bool { count == 0 || ageMs == 0 }
 }
 
 /// What is to be appended.
-public struct HistoryEvent: Sendable {
-  public var timeMs: Int64
-  public var publisher: Publisher
-  public var eventType: String
-  public var key: String
-  public var expected: Offset?
-  public var payload: Payload
+struct HistoryEvent: Sendable {
+  var timeMs: Int64
+  var publisher: Publisher
+  var eventType: String
+  var key: String
+  var expected: Offset?
+  var payload: Payload
 }
 
 /// Where an event went.
-public struct HistoryAppend: Sendable {
-  public var position: Position
-  public var isDuplicate: Bool
+struct HistoryAppend: Sendable {
+  var position: Position
+  var isDuplicate: Bool
 }

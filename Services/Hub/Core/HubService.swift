@@ -1,16 +1,16 @@
 internal import Bytes
 internal import Link
-public import Loop
+internal import Loop
 internal import Observe
 internal import Platform
-public import Wire
+internal import Wire
 
 /// The hub on its loop: carries frames between links and the routing table.
 ///
 /// Owns the order of publications in every channel that is not durable. Knows no client protocol,
 /// no plugin and no user. Bounded: histories in bytes, links by their credit; what a link can't
 /// take is dropped for that link alone, counted, and told as a gap.
-public final class HubService {
+final class HubService {
   private let loop: EventLoop
   private let origin: UInt64
   private let history: any ChannelHistory
@@ -22,17 +22,18 @@ public final class HubService {
   private var changedCounts: Set<ChannelHandle> = []
   private var scratch = ByteWriter()
   private var isStopping = false
-  public let metrics = HubMetrics()
+  private let metrics: HubMetrics
 
-  public init(loop: EventLoop, origin: UInt64, history: any ChannelHistory) {
+  init(loop: EventLoop, origin: UInt64, history: any ChannelHistory, metrics: HubMetrics) {
     self.loop = loop
     self.origin = origin
     self.history = history
+    self.metrics = metrics
     expire()
   }
 
   /// Roles that may link to a hub.
-  public static func accepts(_ role: Role) -> Bool {
+  static func accepts(_ role: Role) -> Bool {
     role == .gateway || role == .eventstore || role == .worker || role == .operations
   }
 
@@ -129,7 +130,7 @@ public final class HubService {
   /// Encodes the publication once and gives it to every link that subscribes.
   private func deliver(_ request: Publish, _ position: Position?, _ index: Int) {
     guard let channel = table[index] else { return }
-    metrics.publications.increment()
+    metrics.publications.add()
     guard !channel.subscribers.isEmpty else { return }
     let handle = ChannelHandle(number: UInt32(index), generation: channel.generation)
     let publication = Publication(
@@ -150,9 +151,9 @@ public final class HubService {
       }
       if link.sendPublication(framed: framed) == .refused {
         gaps[number, default: [:]][handle, default: 0] += 1
-        metrics.dropped.increment()
+        metrics.dropped.add()
       } else {
-        metrics.deliveries.increment()
+        metrics.deliveries.add()
       }
     }
   }
@@ -179,7 +180,7 @@ public final class HubService {
       head = history.open(request.name, policy: policy)
     }
     noteCount(handle)
-    metrics.channels.set(Int64(table.channelCount))
+    metrics.channels.set(table.channelCount)
     let total = table.index(handle).flatMap { table[$0]?.subscriberTotal } ?? 0
     link.reply(
       ChannelOpened(
@@ -227,14 +228,14 @@ public final class HubService {
 }
 
 extension HubService: LinkOwner {
-  public func linkOpened(_ link: Link) {
+  func linkOpened(_ link: Link) {
     link.tag = nextLink
     links[nextLink] = link
     nextLink += 1
-    metrics.links.set(Int64(links.count))
+    metrics.links.set(links.count)
   }
 
-  public func linkReceived(_ link: Link, _ header: FrameHeader, _ body: borrowing Span<UInt8>)
+  func linkReceived(_ link: Link, _ header: FrameHeader, _ body: borrowing Span<UInt8>)
     throws(FrameError) -> Consumption
   {
     switch header.kind {
@@ -244,7 +245,7 @@ extension HubService: LinkOwner {
       let handle = try CloseChannel(body: body).handle
       table.close(handle, by: link.tag)
       noteCount(handle)
-      metrics.channels.set(Int64(table.channelCount))
+      metrics.channels.set(table.channelCount)
       link.reply(ChannelClosed(handle: handle), to: header.correlation)
     case .subscriberCount:
       let count = try SubscriberCount(body: body)
@@ -266,10 +267,10 @@ extension HubService: LinkOwner {
     return .now
   }
 
-  public func linkMissedPublications(_ link: Link) {}
+  func linkMissedPublications(_ link: Link) {}
 
   /// Tells the link what it missed, channel by channel.
-  public func linkRelieved(_ link: Link) {
+  func linkRelieved(_ link: Link) {
     guard let missed = gaps.removeValue(forKey: link.tag) else { return }
     for (handle, dropped) in missed {
       if link.send(Gap(handle: handle, dropped: dropped)) == .refused {
@@ -278,10 +279,10 @@ extension HubService: LinkOwner {
     }
   }
 
-  public func linkEnded(_ link: Link, _ end: LinkEnd) {
+  func linkEnded(_ link: Link, _ end: LinkEnd) {
     links[link.tag] = nil
     gaps[link.tag] = nil
     for handle in table.remove(link.tag) { noteCount(handle) }
-    metrics.links.set(Int64(links.count))
+    metrics.links.set(links.count)
   }
 }

@@ -1,12 +1,12 @@
-public import Bytes
+internal import Bytes
 internal import Crypto
-public import Wire
+internal import Wire
 
 /// Histories in this process's memory: gone with it, and the epochs say so.
 ///
 /// Bounded by each channel's policy, and in bytes over all channels: past `bytesMax` the channels
 /// that were published to longest ago lose their oldest events first.
-public final class MemoryHistory: ChannelHistory {
+final class MemoryHistory: ChannelHistory {
   private struct Kept {
     var event: StoredEvent
     var addedMs: Int64
@@ -40,13 +40,13 @@ public final class MemoryHistory: ChannelHistory {
   static let metadataMs: Int64 = 30 * 24 * 3600 * 1000
   static let channelsMax = 1_000_000
 
-  public init(bytesMax: Int, makeEpoch: @escaping () -> Epoch = { Epoch(random: SystemRandom.bits128()) })
+  init(bytesMax: Int, makeEpoch: @escaping () -> Epoch = { Epoch(random: SystemRandom.bits128()) })
   {
     self.bytesMax = bytesMax
     self.makeEpoch = makeEpoch
   }
 
-  public func append(
+  func append(
     _ event: HistoryEvent, to name: ChannelName, policy: HistoryPolicy,
     _ completion: @escaping (Result<HistoryAppend, Failure>) -> Void
   ) {
@@ -121,7 +121,7 @@ public final class MemoryHistory: ChannelHistory {
     }
   }
 
-  public func read(
+  func read(
     _ request: ReadHistory, _ completion: @escaping (Result<EventPage, Failure>) -> Void
   ) {
     completion(.success(page(request)))
@@ -159,13 +159,13 @@ public final class MemoryHistory: ChannelHistory {
     return page
   }
 
-  public func head(of name: ChannelName) -> StreamHead? {
+  func head(of name: ChannelName) -> StreamHead? {
     channels[name].map {
       StreamHead(name: name, epoch: $0.epoch, floor: $0.floor, head: $0.head)
     }
   }
 
-  public func open(_ name: ChannelName, policy: HistoryPolicy) -> StreamHead {
+  func open(_ name: ChannelName, policy: HistoryPolicy) -> StreamHead {
     ensure(name, policy)
     return head(of: name) ?? StreamHead(name: name, epoch: nil, floor: .zero, head: .zero)
   }
@@ -176,7 +176,7 @@ public final class MemoryHistory: ChannelHistory {
     channels[name] = Channel(epoch: makeEpoch(), policy: policy, lastUsedMs: nowMs)
   }
 
-  public func expire(nowMs: Int64) {
+  func expire(nowMs: Int64) {
     self.nowMs = max(self.nowMs, nowMs)
     keys.expire(nowMs: nowMs)
     for name in Array(channels.keys) {

@@ -1,1 +1,4 @@
-// started here
+import HubCore
+import Service
+
+ServiceProcess.run(HubProgram.description, start: HubProgram.start)

@@ -1,0 +1,59 @@
+internal import Link
+internal import Loop
+internal import Observe
+internal import Platform
+public import Service
+internal import Wire
+
+/// `sapphire-hub`: one loop, one listener.
+public enum HubProgram {
+  public static let description = ServiceDescription(
+    role: .hub,
+    summary: """
+      routes publications between gateways, orders those of channels that are not durable, and
+      keeps their short history in memory.
+      """,
+    options: [],
+    examples: [
+      "sapphire-hub --listen unix:/run/sapphire/hub.sock",
+      "sapphire-hub --listen tcp:10.0.0.5:7001 --link-key-file /etc/sapphire/link.key",
+    ])
+
+  /// Bytes of history over all channels.
+  static let historyBytesMax = 256 * 1024 * 1024
+
+  public static func start(_ context: ServiceContext) throws -> any RunningService {
+    let address = try context.address("listen", or: nil)
+    let thread = try LoopThread<HubMail>(name: "hub") { loop in
+      let service = HubService(
+        loop: loop, origin: context.identity.instance,
+        history: MemoryHistory(bytesMax: historyBytesMax), metrics: HubMetrics(context.metrics))
+      let listener = try LinkListener(
+        at: address, identity: context.identity, on: loop, owner: service,
+        accepts: HubService.accepts)
+      listener.refused = { context.logger.warning("a link was refused", ["reason": .text($0)]) }
+      context.report(.announce("ready \(listener.address)"))
+      return { mail in
+        for message in mail {
+          switch message {
+          case .drain:
+            _ = service
+            listener.close(.draining)
+            loop.after(.milliseconds(20)) {
+              loop.stop()
+              context.report(.finished(code: ExitCode.ok, message: nil))
+            }
+          }
+        }
+      }
+    }
+    return RunningHub(thread: thread)
+  }
+}
+
+enum HubMail: Sendable { case drain }
+
+struct RunningHub: RunningService {
+  let thread: LoopThread<HubMail>
+  func drain() { thread.mailbox.post(.drain) }
+}

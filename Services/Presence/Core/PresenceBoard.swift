@@ -1,0 +1,236 @@
+package import Bytes
+
+/// Who is in which channel, as the gateways report it and as watchers are told.
+///
+/// Owns all state of the presence service, and nothing else: no socket, clock or log. The shell feeds
+/// it what happened in a turn, with the time, and ends the turn; `turnEnded` answers with what to
+/// do, and `deadline` says when to end a turn at the latest even if nothing happens.
+///
+/// ```
+///   connection   absent ──joined──▶ live ──left(.goodbye)──────────────▶ absent
+///                                   │ ▲
+///                 left(.lost), not  │ │ joined within the grace by the
+///                 in a report, or   ▼ │ same session or connection
+///                 older run        lost ──resumeGrace over──────────────▶ absent
+///
+///   lane         linked ──linkClosed──▶ detached ──linkGrace over──▶ gone with its connections
+///     ▲            │  ▲                    │
+///     └─linkOpened─┘  └─────linkOpened─────┘   each time a report is due
+///
+///   gateway      leased ──no sign of life for a lease──▶ lapsed ──sign of life──▶ leased,
+///                  │                                                   reports requested
+///                  └─linkOpened with a greater incarnation──▶ leased, older run fenced
+/// ```
+///
+/// A member (see `MemberKey`) is present while it has a connection, live or lost. Isolation: one
+/// loop; the value is Sendable and may be moved.
+package struct PresenceBoard: Sendable {
+  package let limits: PresenceLimits
+  package internal(set) var counters = PresenceCounters()
+
+  var clock: BoardClock
+  var rebuild: Rebuild?
+  /// What watchers were last told of completeness; see `Rebuild`.
+  var wasWithholding = true
+  var nextSweep: Instant
+
+  var gateways: [GatewayID: Gateway] = [:]
+  var lanes = Slab<Lane>()
+  var links: [LinkID: Link] = [:]
+
+  var rosters = Slab<Roster>()
+  var rosterNumbers: [ChannelName: Int] = [:]
+  var connections = Slab<Connection>()
+  var lastSerial: UInt64 = 0
+  var lingering = DeadlineHeap()
+  var infoBytes = 0
+
+  /// Rosters to look at when the turn ends, each once.
+  var listedRosters: [Int] = []
+  var isListed: Set<Int> = []
+  var pendingBytes = 0
+  var outbox: [PresenceAction] = []
+
+  package init(limits: PresenceLimits = PresenceLimits(), startedAt now: Instant) {
+    self.limits = limits
+    clock = BoardClock(startedAt: now, lateMax: limits.lateMax)
+    nextSweep = now
+    rebuild = Rebuild(until: now + limits.lease, settleAt: now + limits.firstContactSettle)
+    clock.promised = now + limits.firstContactSettle
+  }
+
+  // MARK: The end of a turn
+
+  /// Lets expire what is due, and turns what happened into actions, in the order to carry them out.
+  ///
+  /// - Shape: each watched channel's changes in version order; joins and leaves of one member within
+  ///   the turn cancel out, unless watchers knew it before.
+  /// - Limits: about `linkBytesPerTurn` a link. If more waits, `deadline` is already past.
+  package mutating func turnEnded(now real: Instant) -> [PresenceAction] {
+    let now = clock.read(real)
+    if now >= clock.holdUntil { expire(at: now) }
+    if let end = rebuild?.until, now >= end { rebuild = nil }
+    let withholds = rebuild?.isUnderWay(at: now) ?? false
+    commit(leaves: withholds ? .withheld : .shown)
+    if wasWithholding && !withholds { restartAllSnapshots() }
+    wasWithholding = withholds
+    limitPendingBytes()
+    for link in servableLinks() { serve(link) }
+    settleListedRosters()
+    clock.promised = nextDeadline(after: now)
+    defer { outbox = [] }
+    return outbox
+  }
+
+  /// When `turnEnded` has to be called at the latest; nil if only an event can bring work.
+  package var deadline: Instant? { clock.promised.map { clock.real($0) } }
+
+  private func nextDeadline(after now: Instant) -> Instant? {
+    if links.values.contains(where: { $0.isServable }) { return now }
+    var expiry: [Instant] = []
+    if !gateways.isEmpty { expiry.append(nextSweep) }
+    if let first = lingering.first { expiry.append(first.at) }
+    var due = expiry.min().map { max($0, clock.holdUntil) }
+    if let rebuild {
+      let end = now < rebuild.settleAt ? rebuild.settleAt : rebuild.until
+      due = due.map { min($0, end) } ?? end
+    }
+    return due
+  }
+
+  private mutating func expire(at now: Instant) {
+    while let entry = lingering.popDue(at: now) {
+      guard let connection = connections.element(at: entry.connection),
+        connection.serial == entry.serial, case .lost = connection.state
+      else { continue }
+      drop(entry.connection)
+    }
+    if now >= nextSweep { sweep(at: now) }
+  }
+
+  private mutating func commit(leaves: LeavePolicy) {
+    let countMax = limits.pendingChangesPerChannelMax
+    for number in listedRosters where rosters[number].isTouched {
+      changeLog(of: number) {
+        $0.commit(leaves: leaves)
+        $0.limitLog(to: countMax)
+      }
+      for watcher in rosters[number].watchers { links[watcher]?.enqueue(number) }
+    }
+  }
+
+  /// Lets go of changes that everybody has, and of channels that nobody needs.
+  private mutating func settleListedRosters() {
+    for number in listedRosters {
+      trimLog(of: number)
+      guard rosters[number].isUnused else { continue }
+      rosterNumbers[rosters[number].channel] = nil
+      rosters.remove(at: number)
+    }
+    listedRosters = []
+    isListed = []
+  }
+
+  // MARK: Rosters
+
+  /// The channel's roster, made if need be; nil when there are as many channels as may be.
+  mutating func roster(of channel: ChannelName) -> Int? {
+    if let number = rosterNumbers[channel] { return number }
+    guard rosters.count < limits.channelsMax else { return nil }
+    let number = rosters.insert(Roster(channel: channel))
+    rosterNumbers[channel] = number
+    list(number)
+    return number
+  }
+
+  mutating func list(_ number: Int) {
+    if isListed.insert(number).inserted { listedRosters.append(number) }
+  }
+
+  /// Runs `body` on a roster and keeps count of the bytes in its log.
+  mutating func changeLog(of number: Int, _ body: (inout Roster) -> Void) {
+    let before = rosters[number].log.byteCount
+    body(&rosters[number])
+    pendingBytes += rosters[number].log.byteCount - before
+  }
+
+  // MARK: Questions
+
+  /// How many connections and members the channel has now.
+  package func stats(of channel: ChannelName) -> PresenceStats {
+    guard let number = rosterNumbers[channel] else { return PresenceStats() }
+    return PresenceStats(
+      connections: rosters[number].connectionCount, members: rosters[number].memberCount)
+  }
+
+  /// The totals that are measured against the limits.
+  package var totals: PresenceTotals {
+    PresenceTotals(
+      channels: rosters.count, connections: connections.count, gateways: gateways.count,
+      links: links.count, lostConnections: lingering.count, infoBytes: infoBytes,
+      pendingBytes: pendingBytes)
+  }
+
+  /// Members from `start` on, for a reader that does not watch; 0 first, then what `next` says.
+  ///
+  /// Members who come or go between two calls may be missed or met; for a consistent view, watch.
+  package func members(
+    of channel: ChannelName, from start: Int
+  ) -> (entries: [PresenceEntry], next: Int?) {
+    guard let number = rosterNumbers[channel], start >= 0 else { return ([], nil) }
+    return rosters[number].page(
+      from: start, countMax: limits.pageEntriesMax, bytesMax: limits.messageBytesMax)
+  }
+}
+
+/// The time after a start in which gateways that knew another run of this service come back.
+///
+/// Until they have reported, absence proves nothing: leaves are withheld and snapshots say that they
+/// are not complete. It ends after one lease; or after a short while when all who have come are
+/// new themselves, as on the first start of a whole system. A gateway with an older view that comes
+/// later, within the lease, opens it again.
+struct Rebuild: Sendable {
+  let until: Instant
+  let settleAt: Instant
+  var hasHeardFirst = false
+  var hasHeardAgain = false
+
+  func isUnderWay(at now: Instant) -> Bool {
+    guard now < until else { return false }
+    return hasHeardAgain || !hasHeardFirst || now < settleAt
+  }
+}
+
+package struct PresenceStats: Hashable, Sendable {
+  package var connections: Int
+  package var members: Int
+
+  package init(connections: Int = 0, members: Int = 0) {
+    self.connections = connections
+    self.members = members
+  }
+}
+
+package struct PresenceTotals: Hashable, Sendable {
+  package var channels: Int
+  package var connections: Int
+  package var gateways: Int
+  package var links: Int
+  /// Including some that have resumed meanwhile.
+  package var lostConnections: Int
+  package var infoBytes: Int
+  package var pendingBytes: Int
+}
+
+/// What the board has done since it started, for metrics.
+package struct PresenceCounters: Hashable, Sendable {
+  package var joins: UInt64 = 0
+  package var leaves: UInt64 = 0
+  package var resumes: UInt64 = 0
+  package var refusals: UInt64 = 0
+  package var batchesIgnored: UInt64 = 0
+  package var reportsRequested: UInt64 = 0
+  package var linksFenced: UInt64 = 0
+  package var leasesLapsed: UInt64 = 0
+  package var snapshotsForced: UInt64 = 0
+}

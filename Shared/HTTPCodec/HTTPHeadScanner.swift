@@ -1,0 +1,111 @@
+internal import Bytes
+
+/// Finds the end of a head in bytes that come in pieces, and where its lines end; looks at every
+/// byte once.
+///
+/// Refuses at the first byte that is wrong: a line feed or carriage return by itself, a control
+/// byte, a folded line, or one byte more than a limit. So the error does not depend on how the
+/// bytes arrived.
+struct HTTPHeadScanner: Sendable {
+  /// A whole head: its bytes, and the offset behind the last byte of each line but the empty one.
+  struct Head {
+    var bytes: [UInt8]
+    var lineEnds: [Int]
+  }
+
+  private let limits: HTTPLimits
+  /// What a start line that is too long is called: a request's target is to blame.
+  private let startLineError: HTTPError
+  private var held: [UInt8] = []
+  private var lineEnds: [Int] = []
+  /// Bytes of the head before the line that is being read.
+  private var lineStart = 0
+  private var isBehindCarriageReturn = false
+  /// Bytes looked at since the beginning of the connection; equal to the bytes of all heads.
+  private(set) var examinedBytes = 0
+
+  init(limits: HTTPLimits, startLineError: HTTPError) {
+    self.limits = limits
+    self.startLineError = startLineError
+  }
+
+  /// Whether nothing of a head has come.
+  var isEmpty: Bool { held.isEmpty }
+
+  /// Takes bytes of `input` from `offset` on, up to the end of the head, or all of them.
+  mutating func next(
+    _ input: borrowing Span<UInt8>, from offset: inout Int
+  ) throws(HTTPError) -> Head? {
+    let start = offset
+    let before = held.count
+    let (end, isWhole) = try scan(input, start, before)
+    examinedBytes += end - start
+    held.append(copying: input.extracting(start..<end))
+    offset = end
+    guard isWhole else { return nil }
+    let head = Head(bytes: held, lineEnds: lineEnds)
+    held = []
+    lineEnds.removeAll(keepingCapacity: true)
+    lineStart = 0
+    return head
+  }
+
+  /// The input's offset behind what belongs to this head, and whether that is all of it.
+  private mutating func scan(
+    _ input: borrowing Span<UInt8>, _ start: Int, _ before: Int
+  ) throws(HTTPError) -> (end: Int, isWhole: Bool) {
+    // What to add to an index of `input` to have one of the head.
+    let shift = before - start
+    let capacity = limits.headBytesMax - shift
+    var index = start
+    while index < input.count {
+      if index &+ shift == lineStart { try checkLineStart(input[index]) }
+      let lineLimit = (lineEnds.isEmpty ? startLineMax : limits.fieldBytesMax) + lineStart - shift
+      let stop = min(input.count, capacity, lineLimit)
+      if !isBehindCarriageReturn {
+        while index < stop, input[index] >= 32, input[index] != 127 { index &+= 1 }
+      }
+      guard index < input.count else { break }
+      guard index < capacity else { throw .headTooLarge }
+      let byte = input[index]
+      let isAtEnd = try take(byte, at: index &+ shift, overLine: index >= lineLimit)
+      index &+= 1
+      if isAtEnd { return (index, true) }
+    }
+    return (index, false)
+  }
+
+  private func checkLineStart(_ byte: UInt8) throws(HTTPError) {
+    guard !lineEnds.isEmpty, byte != 13 else { return }
+    guard byte != 32, byte != 9 else { throw .obsoleteFold }
+    guard lineEnds.count <= limits.fieldsMax else { throw .tooManyFields }
+  }
+
+  private var startLineMax: Int { limits.targetBytesMax + HTTPLimits.startLineSlack }
+
+  /// Takes a byte that is not plain text or stands at a limit; true when it ends the head.
+  private mutating func take(
+    _ byte: UInt8, at position: Int, overLine: Bool
+  ) throws(HTTPError) -> Bool {
+    if isBehindCarriageReturn {
+      guard byte == 10 else { throw .bareCarriageReturn }
+      isBehindCarriageReturn = false
+      let isEmptyLine = position - 1 == lineStart
+      if isEmptyLine {
+        guard !lineEnds.isEmpty else { throw .malformedRequestLine }
+        return true
+      }
+      lineEnds.append(position - 1)
+      lineStart = position + 1
+      return false
+    }
+    switch byte {
+    case 13: isBehindCarriageReturn = true
+    case 10: throw .bareLineFeed
+    case _ where overLine: throw lineEnds.isEmpty ? startLineError : .fieldTooLong
+    case 9: break
+    default: throw .controlByte
+    }
+    return false
+  }
+}

@@ -1,0 +1,260 @@
+public import Config
+public import Link
+internal import Loop
+public import Observe
+public import Platform
+public import Wire
+
+/// How a process of ours ends (`sysexits.h` where one fits).
+public enum ExitCode {
+  public static let ok: Int32 = 0
+  public static let failure: Int32 = 1
+  public static let usage: Int32 = 64
+  public static let unavailable: Int32 = 69
+  public static let internalError: Int32 = 70
+  public static let cannotListen: Int32 = 73
+  public static let ioError: Int32 = 74
+  public static let configuration: Int32 = 78
+}
+
+/// What a service is called and may be told on its command line.
+public struct ServiceDescription: Sendable {
+  public var role: Role
+  /// One paragraph for `--help`.
+  public var summary: String
+  public var options: [OptionSpec]
+  /// Lines for `--help` that show how it is used.
+  public var examples: [String]
+  public init(role: Role, summary: String, options: [OptionSpec], examples: [String]) {
+    self.role = role
+    self.summary = summary
+    self.options = options
+    self.examples = examples
+  }
+  public var name: String { role.name }
+}
+
+/// What the threads of a service tell the process.
+public enum ServiceEvent: Sendable {
+  /// A line for standard output, such as `ready unix:/run/hub.sock`.
+  case announce(String)
+  /// The service has ended, or can't go on.
+  case finished(code: Int32, message: String?)
+}
+
+/// What a service gets from the process it runs in. May be used from any thread.
+public struct ServiceContext: Sendable {
+  public let options: CommandLineOptions
+  public let settings: Settings
+  public let logger: Logger
+  public let metrics: Metrics
+  public let identity: LinkIdentity
+  public let report: @Sendable (ServiceEvent) -> Void
+
+  /// The address an option gives, or `fallback`; a bad one ends the process with a clear message.
+  public func address(_ option: String, or fallback: SocketAddress?) throws -> SocketAddress {
+    guard let text = options[option] else {
+      if let fallback { return fallback }
+      throw UsageError("--\(option) is needed: unix:PATH or tcp:HOST:PORT")
+    }
+    guard let address = SocketAddress(text) else {
+      throw UsageError("--\(option) \"\(text)\" is no address: write unix:PATH or tcp:HOST:PORT")
+    }
+    return address
+  }
+}
+
+/// A service that is running on threads of its own.
+public protocol RunningService: Sendable {
+  /// Stop taking new work, finish what was accepted, then report `finished`. Any thread.
+  func drain()
+  /// The configuration may have changed. Any thread.
+  func reload()
+}
+
+extension RunningService {
+  public func reload() {}
+}
+
+/// The main thread of a service: reads the command line and the configuration, starts the service,
+/// then waits for signals and for the service's end.
+public enum ServiceProcess {
+  public static let version = "0.1.0"
+
+  /// Runs to the end of the process.
+  public static func run(
+    _ description: ServiceDescription, start: (ServiceContext) throws -> any RunningService
+  ) -> Never {
+    let runner = ServiceRunner(description)
+    Processes.exit(runner.run(start))
+  }
+}
+
+/// What `ServiceProcess.run` does, step by step.
+final class ServiceRunner {
+  private let description: ServiceDescription
+  private var exitCode: Int32?
+  private var drains = 0
+  private var service: (any RunningService)?
+
+  /// A drain that takes longer than this is cut off.
+  static let drainMax = Duration.seconds(20)
+
+  init(_ description: ServiceDescription) { self.description = description }
+
+  static let common: [OptionSpec] = [
+    OptionSpec("listen", "ADDRESS", "where to listen: unix:PATH or tcp:HOST:PORT"),
+    OptionSpec("config", "FILE", "the configuration, JSON5; one file may serve all services"),
+    OptionSpec("data", "DIR", "where this service keeps its data"),
+    OptionSpec("link-key-file", "FILE", "the secret of links over TCP, at least 32 bytes"),
+    OptionSpec("log-level", "LEVEL", "debug, info, warning or error; or SUBSYSTEM=LEVEL,…"),
+    OptionSpec("log-format", "FORMAT", "human or json"),
+    OptionSpec(flag: "help", "this text"),
+    OptionSpec(flag: "version", "the version, and those of the libraries"),
+  ]
+
+  func run(_ start: (ServiceContext) throws -> any RunningService) -> Int32 {
+    SignalReader.blockAll()
+    Syscalls.raiseDescriptorLimit()
+    let specs = description.options + Self.common
+    let options: CommandLineOptions
+    do throws(UsageError) {
+      options = try CommandLineOptions(
+        Array(CommandLine.arguments.dropFirst()), specs: specs, service: description.name,
+        environment: Self.environment())
+    } catch { return complain(error.description, ExitCode.usage) }
+    if options.has("help") { return say(help(specs)) }
+    if options.has("version") { return say("sapphire-\(description.name) \(ServiceProcess.version)\n") }
+    do {
+      return try serve(options, start)
+    } catch let error as UsageError {
+      return complain(error.description, ExitCode.usage)
+    } catch let error as ConfigurationRefused {
+      return complain(error.description, ExitCode.configuration)
+    } catch let error as SystemError {
+      return complain(error.description, ExitCode.cannotListen)
+    } catch {
+      return complain("\(error)", ExitCode.failure)
+    }
+  }
+
+  private func serve(
+    _ options: CommandLineOptions, _ start: (ServiceContext) throws -> any RunningService
+  ) throws -> Int32 {
+    let settings = try SettingsFile.load(options["config"])
+    let logger = try makeLogger(options, settings)
+    let events = try Mailbox<ServiceEvent>()
+    let loop = try EventLoop()
+    let signals = try SignalSource(on: loop) { [weak self] in self?.received($0, loop, logger) }
+    let reader = try MailboxReader(events, on: loop) { [weak self] in
+      for event in $0 { self?.handle(event, loop) }
+    }
+    let context = ServiceContext(
+      options: options, settings: settings, logger: logger,
+      metrics: Metrics(labels: ["service": description.name]),
+      identity: try makeIdentity(options), report: { events.post($0) })
+    service = try start(context)
+    loop.run()
+    reader.close()
+    signals.close()
+    return exitCode ?? ExitCode.internalError
+  }
+
+  private func received(_ signal: ServiceSignal, _ loop: EventLoop, _ logger: Logger) {
+    switch signal {
+    case .terminate:
+      drains += 1
+      guard drains == 1 else {
+        exitCode = 130
+        loop.stop()
+        return
+      }
+      logger.info("draining")
+      service?.drain()
+      loop.after(Self.drainMax) { [weak self] in
+        logger.error("the drain took too long and was cut off")
+        self?.exitCode = ExitCode.failure
+        loop.stop()
+      }
+    case .reload: service?.reload()
+    case .childChanged: break
+    }
+  }
+
+  private func handle(_ event: ServiceEvent, _ loop: EventLoop) {
+    switch event {
+    case .announce(let line): _ = say(line + "\n")
+    case .finished(let code, let message):
+      if let message { _ = complain(message, code) }
+      if exitCode == nil { exitCode = code }
+      loop.stop()
+    }
+  }
+
+  private func makeLogger(_ options: CommandLineOptions, _ settings: Settings) throws -> Logger {
+    let levels = try options["log-level"].map { text throws in
+      guard let levels = LogLevels(text: text) else {
+        throw UsageError("--log-level \"\(text)\": write debug, info, warning or error")
+      }
+      return levels
+    }
+    let format = try options["log-format"].map { text throws in
+      guard let format = LogFormat(rawValue: text) else {
+        throw UsageError("--log-format \"\(text)\": write human or json")
+      }
+      return format
+    }
+    return Logger(
+      subsystem: description.name, levels: levels ?? LogLevels(.info), format: format ?? .human,
+      sink: try StderrSink(), nowMs: { SystemClock.wallMilliseconds() })
+  }
+
+  private func makeIdentity(_ options: CommandLineOptions) throws -> LinkIdentity {
+    var key: [UInt8]?
+    if let path = options["link-key-file"] {
+      let bytes = try Files.read(FilePath(path), bytesMax: 4096)
+      guard bytes.count >= 32 else {
+        throw UsageError("the link key in \(path) has fewer than 32 bytes")
+      }
+      key = bytes
+    }
+    return LinkIdentity(
+      role: description.role, instance: .random(in: 1...(.max)),
+      incarnation: UInt64(clamping: SystemClock.wallMilliseconds()),
+      software: "sapphire \(ServiceProcess.version)", key: key)
+  }
+
+  private func help(_ specs: [OptionSpec]) -> String {
+    var text = "sapphire-\(description.name): \(description.summary)\n\nOptions:\n"
+    for spec in specs {
+      let left = "  --\(spec.name)\(spec.isFlag ? "" : " \(spec.placeholder)")"
+      let padding = String(repeating: " ", count: max(1, 30 - left.count))
+      text += "\(left)\(padding)\(spec.help)\n"
+    }
+    text += "\nEach option may come from the environment: SAPPHIRE_\(description.name.uppercased())_LISTEN …\n"
+    if !description.examples.isEmpty {
+      text += "\nExamples:\n" + description.examples.map { "  \($0)\n" }.joined()
+    }
+    text += "\nExit codes: 0 ended as asked, 64 wrong usage, 73 can't listen, 74 storage failed,\n"
+    return text + "78 wrong configuration, 130 ended by a second signal.\n"
+  }
+
+  private static func environment() -> [String: String] {
+    var variables: [String: String] = [:]
+    for entry in Processes.environment() {
+      guard let equals = entry.firstIndex(of: "=") else { continue }
+      variables[String(entry[..<equals])] = String(entry[entry.index(after: equals)...])
+    }
+    return variables
+  }
+
+  private func say(_ text: String) -> Int32 {
+    Output.standardOutput(text)
+    return ExitCode.ok
+  }
+
+  private func complain(_ text: String, _ code: Int32) -> Int32 {
+    Output.standardError("sapphire-\(description.name): \(text)\n")
+    return code
+  }
+}

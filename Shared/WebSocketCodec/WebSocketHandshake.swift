@@ -1,0 +1,108 @@
+internal import Bytes
+
+/// The rules of the opening handshake (RFC 6455 §4). Works on plain values; hashing is the caller's.
+public enum WebSocketHandshake {
+  public enum Outcome: Equatable, Sendable {
+    /// To be answered with 101; `key` is the client's, for `acceptInput(key:)`.
+    case accept(key: String)
+    /// To be answered with this status and these fields, and the connection closed.
+    case reject(status: Int, reason: String, fields: [Field])
+  }
+
+  public struct Field: Equatable, Sendable {
+    public var name: String
+    public var value: String
+    public init(name: String, value: String) {
+      self.name = name
+      self.value = value
+    }
+  }
+
+  /// What of a request head matters here.
+  public struct Request {
+    public var method: String
+    public var isHTTP11: Bool
+    /// Whether the head announces a body, which an upgrade may not have.
+    public var hasBody: Bool
+    /// All values of a field, in order, by its name in lower case.
+    public var values: (_ name: String) -> [String]
+
+    public init(
+      method: String, isHTTP11: Bool, hasBody: Bool, values: @escaping (_ name: String) -> [String]
+    ) {
+      self.method = method
+      self.isHTTP11 = isHTTP11
+      self.hasBody = hasBody
+      self.values = values
+    }
+  }
+
+  /// Decides on a client's request (RFC 6455 §4.2.1). Origin and path are the caller's to judge.
+  public static func validate(_ request: Request) -> Outcome {
+    guard request.isHTTP11 else { return refuse("a WebSocket needs HTTP/1.1") }
+    guard hasToken("websocket", in: request.values("upgrade")) else {
+      return .reject(
+        status: 426, reason: "this address speaks WebSocket",
+        fields: [
+          Field(name: "Upgrade", value: "websocket"), Field(name: "Connection", value: "Upgrade"),
+        ])
+    }
+    guard request.method == "GET" else { return refuse("a WebSocket begins with GET") }
+    guard hasToken("upgrade", in: request.values("connection")) else {
+      return refuse("Connection must name upgrade")
+    }
+    guard !request.hasBody else { return refuse("an upgrade has no body") }
+    guard request.values("sec-websocket-version") == ["13"] else {
+      return .reject(
+        status: 426, reason: "the WebSocket version is 13",
+        fields: [Field(name: "Sec-WebSocket-Version", value: "13")])
+    }
+    let keys = request.values("sec-websocket-key")
+    guard keys.count == 1, let key = keys.first, isKey(key) else {
+      return refuse("Sec-WebSocket-Key must be 16 bytes of base64")
+    }
+    return .accept(key: key)
+  }
+
+  /// What to hash with SHA-1 and write in base64 as Sec-WebSocket-Accept (RFC 6455 §4.2.2).
+  public static func acceptInput(key: String) -> [UInt8] {
+    Array(key.utf8) + Array("258EAFA5-E914-47DA-95CA-C5AB0DC85B11".utf8)
+  }
+
+  /// The subprotocols that a client offers, in its order.
+  public static func offeredProtocols(_ values: [String]) -> [String] {
+    values.flatMap { tokens($0) }
+  }
+
+  /// Whether a server's answer completes the handshake that a client began (RFC 6455 §4.1).
+  /// `accept` is the base64 of the hash of `acceptInput(key:)`; no extension was offered.
+  public static func isAccepted(
+    status: Int, accept: String, values: (_ name: String) -> [String]
+  ) -> Bool {
+    status == 101 && hasToken("websocket", in: values("upgrade"))
+      && hasToken("upgrade", in: values("connection"))
+      && values("sec-websocket-accept") == [accept]
+      && values("sec-websocket-extensions").isEmpty
+  }
+
+  private static func refuse(_ reason: String) -> Outcome {
+    .reject(status: 400, reason: reason, fields: [])
+  }
+
+  private static func isKey(_ key: String) -> Bool {
+    // 24 characters with their padding: the decoder would also take base64 without it.
+    key.utf8.count == 24 && key.hasSuffix("==") && bytes(base64: key)?.count == 16
+  }
+
+  private static func hasToken(_ token: String, in values: [String]) -> Bool {
+    values.contains { tokens($0).contains { $0.lowercased() == token } }
+  }
+
+  private static func tokens(_ value: String) -> [String] {
+    value.split(separator: ",").compactMap { part in
+      let trimmed = part.drop { $0 == " " || $0 == "\t" }
+      let end = trimmed.lastIndex { $0 != " " && $0 != "\t" }
+      return end.map { String(trimmed[...$0]) }
+    }
+  }
+}
