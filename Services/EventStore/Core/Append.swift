@@ -1,56 +1,38 @@
 public import Bytes
-
-/// One event as a publisher gives it.
-public struct NewEvent: Sendable, Hashable {
-  public var payload: Payload
-  /// What a channel type calls it, at most 255 bytes; empty for none.
-  public var type: String
-  /// Bytes that travel with the event and that the store doesn't read.
-  public var metadata: [UInt8]
-  /// Bits whose meaning is the caller's; stored and returned as they are.
-  public var flags: UInt16
-
-  public init(
-    _ payload: Payload, type: String = "", metadata: [UInt8] = [], flags: UInt16 = 0
-  ) {
-    self.payload = payload
-    self.type = type
-    self.metadata = metadata
-    self.flags = flags
-  }
-
-  /// What it counts for against the limits of a request, a commit and the queue.
-  public var byteCount: Int {
-    payload.bytes.count + metadata.count + type.utf8.count + StoreLimits.eventOverheadBytes
-  }
-}
+public import Wire
 
 /// Events to add to one stream as one step: all of them or none.
-public struct AppendRequest: Sendable, Hashable {
+public struct AppendRequest: Sendable, Equatable {
   public var stream: ChannelName
   public var events: [NewEvent]
   /// The offset the stream must stand at, 0 for empty; nil appends whatever it stands at.
   public var expected: Offset?
   /// Names this append: for as long as keys are kept, the same key appends at most once.
   public var idempotencyKey: String?
-  /// Who acts, as text; nil is the service itself.
-  public var principal: String?
+  public var publisher: Publisher
   /// Milliseconds since 1970. Data only: no order and no age is taken from it.
   public var time: Int64
 
   public init(
     to stream: ChannelName, _ events: [NewEvent], expected: Offset? = nil,
-    idempotencyKey: String? = nil, principal: String? = nil, time: Int64
+    idempotencyKey: String? = nil, publisher: Publisher = Publisher(), time: Int64
   ) {
     self.stream = stream
     self.events = events
     self.expected = expected
     self.idempotencyKey = idempotencyKey
-    self.principal = principal
+    self.publisher = publisher
     self.time = time
   }
 
   public var byteCount: Int { events.reduce(0) { $0 + $1.byteCount } }
+}
+
+extension NewEvent {
+  /// What it counts for against the limits of a request, a commit and the queue.
+  var byteCount: Int {
+    payload.bytes.count + meta.count + eventType.utf8.count + StoreLimits.eventOverheadBytes
+  }
 }
 
 /// Where an append stands.
@@ -61,6 +43,8 @@ public struct AppendReceipt: Sendable, Hashable {
   public var last: Offset
   /// The store-wide position of the first event; the others follow one by one.
   public var position: Int64
+  /// The events' time in milliseconds since 1970: for a duplicate that of the first append.
+  public var time: Int64
   public var origin: Origin
 
   /// Whether this append wrote the events, or one before it with the same key and content.
@@ -91,7 +75,7 @@ public enum AppendRefusal: String, Sendable, Hashable {
   case tooManyBytes = "too many bytes in one append"
   case typeTooLong = "an event's type is at most 255 bytes"
   case keyOutOfRange = "an idempotency key is 1 to 255 bytes"
-  case principalTooLong = "a principal is at most 255 bytes"
+  case userTooLong = "a user is at most 255 bytes"
 }
 
 extension AppendRequest {
@@ -100,15 +84,13 @@ extension AppendRequest {
     if events.isEmpty { return .noEvents }
     if events.count > StoreLimits.appendEventsMax { return .tooManyEvents }
     if byteCount > StoreLimits.appendBytesMax { return .tooManyBytes }
-    if events.contains(where: { $0.type.utf8.count > StoreLimits.typeBytesMax }) {
+    if events.contains(where: { $0.eventType.utf8.count > StoreLimits.typeBytesMax }) {
       return .typeTooLong
     }
     if let key = idempotencyKey, !(1...StoreLimits.keyBytesMax).contains(key.utf8.count) {
       return .keyOutOfRange
     }
-    if let who = principal, who.utf8.count > StoreLimits.principalBytesMax {
-      return .principalTooLong
-    }
+    if publisher.user.utf8.count > StoreLimits.userBytesMax { return .userTooLong }
     return nil
   }
 }

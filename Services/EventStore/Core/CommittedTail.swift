@@ -19,6 +19,11 @@ final class CommittedTail: Sendable {
     var first: Offset
     var positions: [Int64]
     var last: Offset { Offset(first.value &+ UInt64(positions.count) &- 1) }
+
+    /// Nil for an offset that is not in the run.
+    func position(of offset: Offset) -> Int64? {
+      offset < first || offset > last ? nil : positions[Int(offset.value - first.value)]
+    }
   }
 
   private let runs = Mutex<[Int64: Run]>([:])

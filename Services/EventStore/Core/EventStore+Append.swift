@@ -1,6 +1,7 @@
 internal import Bytes
 internal import Crypto
 internal import SQLite
+internal import Wire
 
 extension EventStore {
   /// Checks one request and inserts its events; all checks come before the first write, so that a
@@ -28,7 +29,7 @@ extension EventStore {
         KeyRow(
           stream: streams[slot].id, key: key, hash: hash, first: receipt.first,
           count: UInt64(request.events.count), position: receipt.position,
-          expires: draft.time &+ options.keysKept))
+          time: request.time, expires: draft.time &+ options.keysKept))
     }
     return .committed(receipt)
   }
@@ -42,7 +43,7 @@ extension EventStore {
       AppendReceipt(
         epoch: epoch, first: earlier.first,
         last: Offset(earlier.first.value &+ earlier.count &- 1), position: earlier.position,
-        origin: .duplicate))
+        time: earlier.time, origin: .duplicate))
   }
 
   private func insert(
@@ -56,7 +57,7 @@ extension EventStore {
       draft.state.position += 1
       let row = EventRow(
         position: draft.state.position, stream: stream.id, offset: offset, time: request.time,
-        event: event, principal: request.principal)
+        publisher: request.publisher, event: event)
       let sum = try events.append(row)
       draft.state.chain = mixed(draft.state.chain, UInt64(sum))
       draft.places.append(Place(stream: stream.id, offset: offset, position: row.position))
@@ -65,6 +66,6 @@ extension EventStore {
     draft.hasChanges = true
     return AppendReceipt(
       epoch: stream.epoch, first: stream.head.next, last: offset, position: position,
-      origin: .appended)
+      time: request.time, origin: .appended)
   }
 }

@@ -1,6 +1,7 @@
 internal import Bytes
 internal import Crypto
 internal import SQLite
+internal import Wire
 
 /// What an idempotency key stands for.
 struct KeyRow: Equatable {
@@ -11,6 +12,8 @@ struct KeyRow: Equatable {
   var first: Offset
   var count: UInt64
   var position: Int64
+  /// The events' time.
+  var time: Int64
   /// In the store's own time.
   var expires: Int64
 
@@ -22,6 +25,7 @@ struct KeyRow: Equatable {
     writer.u64(first.value)
     writer.u64(count)
     writer.i64(position)
+    writer.i64(time)
     writer.i64(expires)
     return crc32c(writer.bytes)
   }
@@ -32,9 +36,8 @@ struct KeyRow: Equatable {
     var writer = ByteWriter()
     for event in events {
       writer.u8(event.payload.kind.rawValue)
-      writer.u16(event.flags)
-      writer.text16(event.type)
-      writer.bytes32(event.metadata)
+      writer.text16(event.eventType)
+      writer.bytes32(event.meta)
       writer.bytes32(event.payload.bytes)
     }
     return SHA256.digest(writer.bytes)
@@ -52,11 +55,14 @@ struct KeyTable {
   init(_ connection: Connection) throws(SQLiteError) {
     self.connection = connection
     select = try connection.prepare(
-      "SELECT hash, first, count, position, expires, crc FROM keys WHERE stream = ?1 AND key = ?2")
+      """
+      SELECT hash, first, count, position, time, expires, crc FROM keys \
+      WHERE stream = ?1 AND key = ?2
+      """)
     insert = try connection.prepare(
       """
-      INSERT INTO keys(stream, key, hash, first, count, position, expires, crc) \
-      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+      INSERT INTO keys(stream, key, hash, first, count, position, time, expires, \
+      crc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
       """)
     remove = try connection.prepare("DELETE FROM keys WHERE stream = ?1 AND key = ?2")
     // Keys expire in the order they came, so the lowest ids are the ones to look at.
@@ -74,8 +80,9 @@ struct KeyTable {
     defer { select.reset() }
     let row = KeyRow(
       stream: stream, key: key, hash: select.bytes(0), first: Offset(select.bits(1)),
-      count: select.bits(2), position: select.integer(3), expires: select.integer(4))
-    guard Int64(row.checksum) == select.integer(5) else {
+      count: select.bits(2), position: select.integer(3), time: select.integer(4),
+      expires: select.integer(5))
+    guard Int64(row.checksum) == select.integer(6) else {
       throw SQLiteError(extendedCode: 11, call: "read", message: "a key's row is damaged")
     }
     return row.expires > now ? row : nil
@@ -92,8 +99,9 @@ struct KeyTable {
     insert.bind(4, bits: row.first.value)
     insert.bind(5, bits: row.count)
     insert.bind(6, row.position)
-    insert.bind(7, row.expires)
-    insert.bind(8, Int64(row.checksum))
+    insert.bind(7, row.time)
+    insert.bind(8, row.expires)
+    insert.bind(9, Int64(row.checksum))
     try insert.run()
   }
 

@@ -60,7 +60,7 @@ struct OpenedStore {
     do throws(SQLiteError) {
       let scan = try connection.prepare(
         """
-        SELECT position, stream, offset, time, kind, flags, type, principal, metadata, crc, payload \
+        SELECT position, stream, offset, time, client, user, kind, type, meta, crc, payload \
         FROM events WHERE position > ?1 ORDER BY position
         """)
       scan.bind(1, state.indexed)

@@ -1,15 +1,17 @@
+internal import Wire
+
 /// The store's bounds, each with what happens at it.
 public enum StoreLimits {
-  /// Events in one append; more is refused. BUDGET: one append fits into one commit.
-  public static let appendEventsMax = 4_096
-  /// Bytes in one append; more is refused.
-  public static let appendBytesMax = 4 << 20
+  /// Events in one append; more is refused.
+  public static let appendEventsMax = Limits.eventsMax
+  /// Bytes in one append; more is refused. One that is over a commit's bytes is committed alone.
+  public static let appendBytesMax = Limits.largeBodyBytesMax
   /// Bytes of an event's type; more is refused.
   public static let typeBytesMax = 255
   /// Bytes of an idempotency key; more is refused.
   public static let keyBytesMax = 255
-  /// Bytes of a principal; more is refused.
-  public static let principalBytesMax = 255
+  /// Bytes of a publisher's user; more is refused.
+  public static let userBytesMax = 255
   /// What an event counts for beside its own bytes, so that empty ones are not free.
   public static let eventOverheadBytes = 64
 

@@ -1,5 +1,6 @@
 internal import Bytes
 internal import SQLite
+internal import Wire
 
 extension StreamHead {
   init(row: StreamRow, run: CommittedTail.Run?) {
@@ -64,42 +65,102 @@ extension StoreReader {
     return StreamRow(reading: byID)
   }
 
-  /// Appends the events of a range of offsets: what the index has, then what the run has.
+  /// Appends the events of a range of offsets in their direction, until the bytes are used up.
   ///
-  /// The run was taken before the snapshot, so the index may have it already; then all comes from
-  /// the index. An offset that neither has is corruption: offsets are dense.
+  /// What the run knows comes from its positions, the rest from the index: before the run, or after
+  /// it where the run was taken before its places were indexed. An offset that neither has is
+  /// corruption: offsets are dense.
   func fill(
     _ events: inout [StoredEvent], _ row: StreamRow, _ run: CommittedTail.Run?,
-    _ range: ClosedRange<Offset>, _ budget: inout Int
+    _ range: ClosedRange<Offset>, _ direction: Direction, _ budget: inout Int
   ) throws(ReadFailure) {
-    var next = range.lowerBound
-    indexed.bind(1, row.id)
-    indexed.bind(2, bits: next.value)
-    indexed.bind(3, bits: range.upperBound.value)
-    defer { indexed.reset() }
-    while budget > 0, next <= range.upperBound, try step(indexed, row.name, next) {
-      try take(indexed, row, &next, &events, &budget)
-    }
-    while budget > 0, next <= range.upperBound {
-      guard let run, next >= run.first, next <= run.last else {
-        throw .corrupt(stream: row.name, offset: next)
+    var next: Offset? = direction.first(of: range)
+    while budget > 0, let offset = next {
+      guard let position = run?.position(of: offset) else {
+        let rest = direction.rest(of: range, from: offset)
+        next = try fillIndexed(&events, row, rest, direction, &budget)
+        continue
       }
-      single.bind(1, run.positions[Int(next.value - run.first.value)])
+      single.bind(1, position)
       defer { single.reset() }
-      guard try step(single, row.name, next) else { throw .corrupt(stream: row.name, offset: next) }
-      try take(single, row, &next, &events, &budget)
+      guard try step(single, row.name, offset) else {
+        throw .corrupt(stream: row.name, offset: offset)
+      }
+      try take(single, row, offset, &events, &budget)
+      next = direction.after(offset, in: range)
     }
   }
 
+  /// Appends what the index has of a range, at least one event, and gives the offset that is next.
+  private func fillIndexed(
+    _ events: inout [StoredEvent], _ row: StreamRow, _ range: ClosedRange<Offset>,
+    _ direction: Direction, _ budget: inout Int
+  ) throws(ReadFailure) -> Offset? {
+    let statement = direction == .forwards ? indexed : indexedBackwards
+    statement.bind(1, row.id)
+    statement.bind(2, bits: range.lowerBound.value)
+    statement.bind(3, bits: range.upperBound.value)
+    defer { statement.reset() }
+    var next: Offset? = direction.first(of: range)
+    let before = events.count
+    while budget > 0, let offset = next, try step(statement, row.name, offset) {
+      try take(statement, row, offset, &events, &budget)
+      next = direction.after(offset, in: range)
+    }
+    if events.count == before, let offset = next {
+      throw .corrupt(stream: row.name, offset: offset)
+    }
+    return next
+  }
+
   private func take(
-    _ statement: Statement, _ row: StreamRow, _ next: inout Offset, _ events: inout [StoredEvent],
+    _ statement: Statement, _ row: StreamRow, _ offset: Offset, _ events: inout [StoredEvent],
     _ budget: inout Int
   ) throws(ReadFailure) {
     guard let found = EventRow(reading: statement, &checksum), found.stream == row.id,
-      found.offset == next
-    else { throw .corrupt(stream: row.name, offset: next) }
+      found.offset == offset
+    else { throw .corrupt(stream: row.name, offset: offset) }
     events.append(found.stored)
     budget -= found.event.byteCount
-    next = next.next
+  }
+}
+
+extension StoreReader.Direction {
+  /// The offsets that a read from `from` may give; nil for none.
+  func range(_ from: Offset, floor: Offset, head: Offset) -> ClosedRange<Offset>? {
+    switch self {
+    case .forwards:
+      guard from < head, floor < head else { return nil }
+      return max(from.next, floor.next)...head
+    case .backwards:
+      let upper = from == .zero || from > head ? head : Offset(from.value - 1)
+      guard floor < upper else { return nil }
+      return floor.next...upper
+    }
+  }
+
+  /// The first `count` of a range; `count` is at least 1.
+  func cut(_ range: ClosedRange<Offset>, to count: Int) -> ClosedRange<Offset> {
+    let more = UInt64(clamping: count - 1)
+    guard range.upperBound.value - range.lowerBound.value > more else { return range }
+    switch self {
+    case .forwards: return range.lowerBound...Offset(range.lowerBound.value + more)
+    case .backwards: return Offset(range.upperBound.value - more)...range.upperBound
+    }
+  }
+
+  func first(of range: ClosedRange<Offset>) -> Offset {
+    self == .forwards ? range.lowerBound : range.upperBound
+  }
+
+  func rest(of range: ClosedRange<Offset>, from offset: Offset) -> ClosedRange<Offset> {
+    self == .forwards ? offset...range.upperBound : range.lowerBound...offset
+  }
+
+  func after(_ offset: Offset, in range: ClosedRange<Offset>) -> Offset? {
+    switch self {
+    case .forwards: offset < range.upperBound ? offset.next : nil
+    case .backwards: offset > range.lowerBound ? Offset(offset.value - 1) : nil
+    }
   }
 }

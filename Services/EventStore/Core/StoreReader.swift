@@ -1,5 +1,6 @@
 public import Bytes
 internal import SQLite
+public import Wire
 
 /// The reading side of an open store, with a connection of its own: never waits for an append, and
 /// no append waits for it.
@@ -15,6 +16,7 @@ public final class StoreReader {
   let byName: Statement
   let list: Statement
   let indexed: Statement
+  let indexedBackwards: Statement
   let single: Statement
   let following: Statement
   let byID: Statement
@@ -40,18 +42,24 @@ public final class StoreReader {
         """)
       indexed = try connection.prepare(
         """
-        SELECT e.position, e.stream, e.offset, e.time, e.kind, e.flags, e.type, e.principal, \
-        e.metadata, e.crc, e.payload FROM places p LEFT JOIN events e ON e.position = p.position \
+        SELECT e.position, e.stream, e.offset, e.time, e.client, e.user, e.kind, e.type, \
+        e.meta, e.crc, e.payload FROM places p LEFT JOIN events e ON e.position = p.position \
         WHERE p.stream = ?1 AND p.offset BETWEEN ?2 AND ?3 ORDER BY p.offset
+        """)
+      indexedBackwards = try connection.prepare(
+        """
+        SELECT e.position, e.stream, e.offset, e.time, e.client, e.user, e.kind, e.type, \
+        e.meta, e.crc, e.payload FROM places p LEFT JOIN events e ON e.position = p.position \
+        WHERE p.stream = ?1 AND p.offset BETWEEN ?2 AND ?3 ORDER BY p.offset DESC
         """)
       single = try connection.prepare(
         """
-        SELECT position, stream, offset, time, kind, flags, type, principal, metadata, crc, payload \
+        SELECT position, stream, offset, time, client, user, kind, type, meta, crc, payload \
         FROM events WHERE position = ?1
         """)
       following = try connection.prepare(
         """
-        SELECT position, stream, offset, time, kind, flags, type, principal, metadata, crc, payload \
+        SELECT position, stream, offset, time, client, user, kind, type, meta, crc, payload \
         FROM events WHERE position > ?1 ORDER BY position LIMIT ?2
         """)
     } catch {
@@ -59,37 +67,47 @@ public final class StoreReader {
     }
   }
 
-  /// The events of `stream` after an offset.
+  /// A page of a stream, and where the stream stands; a stream that does not exist is an empty one.
   ///
-  /// - Shape: from `after` + 1, or from the floor if that is later, without gaps.
+  /// - Shape: forwards from `from` + 1, or from the floor if that is later; backwards from
+  ///   `from` - 1, or from the head for 0; without gaps.
   /// - Limits: `count` and `bytes` are capped at `StoreLimits.pageEventsMax` and `pageBytesMax`; a
   ///   page holds at least one event where there is one, so one large event may exceed `bytes`.
+  ///   Count 0 asks for where the stream stands, and gives no events.
   /// - Errors: `corrupt` for the first event of the page; a later one ends the page before it.
   public func read(
-    _ stream: ChannelName, after: Offset, count: Int = StoreLimits.pageEventsMax,
-    bytes: Int = StoreLimits.pageBytesMax
+    _ stream: ChannelName, from: Offset, _ direction: Direction = .forwards,
+    count: Int = StoreLimits.pageEventsMax, bytes: Int = StoreLimits.pageBytesMax
   ) throws(ReadFailure) -> EventPage {
-    guard let id = try id(of: stream) else { return .empty }
+    guard let id = try id(of: stream) else {
+      return EventPage(epoch: nil, floor: .zero, head: .zero, hasMore: false, events: [])
+    }
     let run = tail.run(of: id)
     return try snapshot { () throws(ReadFailure) in
       let row = try self.row(id, stream)
       let head = max(row.head, run?.last ?? .zero)
       var page = EventPage(
-        epoch: row.epoch, floor: row.floor, head: head, events: [], hasMore: false)
-      let first = max(after < head ? after.next : head.next, row.floor)
-      guard first <= head else { return page }
-      let most = UInt64(clamping: min(max(count, 1), StoreLimits.pageEventsMax))
-      let left = head.value - first.value
-      let last = left < most ? head : Offset(first.value + most - 1)
+        epoch: row.epoch, floor: row.floor, head: head, hasMore: false, events: [])
+      guard count > 0, let wanted = direction.range(from, floor: row.floor, head: head) else {
+        return page
+      }
       var budget = min(max(bytes, 1), StoreLimits.pageBytesMax)
+      let part = direction.cut(wanted, to: min(count, StoreLimits.pageEventsMax))
       do throws(ReadFailure) {
-        try fill(&page.events, row, run, first...last, &budget)
+        try fill(&page.events, row, run, part, direction, &budget)
       } catch {
         guard !page.events.isEmpty else { throw error }
       }
-      page.hasMore = page.events.last.map { $0.offset < head } ?? false
+      page.hasMore = page.events.count < Int(clamping: wanted.upperBound.value - wanted.lowerBound.value) + 1
       return page
     }
+  }
+
+  /// Which way a page goes through its stream.
+  public enum Direction: Sendable {
+    case forwards
+    /// The newest first.
+    case backwards
   }
 
   /// Where a stream stands; nil for one that was never appended to.

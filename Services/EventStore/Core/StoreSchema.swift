@@ -121,9 +121,9 @@ enum StoreSchema {
     try connection.execute(
       """
       CREATE TABLE events(position INTEGER PRIMARY KEY, stream INTEGER NOT NULL, \
-      offset INTEGER NOT NULL, time INTEGER NOT NULL, kind INTEGER NOT NULL, \
-      flags INTEGER NOT NULL, type TEXT, principal TEXT, metadata BLOB, crc INTEGER NOT NULL, \
-      payload BLOB NOT NULL) STRICT
+      offset INTEGER NOT NULL, time INTEGER NOT NULL, client INTEGER NOT NULL, user TEXT, \
+      kind INTEGER NOT NULL, type TEXT, meta BLOB, crc INTEGER NOT NULL, payload BLOB NOT NULL) \
+      STRICT
       """)
     try connection.execute(
       """
@@ -134,7 +134,8 @@ enum StoreSchema {
       """
       CREATE TABLE keys(id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, key TEXT NOT NULL, \
       hash BLOB NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, \
-      position INTEGER NOT NULL, expires INTEGER NOT NULL, crc INTEGER NOT NULL, \
+      position INTEGER NOT NULL, time INTEGER NOT NULL, expires INTEGER NOT NULL, \
+      crc INTEGER NOT NULL, \
       UNIQUE (stream, key)) STRICT
       """)
   }

@@ -101,7 +101,7 @@ struct StreamTable {
   mutating func create(_ name: ChannelName, _ epoch: Epoch) throws(SQLiteError) -> Slot {
     let next = (try last.step() ? last.integer(0) : 0) + 1
     last.reset()
-    let row = StreamRow(id: next, name: name, epoch: epoch, floor: Offset(1), head: .zero)
+    let row = StreamRow(id: next, name: name, epoch: epoch, floor: .zero, head: .zero)
     insert.bind(1, row.id)
     insert.bind(2, text: row.name.text)
     insert.bind(3, text: row.epoch.text)

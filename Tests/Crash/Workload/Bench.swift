@@ -2,6 +2,7 @@ internal import Bytes
 internal import EventStoreCore
 internal import Glibc
 internal import Platform
+internal import Wire
 
 /// How fast the engine alone commits: `bench DIR BATCH STREAMS BYTES SECONDS [LAG] [mark]`.
 ///
@@ -28,7 +29,7 @@ struct Bench {
       var requests: [AppendRequest] = []
       requests.reserveCapacity(batch)
       for _ in 0..<batch {
-        requests.append(AppendRequest(to: names[next % streams], [NewEvent(payload)], time: 1))
+        requests.append(AppendRequest(to: names[next % streams], [NewEvent(payload: payload)], time: 1))
         next += 1
       }
       _ = try store.commit(requests, at: .current())
