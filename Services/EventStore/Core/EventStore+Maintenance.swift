@@ -13,12 +13,20 @@ extension EventStore {
   /// - Cost: nothing most times; a checkpoint writes and syncs up to 16 MiB.
   public func maintain(at now: StoreInstant) throws(StoreFailure) {
     try syncMark(at: now)
+    if let due = announceDue, now.monotonic >= due { try persistAnnounced(at: now) }
     if now.monotonic >= sweepDue { try sweep(at: now) }
     if connection.walFrames >= checkpointDue { try checkpoint() }
   }
 
+  /// Leaves nothing undone that a restart would have to do: before a store is closed.
+  public func settle(at now: StoreInstant) throws(StoreFailure) {
+    try persistAnnounced(at: now)
+    try checkpoint()
+    try syncMark()
+  }
+
   /// Stores the position that the hub has confirmed, if it moved since the last commit.
-  public func persistAnnounced(at now: StoreInstant) throws(StoreFailure) {
+  private func persistAnnounced(at now: StoreInstant) throws(StoreFailure) {
     _ = try transact(at: now) { _ throws(SQLiteError) in }
   }
 

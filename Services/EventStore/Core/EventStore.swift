@@ -72,6 +72,8 @@ public final class EventStore {
   private var isPoisoned = false
   /// When the mark that was written last has to be synced; nil once it is.
   private var markDue: Int64?
+  /// When the hub's confirmation has to be stored, commit or no commit.
+  private(set) var announceDue: Int64?
   /// The position the hub has confirmed, to be stored with the next commit.
   private var confirmed: Int64
   /// Events in `tail`.
@@ -198,6 +200,7 @@ public final class EventStore {
   /// Takes over what was committed.
   private func publish(_ draft: Draft) {
     state = draft.state
+    if confirmed == state.announced { announceDue = nil }
     guard state.indexed == state.position else {
       tail.append(draft.places)
       tailCount += draft.places.count
@@ -254,7 +257,10 @@ public final class EventStore {
 
   /// Syncs the head mark if it was written and its time has come.
   func syncMark(at now: StoreInstant) throws(StoreFailure) {
-    guard let due = markDue, now.monotonic >= due else { return }
+    if let due = markDue, now.monotonic >= due { try syncMark() }
+  }
+
+  func syncMark() throws(StoreFailure) {
     do throws(StoreFailure) {
       try mark.sync()
     } catch {
@@ -263,8 +269,10 @@ public final class EventStore {
     markDue = nil
   }
 
-  /// The monotonic millisecond by which `maintain` must be called again; nil while nothing is due.
-  public var maintenanceDue: Int64? { markDue }
+  /// The monotonic millisecond by which `maintain` must be called again.
+  public var maintenanceDue: Int64 {
+    min(markDue ?? .max, announceDue ?? .max, sweepDue)
+  }
 
   /// Refuses every later call, and gives `failure` back.
   func poison(_ failure: StoreFailure) -> StoreFailure {
@@ -273,10 +281,14 @@ public final class EventStore {
   }
 
   /// Notes that the hub has all events up to `position`; stored with the next commit, or by
-  /// `maintain` when there is none.
-  public func confirmAnnounced(through position: Int64) {
+  /// `maintain` when there has been none for a quarter of a second.
+  public func confirmAnnounced(through position: Int64, at now: StoreInstant) {
     confirmed = max(confirmed, min(position, state.position))
+    if confirmed != state.announced, announceDue == nil { announceDue = now.monotonic &+ 250 }
   }
+
+  /// Where readers of this store find it.
+  var source: StoreReader.Source { StoreReader.Source(directory: directory, tail: tail) }
 
   /// The position of the last event, 0 for an empty store.
   public var position: Int64 { state.position }

@@ -9,12 +9,21 @@ final class StoreLock {
   init(directory: String) throws(StoreFailure) {
     let file = try StoreFile(path: "\(directory)/\(Self.name)")
     guard try file.lock() else {
-      let owner = try file.read(at: 0, count: 256)
-      throw .inUse(
-        directory: directory, owner: String(decoding: owner.prefix { $0 != 10 }, as: UTF8.self))
+      throw .inUse(directory: directory, owner: try Self.owner(in: file))
     }
     try file.truncate(to: 0)
     try file.write([UInt8]("process \(StoreFiles.processID)\n".utf8), at: 0)
     self.file = file
+  }
+
+  /// Refuses while a process holds the directory; changes nothing in it.
+  static func refuseWhileHeld(_ directory: String) throws(StoreFailure) {
+    guard let file = try StoreFile(existing: "\(directory)/\(name)"), try !file.lock() else { return }
+    throw .inUse(directory: directory, owner: try owner(in: file))
+  }
+
+  private static func owner(in file: borrowing StoreFile) throws(StoreFailure) -> String {
+    let text = try file.read(at: 0, count: 256)
+    return String(decoding: text.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
   }
 }

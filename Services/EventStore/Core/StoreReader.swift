@@ -23,11 +23,19 @@ public final class StoreReader {
   var checksum = EventChecksum()
   var ids: [ChannelName: Int64] = [:]
 
+  /// What a reader is opened from; may be taken to another thread.
+  struct Source: Sendable {
+    let directory: String
+    let tail: CommittedTail
+  }
+
   /// Opens a reader beside `store`; any number may be open.
-  public init(of store: EventStore) throws(StoreFailure) {
-    tail = store.tail
+  public convenience init(of store: EventStore) throws(StoreFailure) { try self.init(store.source) }
+
+  init(_ source: Source) throws(StoreFailure) {
+    tail = source.tail
     do throws(SQLiteError) {
-      connection = try Connection(path: StoreSchema.path(in: store.directory), mode: .reader)
+      connection = try Connection(path: StoreSchema.path(in: source.directory), mode: .reader)
       try StoreSchema.prepareReader(connection)
       begin = try connection.prepare("BEGIN")
       end = try connection.prepare("COMMIT")
@@ -110,9 +118,11 @@ public final class StoreReader {
     case backwards
   }
 
-  /// Where a stream stands; nil for one that was never appended to.
-  public func head(of stream: ChannelName) throws(ReadFailure) -> StreamHead? {
-    guard let id = try id(of: stream) else { return nil }
+  /// Where a stream stands; one that does not exist has no epoch.
+  public func head(of stream: ChannelName) throws(ReadFailure) -> StreamHead {
+    guard let id = try id(of: stream) else {
+      return StreamHead(name: stream, epoch: nil, floor: .zero, head: .zero)
+    }
     let run = tail.run(of: id)
     return StreamHead(row: try row(id, stream), run: run)
   }

@@ -27,10 +27,17 @@ public struct AnnouncementPage: Sendable, Equatable {
 }
 
 /// Why a read gave nothing.
-public enum ReadFailure: Error, Sendable, Hashable {
+public enum ReadFailure: Error, Sendable, Hashable, CustomStringConvertible {
   /// The stored event does not match its checksum or can't be found; it is never served. Offset 0
   /// is the stream's own row.
   case corrupt(stream: ChannelName, offset: Offset)
   /// The disk refused; another try may work.
   case unavailable(String)
+
+  public var description: String {
+    switch self {
+    case .corrupt(let stream, let offset): "event \(offset) of \(stream) is corrupt"
+    case .unavailable(let reason): reason
+    }
+  }
 }
