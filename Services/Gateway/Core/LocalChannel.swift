@@ -104,6 +104,11 @@ final class LocalChannel: Flushable {
     gateway.subscribersChanged(self)
   }
 
+  /// Clients through all gateways: the hub's last count, with what this loop has not told it yet.
+  var subscribersEverywhere: Int {
+    max(subscriberCount, subscriberTotal - reportedSubscribers + subscriberCount)
+  }
+
   func takeSubscriberReport() -> UInt32? {
     let count = subscriberCount
     guard count != reportedSubscribers else { return nil }

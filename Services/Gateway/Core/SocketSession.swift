@@ -91,7 +91,7 @@ final class SocketSession: Subscriber, EffectTarget {
         return refuse(.permissionDenied, name.text, id)
       }
       if let most = channel.policy.subscribersMax,
-        max(channel.subscriberTotal, channel.subscriberCount) >= most
+        channel.subscribersEverywhere >= most
       {
         return refuse(.limitExceeded, name.text, id)
       }
@@ -121,7 +121,7 @@ final class SocketSession: Subscriber, EffectTarget {
     }
     if welcomesPending > 0 {
       welcomed.append(
-        (channel.name.text, max(channel.subscriberTotal, channel.subscriberCount), channel.position))
+        (channel.name.text, channel.subscribersEverywhere, channel.position))
       welcomesPending -= 1
       if welcomesPending == 0 { welcome() }
     }
