@@ -1,0 +1,89 @@
+// Who is present: a snapshot, then joins and leaves in order.
+
+const SHOWN_MAX = 200;
+// Memory is bounded even on a channel with very many members; the count above this is not exact.
+const KEPT_MAX = 20_000;
+
+export class Presence {
+  #list; #count; #note;
+  #members = new Map();
+  #ownClient = null;
+  #scheduled = false;
+  #awaitingSnapshot = false;
+
+  constructor({ list, count, note }) { this.#list = list; this.#count = count; this.#note = note; }
+
+  clear() { this.#members.clear(); this.#ownClient = null; this.#draw(); }
+
+  /** The connection is away: what is shown may no longer hold, and the next snapshot replaces it. */
+  stale() { this.#awaitingSnapshot = true; this.#list.classList.add('stale'); }
+
+  apply(message) {
+    switch (message.type) {
+    case 'connection':
+      if (typeof message.client === 'string') this.#ownClient = message.client;
+      break;
+    case 'presence':
+      this.#members.clear();
+      this.#fresh();
+      for (const member of Array.isArray(message.members) ? message.members : []) this.#join(member);
+      break;
+    case 'join':
+      if (message.snapshot === true && this.#awaitingSnapshot) this.#members.clear();
+      this.#fresh();
+      this.#join(message);
+      break;
+    case 'leave': this.#members.delete(message.client); break;
+    default: return;
+    }
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    requestAnimationFrame(() => { this.#scheduled = false; this.#draw(); });
+  }
+
+  #fresh() { this.#awaitingSnapshot = false; this.#list.classList.remove('stale'); }
+
+  #join({ client, user, info }) {
+    if (typeof client !== 'string' || this.#members.size >= KEPT_MAX) return;
+    const named = info !== null && typeof info === 'object' && typeof info.name === 'string' ? info.name : null;
+    this.#members.set(client, { name: named || (typeof user === 'string' && user) || null, client });
+  }
+
+  #draw() {
+    const total = this.#members.size;
+    const shown = [...this.#members.values()].slice(0, SHOWN_MAX)
+      .sort((a, b) => (b.client === this.#ownClient) - (a.client === this.#ownClient) || (b.name !== null) - (a.name !== null)
+        || (a.name ?? a.client).localeCompare(b.name ?? b.client));
+    this.#list.replaceChildren(...shown.map((member) => this.#person(member)));
+    this.#count.textContent = String(total);
+    this.#note.hidden = total > 0 && total <= SHOWN_MAX;
+    this.#note.textContent = total ? `and ${total - SHOWN_MAX} more` : 'Nobody yet.';
+  }
+
+  #person({ name, client }) {
+    const item = document.createElement('li');
+    const dot = document.createElement('span');
+    dot.className = `dot tone${tone(name ?? client)}`;
+    dot.textContent = name ? [...name][0].toUpperCase() : '';
+    dot.setAttribute('aria-hidden', 'true');
+    const label = document.createElement('span');
+    label.className = name ? 'name' : 'name anonymous';
+    label.textContent = name ?? client.slice(0, 8);
+    label.title = client;
+    item.append(dot, label);
+    if (client === this.#ownClient) {
+      const own = document.createElement('span');
+      own.className = 'own';
+      own.textContent = 'you';
+      item.append(own);
+    }
+    return item;
+  }
+}
+
+/** One of six colours, the same for the same name. */
+function tone(text) {
+  let hash = 0;
+  for (const character of text) hash = (hash * 31 + character.codePointAt(0)) % 6007;
+  return hash % 6;
+}
