@@ -94,8 +94,8 @@ $('publish').addEventListener('submit', async (event) => {
   if (session.phase !== 'live') outcome('quiet', 'Waiting for the connection to publish this');
   const result = await session.publish(parsed(source).data);
   if (result.error) {
-    outcome('bad', `Not published: ${result.error}`);
     if (!$('message').value) { $('message').value = source; showKind(); }
+    outcome('bad', `Not published: ${result.error}`);
     return;
   }
   const position = result.ack.offset === undefined ? '' : ` at offset ${result.ack.offset}`;

@@ -13,6 +13,9 @@ const LADDER_MS = [1000, 2000, 4000, 8000, 16000, 30000];
 const CONNECT_LIMIT_MS = 10000;
 const PING_EVERY_MS = 5000;
 const SILENCE_LIMIT_MS = 10000;
+// A connection that ends sooner than this counts as one more failed try, so that a server which
+// accepts and closes at once is approached ever more slowly.
+const SETTLED_AFTER_MS = 5000;
 const OUTBOX_MAX = 100;
 // A gateway remembers the key of a publication for five minutes on a channel without history;
 // sending it again later could publish it twice.
@@ -35,6 +38,7 @@ export class Session {
   #timers = { retry: 0, connect: 0, heartbeat: 0 };
   #heardAt = 0;
   #downSince = 0;
+  #liveSince = 0;
   #reconnectAfterMs = null;
   #refusal = '';
 
@@ -130,8 +134,10 @@ export class Session {
     const wasLive = this.#phase === 'live';
     const after = this.#reconnectAfterMs;
     this.#drop();
-    if (wasLive) { this.#downSince = performance.now(); this.#failures = 0; } else this.#failures += 1;
-    if (!this.#downSince) this.#downSince = performance.now();
+    const now = performance.now();
+    if (wasLive && (after !== null || now - this.#liveSince > SETTLED_AFTER_MS)) this.#failures = 0;
+    else this.#failures += 1;
+    this.#downSince ||= now;
     const why = this.#refusal || reason || (navigator.onLine ? '' : 'this device is offline');
     if (FINAL_CODES.has(code) || (code >= 3500 && code < 4000)) {
       this.#setPhase('lost', { reason: why || `closed with code ${code}`, retryAt: 0 });
@@ -146,8 +152,8 @@ export class Session {
 
   #becomeLive() {
     clearTimeout(this.#timers.connect);
-    this.#failures = 0;
-    const awayMs = this.#downSince ? performance.now() - this.#downSince : 0;
+    this.#liveSince = performance.now();
+    const awayMs = this.#downSince ? this.#liveSince - this.#downSince : 0;
     this.#downSince = 0;
     this.#setPhase('live');
     if (awayMs) this.#handlers.resumed({ awayMs, complete: this.#position !== null });
