@@ -1,0 +1,41 @@
+"""Fixtures: every test that asks for `sapphire` gets a whole platform of its own on a free port."""
+import sys
+
+import pytest
+
+sys.dont_write_bytecode = True
+
+from browser import Browser  # noqa: E402
+from platform_under_test import Sapphire  # noqa: E402
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.when == "call":
+        item.failed = report.failed
+
+
+@pytest.fixture
+def sapphire(request):
+    """All four services under `sapphire up`, stopped on every path; their log is shown on failure."""
+    platform = Sapphire()
+    try:
+        platform.start()
+        yield platform
+    finally:
+        platform.stop()
+        if getattr(request.node, "failed", True):
+            print(f"--- log of sapphire up\n{platform.log_tail()}", file=sys.stderr)
+        platform.remove()
+
+
+@pytest.fixture
+def browser():
+    """A headless Chromium of Debian, driven over its DevTools protocol."""
+    chromium = Browser()
+    try:
+        yield chromium
+    finally:
+        chromium.close()
