@@ -1,6 +1,7 @@
 """Headless Chromium over the DevTools protocol: go somewhere, ask the page, wait for it, look at it."""
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import re
@@ -34,7 +35,7 @@ class Browser:
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
         self._said = []
         threading.Thread(target=self._listen, daemon=True).start()
-        self._loop = asyncio.new_event_loop()
+        self._loop, self._socket = asyncio.new_event_loop(), None
         try:
             self._socket = self._loop.run_until_complete(self._attach())
             for domain in ("Page", "Runtime", "Log"):
@@ -63,6 +64,9 @@ class Browser:
         return await websockets.connect(pages[0]["webSocketDebuggerUrl"], max_size=None, ping_interval=None)
 
     def close(self):
+        if self._socket:
+            with contextlib.suppress(Exception):
+                self._loop.run_until_complete(asyncio.wait_for(self._socket.close(), 3))
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(10)

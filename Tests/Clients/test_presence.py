@@ -66,6 +66,7 @@ def test_does_not_flap_for_a_client_that_resumes(sapphire):
             await members.until(lambda m: len(m.clients) == 3)
             first.transport.abort()
             witness.transport.abort()
+            await asyncio.gather(first.wait_closed(), witness.wait_closed())
             async with sapphire.socket(f"/ws?channel=room&presence=1&session={session}"):
                 before = len(members.log)
                 await members.until(lambda m: any(kind == "leave" for kind, _ in m.log[before:]))

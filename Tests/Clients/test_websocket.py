@@ -221,8 +221,8 @@ def test_echoes_up_to_sixteen_mebibytes_unchanged(sapphire):
             for payload in ("text", b"\x00\x01", "ž" * 100_000, bytes(range(256)) * 65536):
                 await socket.send(payload)
                 assert await next_message(socket, 20) == payload
-            await socket.send(bytes(16 * 1024 * 1024 + 1))
             with pytest.raises(websockets.ConnectionClosed) as closed:
+                await socket.send(bytes(16 * 1024 * 1024 + 1))
                 await next_message(socket, 20)
             assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
     within(60, scenario())

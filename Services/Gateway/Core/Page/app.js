@@ -135,9 +135,10 @@ let countdown = 0;
 
 function showPhase(state) {
   clearInterval(countdown);
+  const shown = document.body.dataset.phase;
   document.body.dataset.phase = state.phase;
   $('phase').textContent = PHASES[state.phase];
-  $('retry').hidden = !(state.phase === 'lost' || (state.phase === 'recovering' && state.retryAt));
+  $('retry').hidden = !(state.phase === 'lost' || state.phase === 'recovering');
   const tuned = state.phase !== 'idle';
   $('message').disabled = !tuned;
   $('publish').querySelector('button').disabled = !tuned;
@@ -147,7 +148,7 @@ function showPhase(state) {
     showBanner(state);
     countdown = setInterval(() => showBanner(state), 500);
   } else $('banner').hidden = true;
-  if (state.phase !== 'connecting') say(`Connection ${PHASES[state.phase].toLowerCase()}`);
+  if (state.phase !== shown && state.phase !== 'connecting') say(`Connection ${PHASES[state.phase].toLowerCase()}`);
 }
 
 function showBanner({ phase, reason, retryAt, failures }) {

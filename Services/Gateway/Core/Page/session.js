@@ -100,7 +100,8 @@ export class Session {
     this.#drop();
     this.#refusal = '';
     this.#reconnectAfterMs = null;
-    this.#setPhase(this.#failures === 0 && !this.#downSince ? 'connecting' : 'recovering');
+    if (this.#failures === 0 && !this.#downSince) this.#setPhase('connecting');
+    else this.#setPhase(this.#awayPhase(), { retryAt: Date.now() });
     const socket = new WebSocket(this.#address());
     this.#socket = socket;
     const mine = (handler) => (event) => { if (this.#socket === socket) handler(event); };
@@ -146,9 +147,10 @@ export class Session {
     const bound = LADDER_MS[Math.min(this.#failures, LADDER_MS.length - 1)];
     const delay = after === null ? Math.random() * bound : after + Math.random() * 250;
     this.#timers.retry = setTimeout(() => this.#open(), delay);
-    const phase = this.#failures >= LADDER_MS.length ? 'lost' : 'recovering';
-    this.#setPhase(phase, { reason: why, retryAt: Date.now() + delay });
+    this.#setPhase(this.#awayPhase(), { reason: why, retryAt: Date.now() + delay });
   }
+
+  #awayPhase() { return this.#failures >= LADDER_MS.length ? 'lost' : 'recovering'; }
 
   #becomeLive() {
     clearTimeout(this.#timers.connect);
