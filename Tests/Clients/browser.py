@@ -40,6 +40,7 @@ class Browser:
             self._socket = self._loop.run_until_complete(self._attach())
             for domain in ("Page", "Runtime", "Log"):
                 self._call(f"{domain}.enable")
+            self.size(1280, 800)
         except BaseException:
             self.close()
             raise

@@ -31,6 +31,8 @@ export class Session {
   #phase = 'idle';
   #failures = 0;
   #position = null;
+  // Whether this connection asked for what it missed.
+  #asked = false;
   #sessionKey = null;
   #outbox = new Map();
   #pings = new Map();
@@ -116,8 +118,9 @@ export class Session {
     url.hash = '';
     url.searchParams.set('channel', this.#channel);
     url.searchParams.set('presence', '1');
-    if (this.#position) url.searchParams.set('since', `${this.#position.epoch}:${this.#position.offset}`);
-    else if (this.#fromStart && !this.#downSince) url.searchParams.set('since', 'start');
+    const since = this.#position ? `${this.#position.epoch}:${this.#position.offset}` : this.#fromStart ? 'start' : '';
+    this.#asked = since !== '';
+    if (this.#asked) url.searchParams.set('since', since);
     if (this.#sessionKey) url.searchParams.set('session', this.#sessionKey);
     return url.href;
   }
@@ -158,7 +161,7 @@ export class Session {
     const awayMs = this.#downSince ? this.#liveSince - this.#downSince : 0;
     this.#downSince = 0;
     this.#setPhase('live');
-    if (awayMs) this.#handlers.resumed({ awayMs, complete: this.#position !== null });
+    if (awayMs) this.#handlers.resumed({ awayMs, complete: this.#asked });
     for (const item of [...this.#outbox.values()]) this.#send(item);
     this.#heartbeat();
   }
@@ -183,6 +186,7 @@ export class Session {
     switch (message.type) {
     case 'connection':
       if (typeof message.session === 'string') this.#sessionKey = message.session;
+      this.#beginAt(message);
       this.#handlers.control(message);
       if (this.#phase !== 'live') this.#becomeLive();
       break;
@@ -191,6 +195,7 @@ export class Session {
     case 'error': this.#fail(message); break;
     case 'unrecoverable':
       this.#position = null;
+      this.#fromStart = false;
       this.#handlers.notice({ kind: 'unrecoverable', message });
       break;
     case 'gap':
@@ -203,6 +208,12 @@ export class Session {
       break;
     default: this.#handlers.control(message);
     }
+  }
+
+  /** Where the channel stood when this page came to it: what follows that can be asked for later. */
+  #beginAt({ epoch, offset }) {
+    if (this.#position || this.#fromStart) return;
+    if (typeof epoch === 'string' && Number.isSafeInteger(offset)) this.#position = { epoch, offset };
   }
 
   #envelope(envelope) {
