@@ -163,12 +163,12 @@ function showBanner({ phase, reason, retryAt, failures }) {
 const REASONS = {
   epoch_changed: 'the history was replaced by a new one', trimmed: 'the history no longer reaches back that far',
   ahead: 'this page was ahead of the history', too_far: 'too much was published meanwhile',
+  no_history: 'this channel keeps no history',
 };
 
 function showNotice({ kind, message, text, from, to }) {
   if (kind === 'gap') {
-    const count = Number(message.dropped) || 0;
-    feed.notice('warning', `${integer.format(count)} ${count === 1 ? 'publication was' : 'publications were'} dropped here: the connection could not keep up`);
+    feed.notice('warning', `${publications(message.dropped)} dropped here: the connection could not keep up`);
   } else if (kind === 'hole') {
     const count = to - from + 1;
     missed += count;
@@ -178,6 +178,12 @@ function showNotice({ kind, message, text, from, to }) {
     feed.notice('bad', `Not joined to what is above: ${REASONS[message.reason] ?? message.reason ?? 'no reason given'}${reach}`);
   } else feed.notice('bad', text);
   showFacts();
+}
+
+/** `count` is null where the gateway does not know it. */
+function publications(count) {
+  if (!Number.isSafeInteger(count)) return 'Some publications were';
+  return count === 1 ? '1 publication was' : `${integer.format(count)} publications were`;
 }
 
 function showFacts() {

@@ -1,22 +1,23 @@
 // Who is present: a snapshot, then joins and leaves in order.
 
 const SHOWN_MAX = 200;
-// Memory is bounded even on a channel with very many members; the count above this is not exact.
+// Memory is bounded even on a channel with very many members; those above this are only counted.
 const KEPT_MAX = 20_000;
 
 export class Presence {
   #list; #count; #note;
   #members = new Map();
+  // Members beyond the snapshot's bound: counted, not known by name.
+  #unlisted = 0;
   #ownClient = null;
   #scheduled = false;
-  #awaitingSnapshot = false;
 
   constructor({ list, count, note }) { this.#list = list; this.#count = count; this.#note = note; }
 
-  clear() { this.#members.clear(); this.#ownClient = null; this.#draw(); }
+  clear() { this.#members.clear(); this.#unlisted = 0; this.#ownClient = null; this.#draw(); }
 
   /** The connection is away: what is shown may no longer hold, and the next snapshot replaces it. */
-  stale() { this.#awaitingSnapshot = true; this.#list.classList.add('stale'); }
+  stale() { this.#list.classList.add('stale'); }
 
   apply(message) {
     switch (message.type) {
@@ -25,15 +26,16 @@ export class Presence {
       break;
     case 'presence':
       this.#members.clear();
-      this.#fresh();
+      this.#list.classList.remove('stale');
       for (const member of Array.isArray(message.members) ? message.members : []) this.#join(member);
+      this.#unlisted = Math.max(0, (Number(message.total) || 0) - this.#members.size);
       break;
     case 'join':
-      if (message.snapshot === true && this.#awaitingSnapshot) this.#members.clear();
-      this.#fresh();
       this.#join(message);
       break;
-    case 'leave': this.#members.delete(message.client); break;
+    case 'leave':
+      if (!this.#members.delete(message.client)) this.#unlisted = Math.max(0, this.#unlisted - 1);
+      break;
     default: return;
     }
     if (this.#scheduled) return;
@@ -41,16 +43,15 @@ export class Presence {
     requestAnimationFrame(() => { this.#scheduled = false; this.#draw(); });
   }
 
-  #fresh() { this.#awaitingSnapshot = false; this.#list.classList.remove('stale'); }
-
   #join({ client, user, info }) {
-    if (typeof client !== 'string' || this.#members.size >= KEPT_MAX) return;
+    if (typeof client !== 'string') return;
+    if (this.#members.size >= KEPT_MAX && !this.#members.has(client)) { this.#unlisted += 1; return; }
     const named = info !== null && typeof info === 'object' && typeof info.name === 'string' ? info.name : null;
     this.#members.set(client, { name: named || (typeof user === 'string' && user) || null, client });
   }
 
   #draw() {
-    const total = this.#members.size;
+    const total = this.#members.size + this.#unlisted;
     const shown = [...this.#members.values()].slice(0, SHOWN_MAX)
       .sort((a, b) => (b.client === this.#ownClient) - (a.client === this.#ownClient) || (b.name !== null) - (a.name !== null)
         || (a.name ?? a.client).localeCompare(b.name ?? b.client));
