@@ -9,6 +9,10 @@ from browser import Browser  # noqa: E402
 from platform_under_test import Sapphire  # noqa: E402
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "configuration(text): the JSON5 that `sapphire up` gets; without it, none")
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield
@@ -21,8 +25,9 @@ def pytest_runtest_makereport(item, call):
 def sapphire(request):
     """All four services under `sapphire up`, stopped on every path; their log is shown on failure."""
     platform = Sapphire()
+    marker = request.node.get_closest_marker("configuration")
     try:
-        platform.start()
+        platform.start(marker.args[0] if marker else None)
         yield platform
     finally:
         platform.stop()

@@ -58,7 +58,12 @@ class Sapphire:
 
     # Starting and stopping.
 
-    def start(self, *options):
+    def start(self, configuration=None):
+        options = []
+        if configuration:
+            options = ["--config", os.path.join(self.folder, "sapphire.json5")]
+            with open(options[1], "w") as file:
+                file.write(configuration)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [os.path.join(executables(), "sapphire"), "up", "--listen", "127.0.0.1:0", "--data", self.data,

@@ -59,6 +59,7 @@ def test_wraps_in_envelopes_on_request(sapphire):
     within(30, scenario())
 
 
+@pytest.mark.configuration('{ channels: [{ match: "plain" }] }')
 def test_gives_no_position_without_history(sapphire):
     async def scenario():
         async with sapphire.socket("/ws?channel=plain") as socket:

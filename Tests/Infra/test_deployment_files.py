@@ -211,7 +211,8 @@ def test_health_check_reads_the_status_of_an_answer(status, code):
 # Example configurations
 
 @pytest.mark.parametrize("path", [
-    "config/laptop.json5", "config/one-server.json5", "config/gateway-apart.json5", "docker/sapphire.json5"])
+    "config/laptop.json5", "config/one-server.json5", "config/gateway-apart.json5", "systemd/sapphire.json5",
+    "docker/sapphire.json5"])
 def test_example_configurations_are_sound(path):
     folder = os.environ.get("SAPPHIRE_BIN")
     candidates = [folder] if folder else [os.path.join(ROOT, ".build", kind) for kind in ("release", "debug")]
