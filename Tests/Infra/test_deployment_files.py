@@ -196,7 +196,9 @@ def test_health_check_reads_the_status_of_an_answer(status, code):
     def answer():
         link, _ = server.accept()
         with link:
-            link.recv(1000)
+            head = b""
+            while b"\r\n\r\n" not in head and (more := link.recv(1000)):
+                head += more
             link.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
 
     thread = threading.Thread(target=answer)
