@@ -114,6 +114,15 @@ def test_says_lost_while_nothing_answers(sapphire, browser):
     browser.screenshot("page-lost")
 
 
+def test_says_why_a_channel_cannot_be_observed(sapphire, browser):
+    browser.go(f"{sapphire.url}/#channel=no%20spaces")
+    browser.until("document.body.dataset.phase === 'lost'")
+    assert "channel" in browser.text("#banner"), browser.text("#banner")
+    browser.ask("document.getElementById('channel').value = ''")
+    browser.type("#channel", "route")
+    browser.until(LIVE)
+
+
 def test_keeps_the_list_bounded(sapphire, browser):
     for first in range(0, 700, 100):
         commands = [{"publish": {"channel": "universal-frequency", "data": f"n{n}"}}

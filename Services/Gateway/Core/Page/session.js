@@ -22,6 +22,10 @@ const OUTBOX_MAX = 100;
 const RESEND_LIMIT_MS = 240000;
 // Codes that a further attempt would only meet again: the server has judged, not failed.
 const FINAL_CODES = new Set([1002, 1003, 1007, 1008, 1009, 1010]);
+// Errors that pass: internal, unavailable, overloaded, outcome unknown. What was published is sent
+// again under the same key, what was refused at the door is tried again.
+const PASSING_ERRORS = new Set([100, 152, 153, 159]);
+const PUBLISH_TRIES_MAX = 5;
 
 export class Session {
   #handlers;
@@ -90,7 +94,7 @@ export class Session {
       return Promise.resolve({ error: `${OUTBOX_MAX} publications wait for the connection already.` });
     }
     return new Promise((settle) => {
-      const item = { id: this.#nextId++, key: randomKey(), data, firstSentAt: 0, settle };
+      const item = { id: this.#nextId++, key: randomKey(), data, firstSentAt: 0, tries: 0, settle };
       this.#outbox.set(item.id, item);
       if (this.#phase === 'live') this.#send(item);
     });
@@ -144,13 +148,18 @@ export class Session {
     this.#downSince ||= now;
     const why = this.#refusal || reason || (navigator.onLine ? '' : 'this device is offline');
     if (FINAL_CODES.has(code) || (code >= 3500 && code < 4000)) {
-      this.#setPhase('lost', { reason: why || `closed with code ${code}`, retryAt: 0 });
+      this.#giveUp(why || `closed with code ${code}`);
       return;
     }
     const bound = LADDER_MS[Math.min(this.#failures, LADDER_MS.length - 1)];
     const delay = after === null ? Math.random() * bound : after + Math.random() * 250;
     this.#timers.retry = setTimeout(() => this.#open(), delay);
     this.#setPhase(this.#awayPhase(), { reason: why, retryAt: Date.now() + delay });
+  }
+
+  #giveUp(reason) {
+    this.#drop();
+    this.#setPhase('lost', { reason });
   }
 
   #awayPhase() { return this.#failures >= LADDER_MS.length ? 'lost' : 'recovering'; }
@@ -232,9 +241,18 @@ export class Session {
   #fail(message) {
     if (this.#pings.delete(message.id)) return;
     const text = `${message.message || 'refused'}${message.code === undefined ? '' : ` (${message.code})`}`;
+    const passes = PASSING_ERRORS.has(message.code);
+    const item = this.#outbox.get(message.id);
+    if (item && passes && item.tries < PUBLISH_TRIES_MAX) {
+      // If the connection goes meanwhile, the next one sends it.
+      setTimeout(() => this.#phase === 'live' && this.#outbox.has(item.id) && this.#send(item), 1000 * item.tries);
+      return;
+    }
     if (this.#settle(message.id, () => ({ error: text }))) return;
     this.#refusal = text;
-    this.#handlers.notice({ kind: 'error', text });
+    if (this.#phase === 'live') this.#handlers.notice({ kind: 'error', text });
+    else if (passes) this.#lose(0, text);
+    else this.#giveUp(text);
   }
 
   // Publishing. What was sent and not answered when the socket went is sent again with the same
@@ -247,6 +265,7 @@ export class Session {
       return;
     }
     item.firstSentAt ||= now;
+    item.tries += 1;
     this.#socket.send(JSON.stringify({
       id: item.id, channel: this.#channel, data: item.data, idempotency_key: item.key,
     }));
