@@ -130,7 +130,9 @@ function milliseconds(ms) { return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} 
 
 // What a person sees of the connection.
 
-const PHASES = { idle: 'Not connected', connecting: 'Connecting', live: 'Live', recovering: 'Recovering', lost: 'Lost' };
+const PHASES = {
+  idle: 'Not connected', connecting: 'Connecting', live: 'Live', recovering: 'Recovering', lost: 'Lost',
+};
 let countdown = 0;
 
 function showPhase(state) {
@@ -148,7 +150,8 @@ function showPhase(state) {
     showBanner(state);
     countdown = setInterval(() => showBanner(state), 500);
   } else $('banner').hidden = true;
-  if (state.phase !== shown && state.phase !== 'connecting') say(`Connection ${PHASES[state.phase].toLowerCase()}`);
+  if (state.phase === shown || state.phase === 'connecting') return;
+  say(`Connection ${PHASES[state.phase].toLowerCase()}`);
 }
 
 function showBanner({ phase, reason, retryAt, failures }) {
@@ -156,12 +159,14 @@ function showBanner({ phase, reason, retryAt, failures }) {
   const next = !retryAt ? '' : seconds ? `Next try in ${seconds} s.` : 'Trying now.';
   const what = phase === 'lost' ? 'Connection lost' : 'Connection interrupted';
   $('banner').className = `banner ${phase}`;
-  $('banner').textContent = `${what}${reason ? `: ${reason}` : ''}. ${next}${failures > 1 ? ` ${failures} tries so far.` : ''}`;
+  const tries = failures > 1 ? `${failures} tries so far.` : '';
+  $('banner').textContent = [`${what}${reason ? `: ${reason}` : ''}.`, next, tries].filter(Boolean).join(' ');
   $('banner').hidden = false;
 }
 
 const REASONS = {
-  epoch_changed: 'the history was replaced by a new one', trimmed: 'the history no longer reaches back that far',
+  epoch_changed: 'the history was replaced by a new one',
+  trimmed: 'the history no longer reaches back that far',
   ahead: 'this page was ahead of the history', too_far: 'too much was published meanwhile',
   no_history: 'this channel keeps no history',
 };
@@ -172,10 +177,12 @@ function showNotice({ kind, message, text, from, to }) {
   } else if (kind === 'hole') {
     const count = to - from + 1;
     missed += count;
-    feed.notice('warning', count === 1 ? `Offset ${from} did not arrive` : `Offsets ${from} to ${to} did not arrive`);
+    const which = count === 1 ? `Offset ${from}` : `Offsets ${from} to ${to}`;
+    feed.notice('warning', `${which} did not arrive`);
   } else if (kind === 'unrecoverable') {
-    const reach = Number.isSafeInteger(message.head) ? ` (it holds offsets ${message.floor ?? 1} to ${message.head})` : '';
-    feed.notice('bad', `Not joined to what is above: ${REASONS[message.reason] ?? message.reason ?? 'no reason given'}${reach}`);
+    const { reason, floor, head } = message;
+    const reach = Number.isSafeInteger(head) ? ` (it holds offsets ${floor ?? 1} to ${head})` : '';
+    feed.notice('bad', `Not joined to what is above: ${REASONS[reason] ?? reason ?? 'no reason given'}${reach}`);
   } else feed.notice('bad', text);
   showFacts();
 }
@@ -204,7 +211,8 @@ function showEmpty() {
     ? `Nothing has been published in #${channel} since you tuned in.`
     : 'Every publication appears here the moment it happens.';
   $('suggestions').hidden = Boolean(channel);
-  $('command').textContent = `sapphire publish ${shellWord(channel || 'universal-frequency')} "Artifact #42 discovered"`;
+  const word = shellWord(channel || 'universal-frequency');
+  $('command').textContent = `sapphire publish ${word} "Artifact #42 discovered"`;
 }
 
 function shellWord(word) { return /^[\w:.-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`; }
@@ -220,7 +228,8 @@ function announce(fresh, lastText) {
   unspoken += fresh;
   clearTimeout(speaking);
   speaking = setTimeout(() => {
-    say(unspoken === 1 ? `New publication: ${lastText}` : `${integer.format(unspoken)} new publications, the latest: ${lastText}`);
+    const what = unspoken === 1 ? 'New publication' : `${integer.format(unspoken)} new publications, the latest`;
+    say(`${what}: ${lastText}`);
     unspoken = 0;
     spokenAt = Date.now();
   }, Math.max(300, spokenAt + ANNOUNCE_EVERY_MS - Date.now()));

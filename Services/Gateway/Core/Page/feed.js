@@ -10,7 +10,9 @@ const HIGHLIGHT_CHARACTERS = 8000;
 const clock = new Intl.DateTimeFormat(undefined, {
   hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3, hourCycle: 'h23',
 });
-const day = new Intl.DateTimeFormat(undefined, { weekday: 'long', year: 'numeric', month: 'long', day: 'numeric' });
+const day = new Intl.DateTimeFormat(undefined, {
+  weekday: 'long', year: 'numeric', month: 'long', day: 'numeric',
+});
 const integer = new Intl.NumberFormat();
 
 export class Feed {
@@ -26,7 +28,11 @@ export class Feed {
 
   /** `onDrawn(count, lastText)` is called after new publications have been put on the page. */
   constructor({ scroller, list, trimmed, latest, onDrawn }) {
-    this.#scroller = scroller; this.#list = list; this.#trimmed = trimmed; this.#latest = latest; this.#onDrawn = onDrawn;
+    this.#scroller = scroller;
+    this.#list = list;
+    this.#trimmed = trimmed;
+    this.#latest = latest;
+    this.#onDrawn = onDrawn;
     latest.addEventListener('click', () => { this.#toEnd(); scroller.focus(); });
     scroller.addEventListener('scroll', () => { if (this.#atEnd()) this.#seen(); }, { passive: true });
   }
@@ -82,7 +88,10 @@ export class Feed {
     if (!Number.isFinite(time)) return;
     const name = day.format(time);
     if (name === this.#lastDay) return;
-    if (this.#lastDay || name !== day.format(Date.now())) this.#add(fragment, element('li', 'notice quiet', name), name.length);
+    // Today needs no line while nothing older is above it.
+    if (this.#lastDay || name !== day.format(Date.now())) {
+      this.#add(fragment, element('li', 'notice quiet', name), name.length);
+    }
     this.#lastDay = name;
   }
 
@@ -188,7 +197,8 @@ function binary(base64) {
   const bytes = Math.max(0, Math.floor(base64.length * 3 / 4) - padding);
   let head = '';
   try {
-    head = Array.from(atob(base64.slice(0, 32)), (c) => c.charCodeAt(0).toString(16).padStart(2, '0')).join(' ');
+    const first = Array.from(atob(base64.slice(0, 32)), (c) => c.charCodeAt(0));
+    head = first.map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
   } catch { head = 'not valid base64'; }
   const node = element('div', 'payload binary');
   node.append(element('strong', '', size(bytes)), element('code', '', bytes > 24 ? `${head} …` : head));
@@ -197,7 +207,8 @@ function binary(base64) {
 
 function isArtifact(data) {
   return data !== null && typeof data === 'object' && data.type === 'artifact'
-    && typeof data.name === 'string' && Number.isSafeInteger(data.bytes) && /^[0-9a-f]{64}$/.test(data.sha256);
+    && typeof data.name === 'string' && Number.isSafeInteger(data.bytes)
+    && /^[0-9a-f]{64}$/.test(data.sha256);
 }
 
 /** A file announced by a vault: its name leads to the content, which the hash addresses. */

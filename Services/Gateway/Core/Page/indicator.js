@@ -54,5 +54,6 @@ function milliseconds(ms) { return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} 
 function points(samples) {
   if (samples.length < 2) return '';
   const top = Math.max(2, ...samples);
-  return samples.map((ms, i) => `${(i * 120 / (samples.length - 1)).toFixed(1)},${(34 - 30 * ms / top).toFixed(1)}`).join(' ');
+  const step = 120 / (samples.length - 1);
+  return samples.map((ms, i) => `${(i * step).toFixed(1)},${(34 - 30 * ms / top).toFixed(1)}`).join(' ');
 }

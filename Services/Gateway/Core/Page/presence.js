@@ -46,14 +46,15 @@ export class Presence {
   #join({ client, user, info }) {
     if (typeof client !== 'string') return;
     if (this.#members.size >= KEPT_MAX && !this.#members.has(client)) { this.#unlisted += 1; return; }
-    const named = info !== null && typeof info === 'object' && typeof info.name === 'string' ? info.name : null;
-    this.#members.set(client, { name: named || (typeof user === 'string' && user) || null, client });
+    const name = [info?.name, user].find((text) => typeof text === 'string' && text !== '') ?? null;
+    this.#members.set(client, { name, client });
   }
 
   #draw() {
     const total = this.#members.size + this.#unlisted;
     const shown = [...this.#members.values()].slice(0, SHOWN_MAX)
-      .sort((a, b) => (b.client === this.#ownClient) - (a.client === this.#ownClient) || (b.name !== null) - (a.name !== null)
+      .sort((a, b) => (b.client === this.#ownClient) - (a.client === this.#ownClient)
+        || (b.name !== null) - (a.name !== null)
         || (a.name ?? a.client).localeCompare(b.name ?? b.client));
     this.#list.replaceChildren(...shown.map((member) => this.#person(member)));
     this.#count.textContent = String(total);

@@ -50,7 +50,8 @@ export class Session {
 
   /**
    * @param handlers functions `phase({phase, failures, retryAt, reason})`, `publication(envelope)`,
-   *   `control(message)`, `notice({kind, text})`, `roundTrip(ms)`, `missed(count)`, `resumed({awayMs, complete})`
+   *   `control(message)`, `notice({kind, text})`, `roundTrip(ms)`, `missed(count)`,
+   *   `resumed({awayMs, complete})`
    */
   constructor(handlers) {
     this.#handlers = handlers;
@@ -74,7 +75,9 @@ export class Session {
     this.#drop();
     this.#position = this.#sessionKey = null;
     this.#failures = this.#downSince = 0;
-    for (const item of this.#outbox.values()) item.settle({ error: 'The channel was left before the answer came.' });
+    for (const item of this.#outbox.values()) {
+      item.settle({ error: 'The channel was left before the answer came.' });
+    }
     this.#outbox.clear();
     this.#setPhase('idle');
   }
@@ -122,7 +125,8 @@ export class Session {
     url.hash = '';
     url.searchParams.set('channel', this.#channel);
     url.searchParams.set('presence', '1');
-    const since = this.#position ? `${this.#position.epoch}:${this.#position.offset}` : this.#fromStart ? 'start' : '';
+    const start = this.#fromStart ? 'start' : '';
+    const since = this.#position ? `${this.#position.epoch}:${this.#position.offset}` : start;
     this.#asked = since !== '';
     if (this.#asked) url.searchParams.set('since', since);
     if (this.#sessionKey) url.searchParams.set('session', this.#sessionKey);
@@ -131,7 +135,7 @@ export class Session {
 
   /** Forgets the socket without waiting for its closing handshake, which a dead path never ends. */
   #drop() {
-    for (const name of Object.keys(this.#timers)) { clearTimeout(this.#timers[name]); this.#timers[name] = 0; }
+    for (const timer of Object.values(this.#timers)) clearTimeout(timer);
     this.#pings.clear();
     const socket = this.#socket;
     this.#socket = null;
@@ -199,7 +203,9 @@ export class Session {
       this.#handlers.control(message);
       if (this.#phase !== 'live') this.#becomeLive();
       break;
-    case 'ack': this.#settle(message.id, (item) => ({ ack: message, ms: this.#heardAt - item.firstSentAt })); break;
+    case 'ack':
+      this.#settle(message.id, (item) => ({ ack: message, ms: this.#heardAt - item.firstSentAt }));
+      break;
     case 'pong': this.#pong(message.id); break;
     case 'error': this.#fail(message); break;
     case 'unrecoverable':
@@ -231,7 +237,8 @@ export class Session {
       const last = this.#position;
       if (last && last.epoch === epoch) {
         if (offset <= last.offset) return;
-        if (offset > last.offset + 1) this.#handlers.notice({ kind: 'hole', from: last.offset + 1, to: offset - 1 });
+        const from = last.offset + 1;
+        if (offset > from) this.#handlers.notice({ kind: 'hole', from, to: offset - 1 });
       }
       this.#position = { epoch, offset };
     }
@@ -245,7 +252,9 @@ export class Session {
     const item = this.#outbox.get(message.id);
     if (item && passes && item.tries < PUBLISH_TRIES_MAX) {
       // If the connection goes meanwhile, the next one sends it.
-      setTimeout(() => this.#phase === 'live' && this.#outbox.has(item.id) && this.#send(item), 1000 * item.tries);
+      setTimeout(() => {
+        if (this.#phase === 'live' && this.#outbox.has(item.id)) this.#send(item);
+      }, 1000 * item.tries);
       return;
     }
     if (this.#settle(message.id, () => ({ error: text }))) return;
@@ -261,7 +270,8 @@ export class Session {
   #send(item) {
     const now = performance.now();
     if (item.firstSentAt && now - item.firstSentAt > RESEND_LIMIT_MS) {
-      this.#settle(item.id, () => ({ error: 'The connection was away too long to know whether this was published.' }));
+      const error = 'The connection was away too long to know whether this was published.';
+      this.#settle(item.id, () => ({ error }));
       return;
     }
     item.firstSentAt ||= now;
@@ -313,5 +323,6 @@ export class Session {
 
 // crypto.randomUUID is missing on plain http from another machine; getRandomValues is not.
 function randomKey() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('');
+  const bytes = [...crypto.getRandomValues(new Uint8Array(16))];
+  return bytes.map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
