@@ -150,6 +150,7 @@ function showPhase(state) {
     showBanner(state);
     countdown = setInterval(() => showBanner(state), 500);
   } else $('banner').hidden = true;
+  showEmpty();
   if (state.phase === shown || state.phase === 'connecting') return;
   say(`Connection ${PHASES[state.phase].toLowerCase()}`);
 }
@@ -198,18 +199,20 @@ function showFacts() {
   $('fact-received').textContent = integer.format(feed.received);
   $('fact-missed').textContent = integer.format(missed);
   $('fact-missed').classList.toggle('warning', missed > 0);
-  $('fact-position').textContent = position ? `${position.epoch}:${position.offset}` : 'no history';
+  $('fact-position').textContent = position ? `${position.epoch}:${position.offset}` : feed.received ? 'no history' : '–';
 }
 
 function showEmpty() {
   const empty = feed.isEmpty;
   $('empty').hidden = !empty;
   if (!empty) return;
-  const channel = session.channel && session.phase !== 'idle' ? session.channel : '';
-  $('empty-title').textContent = channel ? 'Listening' : 'Tune in to a channel';
-  $('empty-text').textContent = channel
-    ? `Nothing has been published in #${channel} since you tuned in.`
-    : 'Every publication appears here the moment it happens.';
+  const phase = document.body.dataset.phase;
+  const channel = phase === 'idle' ? '' : session.channel;
+  const away = phase === 'recovering' || phase === 'lost';
+  $('empty-title').textContent = !channel ? 'Tune in to a channel' : away ? 'Not connected' : 'Listening';
+  if (!channel) $('empty-text').textContent = 'Every publication appears here the moment it happens.';
+  else if (away) $('empty-text').textContent = `Publications in #${channel} do not reach this page now.`;
+  else $('empty-text').textContent = `Nothing has been published in #${channel} since you tuned in.`;
   $('suggestions').hidden = Boolean(channel);
   const word = shellWord(channel || 'universal-frequency');
   $('command').textContent = `sapphire publish ${word} "Artifact #42 discovered"`;
@@ -228,7 +231,8 @@ function announce(fresh, lastText) {
   unspoken += fresh;
   clearTimeout(speaking);
   speaking = setTimeout(() => {
-    const what = unspoken === 1 ? 'New publication' : `${integer.format(unspoken)} new publications, the latest`;
+    const count = integer.format(unspoken);
+    const what = unspoken === 1 ? 'New publication' : `${count} new publications, the latest`;
     say(`${what}: ${lastText}`);
     unspoken = 0;
     spokenAt = Date.now();
