@@ -151,6 +151,7 @@ function showPhase(state) {
     countdown = setInterval(() => showBanner(state), 500);
   } else $('banner').hidden = true;
   showEmpty();
+  showFacts();
   if (state.phase === shown || state.phase === 'connecting') return;
   say(`Connection ${PHASES[state.phase].toLowerCase()}`);
 }
