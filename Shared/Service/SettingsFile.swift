@@ -4,6 +4,7 @@ internal import Platform
 /// A configuration that can't be used: every problem, a line each.
 public struct ConfigurationRefused: Error, Sendable, CustomStringConvertible {
   public let description: String
+  public init(description: String) { self.description = description }
 }
 
 /// Reading the configuration file.

@@ -1,6 +1,7 @@
 internal import Bytes
 internal import ChannelKit
 internal import HTTPCodec
+internal import JSON
 internal import Link
 internal import Loop
 internal import Wire

@@ -37,7 +37,7 @@ struct ChannelPolicies: Sendable {
     case .none: policy.history = .none
     case .durable: policy.history = .durable
     case .memory(let size, let ttl):
-      policy.history = .kept
+      policy.history = .memory
       policy.historyCount = UInt32(clamping: size)
       policy.historyMs = UInt32(clamping: ttl.millisecondsMax)
     }

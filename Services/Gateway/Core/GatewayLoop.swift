@@ -124,7 +124,7 @@ final class GatewayLoop {
   func attach(_ channel: LocalChannel) {
     guard channel.handle == .none, !channel.isOpening, let hub = upstreams.hub else { return }
     channel.isOpening = true
-    let isKept = channel.policy.history == .kept
+    let isKept = channel.policy.history == .memory
     let request = OpenChannel(
       remainingMs: 5000, name: channel.name, flags: [.subscribe, .publish, .count],
       isDurable: channel.policy.isDurable,

@@ -2,6 +2,7 @@ internal import Bytes
 internal import Crypto
 internal import HTTPCodec
 internal import Loop
+internal import Observe
 internal import Platform
 internal import WebSocketCodec
 

@@ -3,6 +3,7 @@ internal import HTTPCodec
 internal import JSON
 internal import Link
 internal import Loop
+internal import Observe
 internal import Platform
 internal import Wire
 

@@ -1,5 +1,8 @@
 internal import Bytes
+internal import ChannelKit
 internal import Link
+internal import Loop
+internal import Observe
 internal import Wire
 
 /// How a channel, and each client that comes back, gets from a known offset to now.
@@ -22,7 +25,7 @@ extension LocalChannel {
     switch policy.history {
     case .none: becomeLive()
     case .durable: beginCatchUp()
-    case .kept:
+    case .memory:
       guard let epoch = answer.epoch else { return becomeLive() }
       let head = Position(epoch: epoch, offset: answer.head)
       if position == head { return becomeLive() }

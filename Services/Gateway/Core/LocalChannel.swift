@@ -1,6 +1,7 @@
 internal import Bytes
 internal import ChannelKit
 internal import Loop
+internal import Observe
 internal import Platform
 internal import Wire
 

@@ -3,6 +3,7 @@ internal import ChannelKit
 internal import JSON
 internal import Link
 internal import Loop
+internal import Observe
 internal import Wire
 
 /// What became of a publication.

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import HTTPCodec
 internal import JSON
 
 /// Parameters of the API's methods, as they stand in JSON. Pure.

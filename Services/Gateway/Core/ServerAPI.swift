@@ -4,6 +4,7 @@ internal import HTTPCodec
 internal import JSON
 internal import Link
 internal import Loop
+internal import Observe
 internal import Platform
 internal import Wire
 
@@ -43,8 +44,9 @@ final class ServerAPI {
       }
     }
     let value: JSONValue
+    let text = body.isEmpty ? [UInt8]("{}".utf8) : body
     do throws(JSONError) {
-      value = try JSONValue.parse(body.isEmpty ? [UInt8]("{}".utf8).span : body.span)
+      value = try JSONValue.parse(text.span)
     } catch {
       return exchange.respond(.error(.badRequest("the body is no JSON: \(error)")))
     }

@@ -1,6 +1,7 @@
 internal import Bytes
 internal import Crypto
 internal import HTTPCodec
+internal import Loop
 internal import WebSocketCodec
 
 /// Turns an accepted handshake into the session that its address asks for.

@@ -1,5 +1,6 @@
 internal import Bytes
 internal import Loop
+internal import Observe
 
 /// Whoever carries publications to one client. One core decides what a client gets; a door such
 /// as a WebSocket only says how bytes reach it.

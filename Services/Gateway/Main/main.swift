@@ -1,8 +1,9 @@
+import ChannelKit
 import GatewayCore
 import PluginRegistry
 import Service
 
-let registry = PluginRegistry.all()
+let registry = ChannelRegistry.compiledIn
 ServiceProcess.run(GatewayProgram.description(registry)) { context in
   try GatewayProgram.start(context, registry)
 }
