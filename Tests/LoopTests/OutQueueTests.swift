@@ -1,4 +1,5 @@
 import Platform
+import TestKit
 import Testing
 
 @testable import Loop
@@ -62,11 +63,11 @@ import Testing
     var isRight = true
     var here: Descriptor
     var there: Descriptor
-    private var random: Seeded
+    private var random: SeededGenerator
     private var buffer = [UInt8](repeating: 0, count: 65_536)
 
     init(seed: UInt64, sendBuffer: Int32 = 4_096) throws {
-      random = Seeded(seed: seed)
+      random = SeededGenerator(seed: seed)
       var pair = try Sockets.pair()
       here = Descriptor(owning: -1)
       there = Descriptor(owning: -1)

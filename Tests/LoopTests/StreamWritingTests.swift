@@ -1,5 +1,6 @@
 import Loop
 import Platform
+import TestKit
 import Testing
 
 @Suite struct StreamWritingTests {
@@ -48,7 +49,7 @@ import Testing
 
   @Test func sharedAndOwnBytesKeepTheirOrderWithASlowReader() throws {
     let seed = UInt64.random(in: .min ... .max)
-    var random = Seeded(seed: seed)
+    var random = SeededGenerator(seed: seed)
     let wired = try Wired(sendBuffer: 4_096)
     var expected: [UInt8] = []
     var received: [UInt8] = []

@@ -1,4 +1,5 @@
 import Platform
+import TestKit
 import Testing
 
 @testable import Loop
@@ -86,7 +87,7 @@ import Testing
 
   @Test func tenThousandTimersWithHalfOfThemCancelledRunInOrder() {
     let seed = UInt64.random(in: .min ... .max)
-    var random = Seeded(seed: seed)
+    var random = SeededGenerator(seed: seed)
     var queue = TimerQueue()
     var live: [(id: TimerID, deadline: Int)] = []
     var expected: [Int] = []

@@ -36,30 +36,3 @@ func frames(_ segments: [[UInt8]], _ checksums: Checksums) -> [FrameEvent] {
   }
   return events
 }
-
-/// SplitMix64: the whole run follows from one printed seed.
-struct Seeded: RandomNumberGenerator {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
-  }
-
-  /// `bytes` cut into segments of 0 to a random longest length.
-  mutating func segments(of bytes: [UInt8]) -> [[UInt8]] {
-    var segments: [[UInt8]] = []
-    let longest = Int.random(in: 1...64, using: &self)
-    var start = 0
-    while start < bytes.count {
-      let end = min(bytes.count, start + Int.random(in: 0...longest, using: &self))
-      segments.append(Array(bytes[start..<end]))
-      start = end
-    }
-    return segments
-  }
-}

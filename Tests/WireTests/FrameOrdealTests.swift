@@ -1,4 +1,5 @@
 import Bytes
+import TestKit
 import Testing
 import Wire
 
@@ -7,37 +8,27 @@ import Wire
 @Suite struct FrameOrdealTests {
   static let modes: [Checksums] = [.none, .crc32c]
 
-  @Test(arguments: Samples.all, modes)
-  func splittingAFrameAnywhereChangesNothing(sample: Sample, checksums: Checksums) {
-    let bytes = sample.frame(checksums)
-    #expect(frames([bytes], checksums) == [sample.event])
-    #expect(frames(bytes.map { [$0] }, checksums) == [sample.event])
-    for index in 0...bytes.count {
-      let halves = [Array(bytes[..<index]), Array(bytes[index...])]
-      #expect(frames(halves, checksums) == [sample.event], "split at \(index)")
-    }
+  private func verifier(_ checksums: Checksums) -> DecoderVerifier<FrameEvent> {
+    DecoderVerifier { frames($0, checksums) }
   }
 
-  @Test(arguments: Samples.all, modes)
-  func aTruncatedFrameIsWaitedFor(sample: Sample, checksums: Checksums) {
-    let bytes = sample.frame(checksums)
-    for count in 0..<bytes.count {
-      #expect(frames([Array(bytes[..<count])], checksums) == [], "first \(count) bytes")
-    }
+  private func samples(_ checksums: Checksums) -> [DecoderVerifier<FrameEvent>.Sample] {
+    Samples.all.map { .init($0.description, $0.frame(checksums), [$0.event]) }
   }
 
   @Test(arguments: modes)
-  func framesBehindEachOtherComeInOrder(checksums: Checksums) {
-    let bytes = Samples.all.flatMap { $0.frame(checksums) }
-    let events = Samples.all.map(\.event)
-    #expect(frames([bytes], checksums) == events)
-    #expect(frames(bytes.map { [$0] }, checksums) == events)
+  func howTheBytesAreCutChangesNothing(checksums: Checksums) {
     let seed = UInt64.random(in: .min ... .max)
-    var random = Seeded(seed: seed)
-    for round in 0..<64 {
-      let segments = random.segments(of: bytes)
-      #expect(frames(segments, checksums) == events, "seed \(seed) round \(round)")
-    }
+    let failures = verifier(checksums).failures(of: samples(checksums), seed: seed)
+    #expect(failures == [], "seed \(seed)")
+  }
+
+  @Test(arguments: modes)
+  func whatDamageGivesDoesNotDependOnTheSegments(checksums: Checksums) {
+    let seed = UInt64.random(in: .min ... .max)
+    let failures = verifier(checksums)
+      .failuresOfDamage(to: samples(checksums), seed: seed, rounds: 4_000)
+    #expect(failures == [], "seed \(seed)")
   }
 
   @Test(arguments: modes)
@@ -75,33 +66,29 @@ import Wire
     }
   }
 
-  @Test(arguments: modes)
-  func damageNeverTrapsNorDependsOnTheSegments(checksums: Checksums) {
+  @Test func damagedBodiesAreDecodedOrRefused() {
     let seed = UInt64.random(in: .min ... .max)
-    var random = Seeded(seed: seed)
-    for round in 0..<4_000 {
-      var damaged = Samples.all[Int.random(in: 0..<Samples.all.count, using: &random)]
-        .frame(checksums)
+    var random = SeededGenerator(seed: seed)
+    for _ in 0..<20_000 {
+      let sample = Samples.all[Int.random(in: 0..<Samples.all.count, using: &random)]
+      var damaged = sample.message.body
+      guard !damaged.isEmpty else { continue }
       for _ in 0..<Int.random(in: 1...4, using: &random) {
-        damaged[Int.random(in: 0..<damaged.count, using: &random)] ^=
-          1 << UInt8.random(in: 0..<8, using: &random)
+        damaged[Int.random(in: 0..<damaged.count, using: &random)] = random.bytes(1)[0]
       }
-      let whole = frames([damaged], checksums)
-      let split = frames(random.segments(of: damaged), checksums)
-      #expect(whole == split, "seed \(seed) round \(round)")
-      for case .frame(let kind, _, _, let body) in whole {
-        _ = try? Samples.witnesses[kind]?.sibling(from: body)
-      }
+      guard let message = try? sample.message.sibling(from: damaged) else { continue }
+      let again = message.body
+      #expect(throws: Never.self, "\(sample), seed \(seed)") { try message.sibling(from: again) }
     }
   }
 
   @Test func randomBodiesOfEveryKindAreDecodedOrRefused() {
     let seed = UInt64.random(in: .min ... .max)
-    var random = Seeded(seed: seed)
+    var random = SeededGenerator(seed: seed)
     for witness in Samples.witnesses.values {
       for _ in 0..<500 {
         let count = Int.random(in: 0...96, using: &random)
-        let body = (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &random) }
+        let body = random.bytes(count)
         guard let message = try? witness.sibling(from: body) else { continue }
         let again = message.body
         #expect(throws: Never.self, "seed \(seed)") { try message.sibling(from: again) }
