@@ -146,8 +146,10 @@ let package = Package(
     tests("EventStoreTests", ["EventStoreCore", "SQLite", "Wire", "Bytes", "Crypto", "TestKit"]),
     tests("PresenceTests", ["PresenceCore", "Wire", "Bytes", "TestKit"]),
     tests("GatewayTests", ["GatewayCore", "HTTPCodec", "WebSocketCodec", "JSON", "Bytes", "TestKit"]),
-    tests("ClientTests", ["Client", "Loop", "Bytes", "TestKit"]),
-    tests("CommandTests", ["CommandCore", "Bytes", "Platform", "TestKit"]),
+    tests(
+      "ClientTests",
+      ["Client", "Loop", "Platform", "HTTPCodec", "WebSocketCodec", "JSON", "Crypto", "Bytes", "TestKit"]),
+    tests("CommandTests", ["CommandCore", "Client", "Bytes", "Platform", "JSON", "TestKit"]),
   ]
 )
 
