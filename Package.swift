@@ -148,8 +148,10 @@ let package = Package(
       "CrashWorkload", "Tests/Crash/Workload", ["EventStoreCore", "Platform", "Wire", "Crypto", "Bytes"]),
     tests("PresenceTests", ["PresenceCore", "Wire", "Bytes", "TestKit"]),
     tests("GatewayTests", ["GatewayCore", "HTTPCodec", "WebSocketCodec", "JSON", "Bytes", "TestKit"]),
-    tests("ClientTests", ["Client", "Loop", "Bytes", "TestKit"]),
-    tests("CommandTests", ["CommandCore", "Bytes", "Platform", "TestKit"]),
+    tests(
+      "ClientTests",
+      ["Client", "Loop", "Platform", "HTTPCodec", "WebSocketCodec", "JSON", "Crypto", "Bytes", "TestKit"]),
+    tests("CommandTests", ["CommandCore", "Client", "Bytes", "Platform", "JSON", "TestKit"]),
   ]
 )
 

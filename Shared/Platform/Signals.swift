@@ -27,6 +27,16 @@ public struct SignalReader: ~Copyable {
     _ = Glibc.signal(SIGPIPE, SIG_IGN)
   }
 
+  /// Blocks only what `SignalReader` reads, in this thread and those it starts, and ignores
+  /// SIGPIPE: for a program in a terminal, where Ctrl-Z and Ctrl-\ keep their meaning.
+  public static func blockHandled() {
+    var handled = sigset_t()
+    _ = unsafe sigemptyset(&handled)
+    for number in [SIGTERM, SIGINT, SIGHUP, SIGCHLD] { _ = unsafe sigaddset(&handled, number) }
+    _ = unsafe pthread_sigmask(SIG_BLOCK, &handled, nil)
+    _ = Glibc.signal(SIGPIPE, SIG_IGN)
+  }
+
   /// `signalfd(2)` over TERM, INT, HUP and CHLD; non-blocking.
   public init() throws(SystemError) {
     var wanted = sigset_t()

@@ -80,24 +80,6 @@ private func directory(
     #expect(ServiceLine("ready ") == .other("ready "))
     #expect(ServiceLine("readyish x") == .other("readyish x"))
   }
-
-  @Test(arguments: [
-    ("http://127.0.0.1:8000", "http://127.0.0.1:8000"), ("http://[::1]:9/", "http://[::1]:9"),
-    ("https://example.org", "https://example.org:443"), ("http://[::1]", "http://[::1]:80"),
-  ])
-  func takesURLsApart(text: String, normal: String) throws {
-    #expect(try #require(ServerURL(text)).text == normal)
-  }
-
-  @Test(arguments: ["", "127.0.0.1:8000", "ftp://h:1", "http://", "http://h:port", "http://h:1/x"])
-  func refusesWhatIsNoServerURL(text: String) {
-    #expect(ServerURL(text) == nil)
-  }
-
-  @Test func wildcardsAreReachedOnLoopback() throws {
-    #expect(try #require(ServerURL("http://0.0.0.0:80")).reachable.host == "127.0.0.1")
-    #expect(try #require(ServerURL("http://[::]:80")).reachable.host == "::1")
-  }
 }
 
 @Suite struct LineSplitterTests {

@@ -65,6 +65,8 @@ public enum CommandLineTool {
 
   static let commands: [Command] = [
     UpCommand.command,
+    ObserveCommand.command,
+    PublishCommand.command,
     versionCommand,
   ]
 

@@ -20,9 +20,12 @@ struct Console: Sendable {
   private func write(_ number: Int32, _ bytes: [UInt8]) -> Bool {
     var offset = 0
     while offset < bytes.count {
-      guard case .count(let count) = Syscalls.write(number: number, bytes, from: offset), count > 0
-      else { return false }
-      offset += count
+      switch Syscalls.write(number: number, bytes, from: offset) {
+      case .count(let count) where count > 0: offset += count
+      // A terminal that another program has made non-blocking.
+      case .wouldBlock: SystemClock.pause(.milliseconds(1))
+      default: return false
+      }
     }
     return true
   }

@@ -1,3 +1,4 @@
+internal import Client
 internal import Loop
 internal import Platform
 
@@ -117,7 +118,7 @@ final class Supervisor {
   private func record(_ url: ServerURL) {
     do throws(SystemError) {
       try Files.replace(
-        plan.data.url, with: [UInt8]("\(url.reachable.text)\n".utf8), mode: 0o644)
+        plan.data.url, with: [UInt8]("\(url.reachable.description)\n".utf8), mode: 0o644)
     } catch {
       console.report("the address can't be written down: \(error)")
     }

@@ -1,3 +1,4 @@
+internal import Client
 internal import Platform
 
 /// Decides what `sapphire up` does: what to start, when to start it again, what to say, how to end.
@@ -256,7 +257,7 @@ struct SupervisorMachine {
   private mutating func announceWhole() -> [Action] {
     guard !hasAnnouncedWhole, let url, children.values.allSatisfy(\.isReady) else { return [] }
     hasAnnouncedWhole = true
-    return [.announce("ready \(url.text)")]
+    return [.announce("ready \(url.description)")]
   }
 
   // MARK: draining

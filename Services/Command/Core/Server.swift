@@ -1,0 +1,140 @@
+internal import Client
+internal import JSON
+internal import Loop
+internal import Platform
+
+/// The server that a command talks to, and the key it shows.
+struct Server: Equatable {
+  var url: ServerURL
+  var key: String?
+
+  static let options: [Option] = [
+    .value("--url", "URL", "the server, such as http://127.0.0.1:8000 (or SAPPHIRE_URL)"),
+    .value("--data", "DIR", "the data directory of a server on this machine"),
+  ]
+
+  static let defaultURL = ServerURL(scheme: "http", host: "127.0.0.1", port: 8000)
+
+  /// What is known of the server before it is asked.
+  struct Hints {
+    var option: String?
+    var variable: String?
+    /// What DIR/run/url says; nil where no server runs there.
+    var file: String?
+    var keyVariable: String?
+    /// What DIR/api.key says.
+    var keyFile: String?
+    /// Whether --data was given: its key is meant for the server, wherever that is.
+    var namesDirectory = false
+  }
+
+  init(_ hints: Hints) throws(UsageError) {
+    let told = hints.option ?? hints.variable
+    let text = told ?? hints.file ?? Self.defaultURL.description
+    guard let url = ServerURL(text) else {
+      throw UsageError("`\(text)` is no server; write http://HOST:PORT")
+    }
+    guard url.scheme == "http" else {
+      throw UsageError("this program speaks http:// only; put a TLS tunnel before it")
+    }
+    self.url = url
+    // The key of this machine's server is not shown to a server elsewhere.
+    let isOurs = told == nil || url.address.isLoopback || hints.namesDirectory
+    key = hints.keyVariable ?? (isOurs ? hints.keyFile : nil)
+  }
+}
+
+extension CommandContext {
+  /// Finds the server by option, environment and data directory.
+  func server(_ arguments: Arguments) throws(UsageError) -> Server {
+    var hints = Server.Hints(
+      option: arguments["--url"], variable: variable("SAPPHIRE_URL"),
+      keyVariable: variable("SAPPHIRE_API_KEY"), namesDirectory: arguments.has("--data"))
+    let data: DataDirectory?
+    do throws(UsageError) {
+      data = try dataDirectory(arguments)
+    } catch {
+      guard hints.option != nil || hints.variable != nil else { throw error }
+      data = nil
+    }
+    if let data {
+      hints.file = firstLine(data.url)
+      hints.keyFile = firstLine(data.key)
+    }
+    return try Server(hints)
+  }
+
+  /// An environment variable; an empty one is as good as none.
+  private func variable(_ name: String) -> String? {
+    environment(name).flatMap { $0.isEmpty ? nil : $0 }
+  }
+
+  private func firstLine(_ path: FilePath) -> String? {
+    guard let bytes = try? Files.read(path, bytesMax: 4096) else { return nil }
+    let line = String(decoding: bytes.prefix { $0 != 10 && $0 != 13 }, as: UTF8.self)
+    return line.isEmpty ? nil : line
+  }
+}
+
+/// Calls of the HTTP API that the program waits for, on a loop of its own.
+final class ServerCalls {
+  private let loop: EventLoop
+  private let client: HTTPClient
+  private let server: Server
+  static let answerWithin = Duration.seconds(30)
+
+  init(_ server: Server) throws(SystemError) {
+    self.server = server
+    loop = try EventLoop()
+    client = HTTPClient(server.url, key: server.key, on: loop)
+  }
+
+  /// Sends one request and waits for its answer.
+  func send(_ request: HTTPRequest, within: Duration = answerWithin)
+    -> Result<HTTPResponse, HTTPFailure>
+  {
+    var answer: Result<HTTPResponse, HTTPFailure>?
+    client.send(request, within: within) { answer = $0 }
+    // `send` begins at the end of a turn, which therefore must not wait.
+    loop.turn(waiting: .zero)
+    while true {
+      if let answer { return answer }
+      loop.turn()
+    }
+  }
+
+  /// The `result` of one API call.
+  func result(_ request: HTTPRequest) throws(ServerAPI.Failure) -> JSONValue {
+    try ServerAPI.result(send(request))
+  }
+}
+
+extension CommandContext {
+  /// Says why a call failed and what may help, and gives the exit code.
+  func report(_ failure: ServerAPI.Failure, _ server: Server) -> ExitCode {
+    console.report("\(server.url): \(failure)")
+    switch failure {
+    case .transport(.unreachable):
+      console.report("is it running? `sapphire up` starts it; --url or SAPPHIRE_URL name another")
+      return .unavailable
+    case .transport(.malformed), .transport(.unsendable): return .failure
+    case .transport, .notNow: return .unavailable
+    case .notPermitted:
+      let help = server.key == nil
+        ? "no key was shown: set SAPPHIRE_API_KEY, or --data DIR of the server's own directory"
+        : "the key that was shown is not the server's, or lacks this right"
+      console.report(help)
+      return .notPermitted
+    case .refused(let refusal): return refusal.isAboutPermission ? .notPermitted : .failure
+    case .unexpected(let status, _): return status >= 500 ? .unavailable : .failure
+    }
+  }
+}
+
+extension ServerRefusal {
+  /// Whether it says that the caller may not, rather than that the request is wrong.
+  var isAboutPermission: Bool {
+    let words = ["permission", "denied", "forbidden", "unauthorized", "not_allowed", "103", "101"]
+    return words.contains { code == $0 || ($0.utf8.count > 3 && code.contains($0)) }
+  }
+}
