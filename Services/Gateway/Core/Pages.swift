@@ -16,9 +16,18 @@ enum Pages {
     return response
   }
 
+  private static let script = "text/javascript; charset=utf-8"
+
   private static func file(_ name: String) -> (String, [UInt8])? {
     switch name {
     case "index.html": ("text/html; charset=utf-8", PackageResources.index_html)
+    case "style.css": ("text/css; charset=utf-8", PackageResources.style_css)
+    case "icon.svg": ("image/svg+xml", PackageResources.icon_svg)
+    case "app.js": (script, PackageResources.app_js)
+    case "feed.js": (script, PackageResources.feed_js)
+    case "indicator.js": (script, PackageResources.indicator_js)
+    case "presence.js": (script, PackageResources.presence_js)
+    case "session.js": (script, PackageResources.session_js)
     default: nil
     }
   }
