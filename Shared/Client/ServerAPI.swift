@@ -51,7 +51,7 @@ public enum ServerAPI {
     writer.beginObject()
     writer.field("channel", channel.text)
     if let key { writer.field("idempotency_key", key) }
-    try PayloadJSON.appendMember(payload, text: .declared, to: &writer)
+    try PayloadJSON.appendMember(payload, to: &writer)
     writer.endObject()
     return .json("/api/publish", writer.bytes)
   }
