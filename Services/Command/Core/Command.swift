@@ -67,6 +67,8 @@ public enum CommandLineTool {
     UpCommand.command,
     ObserveCommand.command,
     PublishCommand.command,
+    VaultCommands.watch,
+    VaultCommands.drop,
     versionCommand,
   ]
 
