@@ -111,7 +111,7 @@ let package = Package(
       ],
       path: "Services/Gateway/Core", resources: [.embedInCode("Page")], swiftSettings: strict),
     executable(
-      "GatewayMain", "Services/Gateway/Main", ["GatewayCore", "PluginRegistry", "Service"]),
+      "GatewayMain", "Services/Gateway/Main", ["ChannelKit", "GatewayCore", "PluginRegistry", "Service"]),
     library(
       "CommandCore", "Services/Command/Core",
       [
@@ -144,6 +144,8 @@ let package = Package(
       ["PluginRegistry", "ChannelKit", "JSON", "Bytes", "TestKit"] + pluginTargets),
     tests("HubTests", ["HubCore", "Wire", "Bytes", "TestKit"]),
     tests("EventStoreTests", ["EventStoreCore", "SQLite", "Wire", "Bytes", "Crypto", "TestKit"]),
+    executable(
+      "CrashWorkload", "Tests/Crash/Workload", ["EventStoreCore", "Platform", "Wire", "Crypto", "Bytes"]),
     tests("PresenceTests", ["PresenceCore", "Wire", "Bytes", "TestKit"]),
     tests("GatewayTests", ["GatewayCore", "HTTPCodec", "WebSocketCodec", "JSON", "Bytes", "TestKit"]),
     tests(

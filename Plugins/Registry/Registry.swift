@@ -1,5 +1,7 @@
+import BoardChannel
 import BroadcastChannel
 public import ChannelKit
+import CursorChannel
 import EchoChannel
 import RelayChannel
 
@@ -9,6 +11,8 @@ extension ChannelRegistry {
     var registry = ChannelRegistry()
     registry.register(RelayChannel.self)
     registry.register(BroadcastChannel.self)
+    registry.register(CursorChannel.self)
+    registry.register(BoardChannel.self)
     registry.register(EchoChannel.self)
     return registry
   }

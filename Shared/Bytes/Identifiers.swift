@@ -88,11 +88,17 @@ public struct Position: Hashable, Sendable, CustomStringConvertible {
 public enum PayloadKind: UInt8, Sendable, CaseIterable {
   /// Valid JSON that is not a bare string.
   case json = 1
-  /// Text; from a raw WebSocket text frame it is UTF-8 that nobody has parsed.
+  /// Text that its publisher declared to be text.
   case text = 2
   case binary = 3
   /// JSON with placeholders, and its binary attachments; see docs/PROTOCOL.md.
   case jsonWithParts = 4
+  /// A raw socket's text frame: UTF-8 that nobody has parsed. Where it must be embedded, a valid
+  /// JSON object or array is taken as that, anything else as text.
+  case uncheckedText = 5
+
+  /// Whether raw sockets carry it in a text frame.
+  public var isText: Bool { self != .binary }
 }
 
 /// Bytes and what they are.

@@ -23,9 +23,9 @@ public struct ChannelEvent: Sendable, Equatable {
   /// The name of the event or of the method called, where the client protocol has one.
   public var name: String?
   public var payload: Payload
-  /// Makes sending again harmless: an event whose key was used before is not decided anew, but
-  /// answered with what came of the first. Judged by the event as sent, not by what is published,
-  /// since a decision may publish something else the second time.
+  /// Makes sending again harmless: what was published under it before is not published twice. It
+  /// goes with the decision's first publication, and is judged by the event as it was sent, since
+  /// a decision may publish something else the second time.
   public var idempotencyKey: String?
 
   public init(_ payload: Payload, name: String? = nil, idempotencyKey: String? = nil) {

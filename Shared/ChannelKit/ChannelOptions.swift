@@ -110,14 +110,15 @@ public struct ChannelOptions: Sendable {
     return texts
   }
 
-  /// A list of who may do something; see `Principal`.
+  /// A list of who may do something; see `Principal`. `none` alone is an empty list.
   public mutating func principals(_ name: String) throws(ChannelOptionsError) -> [Principal]? {
     guard let texts = try texts(name) else { return nil }
+    guard texts != ["none"] else { return [] }
     var list: [Principal] = []
     for text in texts {
       guard let principal = Principal(text) else {
         throw ChannelOptionsError(
-          option: name, "must list anyone, users, user:ID, role:NAME or api")
+          option: name, "must list anonymous, user:*, user:NAME, role:NAME or api, or be none")
       }
       list.append(principal)
     }

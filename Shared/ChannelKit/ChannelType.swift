@@ -23,7 +23,7 @@
 ///       public func decide(
 ///         _ event: ChannelEvent, from client: ClientContext, _ effects: inout Effects
 ///       ) throws(ChannelError) {
-///         guard event.payload == Payload(text: "bump") else {
+///         guard event.payload.bytes.elementsEqual("bump".utf8) else {
 ///           throw .invalidPayload("a counter takes only bump")
 ///         }
 ///         effects.publish(event.payload)

@@ -1,4 +1,5 @@
-/// One entry of a list of who may do something: `anyone`, `users`, `user:ID`, `role:NAME`, `api`.
+/// One entry of a list of who may do something, as configurations spell it: `anonymous` (everybody),
+/// `user:*` (whoever is signed in), `user:NAME`, `role:NAME`, `api`.
 public enum Principal: Hashable, Sendable, CustomStringConvertible {
   case anyone
   /// Every client whose user is known.
@@ -11,8 +12,8 @@ public enum Principal: Hashable, Sendable, CustomStringConvertible {
   /// Nil for any other text.
   public init?(_ text: String) {
     switch text {
-    case "anyone": self = .anyone
-    case "users": self = .users
+    case "anonymous": self = .anyone
+    case "user:*": self = .users
     case "api": self = .api
     default:
       guard let colon = text.firstIndex(of: ":") else { return nil }
@@ -38,8 +39,8 @@ public enum Principal: Hashable, Sendable, CustomStringConvertible {
 
   public var description: String {
     switch self {
-    case .anyone: "anyone"
-    case .users: "users"
+    case .anyone: "anonymous"
+    case .users: "user:*"
     case .user(let id): "user:\(id)"
     case .role(let name): "role:\(name)"
     case .api: "api"

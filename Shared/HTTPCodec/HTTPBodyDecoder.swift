@@ -44,8 +44,11 @@ public struct HTTPBodyDecoder: Sendable {
   /// Whether `.end` has been given.
   public var isFinished: Bool { state == .finished }
 
-  /// The next part in `input[offset...]`, or nil when there is none; after `.end` always nil, and
-  /// nothing more is taken. `offset` moves behind what was taken.
+  /// The next part in `input[offset...]`, or nil when there is none. `offset` moves behind what was
+  /// taken; after `.end` nothing more is.
+  ///
+  /// Ask until it says nil, even when `offset` has reached the end of the input: `.end` needs no
+  /// byte of its own where the length is known.
   public mutating func next(
     _ input: borrowing Span<UInt8>, from offset: inout Int
   ) throws(HTTPError) -> HTTPBodyEvent? {

@@ -5,13 +5,15 @@
 public struct HTTPHeadWriter {
   private var bytes: [UInt8] = []
 
-  /// The head of a response. `date` is the text of the Date field (RFC 9110 §6.6.1); see `HTTPDate`.
+  /// The head of a response. `date` is the text of its Date field (RFC 9110 §6.6.1), as
+  /// `HTTPDate` makes it.
   public init(status: HTTPStatus, date: String) {
     bytes.reserveCapacity(256)
     put("HTTP/1.1 \(status.rawValue) \(status.reason)\r\nDate: \(date)\r\n")
   }
 
-  /// The head of a request. `target` is in origin form and percent-encoded; `host` is the Host field.
+  /// The head of a request. `target` is in origin form and percent-encoded; `host` is the text of
+  /// its Host field.
   ///
   /// - Errors: `unwritableField` where either holds a blank, a control byte or a byte over 126.
   public init(method: HTTPMethod, target: String, host: String) throws(HTTPError) {

@@ -68,7 +68,7 @@ extension JSON {
     return skipSpace(s, from: i + 1)
   }
 
-  /// Whether a comma stands at `i` (true) or the container's end (false); anything else is an error.
+  /// Whether a comma stands at `i` (true) or the container's end (false); else an error.
   static func isComma(
     _ s: borrowing Span<UInt8>, at i: Int, orEnd end: UInt8
   ) throws(JSONError) -> Bool {

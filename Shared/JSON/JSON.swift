@@ -5,8 +5,8 @@ public enum JSONKind: Sendable, Hashable {
 
 /// Strict RFC 8259 over bytes, without building values.
 ///
-/// Everything is checked: UTF-8, escapes, surrogate pairs, numbers, commas, depth. Stricter than the
-/// standard's "should": a byte order mark is refused. Looser than `JSONValue.parse` in one point:
+/// Everything is checked: UTF-8, escapes, surrogate pairs, numbers, commas, depth. A byte order
+/// mark is refused, which the standard only advises. Looser than `JSONValue.parse` in one point:
 /// equal keys are looked for at the top level only (`JSONScanner`), since deeper ones would have to
 /// be kept to be compared. Pure and allocation-free; any thread.
 public enum JSON {

@@ -1,7 +1,7 @@
 /// Why bytes are not the JSON that was asked for, and where.
 ///
-/// `offset` counts bytes from 0; `line` and `column` count from 1, columns in bytes. The text itself
-/// is never part of the error, so it can be logged and sent back.
+/// `offset` counts bytes from 0; `line` and `column` count from 1, columns in bytes. The text
+/// itself is never part of the error, so it can be logged and sent back.
 public struct JSONError: Error, Hashable, Sendable, CustomStringConvertible {
   public enum Reason: String, Sendable, CaseIterable {
     case unexpectedEnd = "the text ends too early"

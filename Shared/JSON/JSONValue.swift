@@ -44,6 +44,15 @@ public struct JSONNumber: Hashable, Sendable, CustomStringConvertible {
     text = value.description
   }
 
+  /// The number that RFC 8259 §6 `text` spells; nil for any other text.
+  public init?(text: String) {
+    let bytes = [UInt8](text.utf8)
+    guard let first = bytes.first, first == UInt8(ascii: "-") || (48...57).contains(first),
+      (try? JSON.skipNumber(bytes.span, from: 0)) == bytes.count
+    else { return nil }
+    self.text = text
+  }
+
   init(validated text: String) { self.text = text }
 
   /// The whole number that the text spells without fraction or exponent, within 64 bits.

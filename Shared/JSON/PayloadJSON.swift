@@ -5,19 +5,11 @@ public import Bytes
 /// | payload | member of an envelope |
 /// |---|---|
 /// | json | `"data":` its very bytes |
-/// | text | `"data":` a JSON string of its characters; see `TextRule` |
+/// | text | `"data":` a JSON string of its characters |
+/// | unchecked text | `"data":` a valid JSON object or array as it is, else a JSON string |
 /// | binary | `"b64data":` a JSON string, standard base64 with padding |
 /// | json+parts | refused: no envelope of this version carries attachments |
 public enum PayloadJSON {
-  /// What is known of a payload of kind text.
-  public enum TextRule: Sendable {
-    /// The publisher said that it is text: always a JSON string.
-    case declared
-    /// A raw socket's text frame, which nobody has parsed: an array or object is embedded as the
-    /// JSON that it is, anything else as a JSON string.
-    case unchecked
-  }
-
   public enum Refusal: Error, Hashable, Sendable {
     /// Attachments have no place in this envelope.
     case partsNotCarried
@@ -30,7 +22,7 @@ public enum PayloadJSON {
   /// - Limits: text is valid UTF-8, as every door has checked; json is valid JSON.
   /// - Errors: `.partsNotCarried`; nothing was written.
   public static func appendMember(
-    _ payload: Payload, text rule: TextRule, to writer: inout JSONWriter
+    _ payload: Payload, to writer: inout JSONWriter
   ) throws(Refusal) {
     switch payload.kind {
     case .json:
@@ -38,7 +30,10 @@ public enum PayloadJSON {
       writer.raw(payload.bytes)
     case .text:
       writer.key("data")
-      if rule == .unchecked, JSON.isArrayOrObject(payload.bytes.span) {
+      writer.string(utf8: payload.bytes.span)
+    case .uncheckedText:
+      writer.key("data")
+      if JSON.isArrayOrObject(payload.bytes.span) {
         writer.raw(payload.bytes)
       } else {
         writer.string(utf8: payload.bytes.span)

@@ -190,6 +190,8 @@ public final class EventLoop {
   }
 
   private func sleepMs(_ cap: Duration?) -> Int32 {
+    // What was asked for between two turns, before the first one above all, can't wait for an event.
+    guard turnEnd.isEmpty, dirty.isEmpty else { return 0 }
     var sleep: Duration? = cap
     if let next = timers.nextDeadline {
       let left = next.since(SystemClock.monotonic())

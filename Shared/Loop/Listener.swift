@@ -29,16 +29,22 @@ public final class Listener: LoopHandler {
 
   public func ready(_ readiness: Readiness) {
     for _ in 0..<Self.acceptsPerTurn {
-      guard descriptor.isOpen else { return }
-      do throws(SystemError) {
-        guard let connection = try Sockets.accept(descriptor) else { return }
-        let peer = connection.peer
-        accepted(connection.release(), peer)
-      } catch {
-        failed(error)
-        pause()
-        return
-      }
+      guard acceptOne() else { return }
+    }
+  }
+
+  /// Whether there may be another one.
+  private func acceptOne() -> Bool {
+    guard descriptor.isOpen else { return false }
+    do throws(SystemError) {
+      guard let connection = try Sockets.accept(descriptor) else { return false }
+      let peer = connection.peer
+      accepted(connection.release(), peer)
+      return true
+    } catch {
+      failed(error)
+      pause()
+      return false
     }
   }
 
@@ -53,12 +59,13 @@ public final class Listener: LoopHandler {
     loop.modify(slot, descriptor, .read)
   }
 
-  /// Stops accepting. Connections still in the kernel's queue are taken first.
+  /// Stops accepting. Connections still in the kernel's queue are taken first, all of them: the
+  /// kernel would reset those that are left.
   public func close() {
     guard let slot else { return }
-    ready(.readable)
-    loop.remove(slot, descriptor)
     self.slot = nil
+    while acceptOne() {}
+    loop.remove(slot, descriptor)
     descriptor.close()
   }
 }

@@ -16,7 +16,7 @@ public enum StreamEnd: Equatable, Sendable {
 /// What a stream tells its owner. Calls come on the loop, never after `streamEnded`.
 public protocol StreamOwner: AnyObject {
   /// Bytes are here: what was left last time, then what is new. Returns how many were taken; the
-  /// rest comes back with the next read. A protocol that takes nothing of 128 KiB is cut off.
+  /// rest comes back with the next read, and once more before the end. A protocol that takes nothing of 128 KiB is cut off.
   func streamReceived(_ stream: Stream, _ bytes: borrowing Span<UInt8>) -> Int
   /// All that was queued has been written after the queue had been blocked.
   func streamDrained(_ stream: Stream)
@@ -40,6 +40,8 @@ public final class Stream: LoopHandler, Flushable {
   private var isDirty = false
   private var isWaitingForRoom = false
   private var isReadingPaused = false
+  private var hasPeerFinished = false
+  private var isHungUp = false
 
   private enum State { case open, closingAfterWrite, ended }
 
@@ -54,7 +56,7 @@ public final class Stream: LoopHandler, Flushable {
   /// Begins to read and to tell `owner`, who must keep the stream.
   public func start(_ owner: any StreamOwner) throws(SystemError) {
     self.owner = owner
-    slot = try loop.add(self, descriptor, .read)
+    slot = try loop.add(self, descriptor, interest)
   }
 
   /// Bytes queued and not yet taken by the kernel.
@@ -156,9 +158,14 @@ public final class Stream: LoopHandler, Flushable {
   public func ready(_ readiness: Readiness) {
     guard state != .ended else { return }
     if readiness.contains(.writable) { flushQueue() }
-    if !readiness.isDisjoint(with: [.readable, .broken]) {
-      if isReadingPaused, readiness.contains(.broken) { return end(.peerClosed) }
-      if !isReadingPaused { read() }
+    guard state != .ended else { return }
+    let isBroken = !readiness.isDisjoint(with: .broken)
+    if hasPeerFinished {
+      if isBroken { end(.peerClosed) }
+    } else if isReadingPaused {
+      if isBroken { waitUnwatched() }
+    } else if isBroken || readiness.contains(.readable) {
+      read()
     }
   }
 
@@ -180,10 +187,20 @@ public final class Stream: LoopHandler, Flushable {
       offer(buffer, filled)
     case .wouldBlock:
       if filled > 0 { unread = [UInt8](buffer[0..<filled]) }
-    case .endOfStream: end(.peerClosed)
+    case .endOfStream:
+      // What a pause left behind has its turn before the end.
+      if filled > 0 { offer(buffer, filled) }
+      peerFinished()
     case .failed(let code): end(.failed(code))
     }
     loop.giveBack(receiveBuffer: buffer)
+  }
+
+  /// A peer that sends no more may still read what is on its way before a close.
+  private func peerFinished() {
+    guard state == .closingAfterWrite, !queue.isEmpty else { return end(.peerClosed) }
+    hasPeerFinished = true
+    updateInterest()
   }
 
   private func offer(_ buffer: [UInt8], _ filled: Int) {
@@ -233,11 +250,30 @@ public final class Stream: LoopHandler, Flushable {
     updateInterest()
   }
 
-  private func updateInterest() {
-    guard let slot else { return }
-    var interest: Interest = isReadingPaused ? [] : .read
+  private var interest: Interest {
+    var interest: Interest = isReadingPaused || hasPeerFinished ? [] : .read
     if isWaitingForRoom { interest.insert(.write) }
-    loop.modify(slot, descriptor, interest)
+    return interest
+  }
+
+  private func updateInterest() {
+    if let slot { return loop.modify(slot, descriptor, interest) }
+    guard isHungUp, !isReadingPaused, state != .ended else { return }
+    isHungUp = false
+    do throws(SystemError) {
+      slot = try loop.add(self, descriptor, interest)
+    } catch {
+      end(.failed(error.code))
+    }
+  }
+
+  /// The peer is gone while its last bytes may not be read yet. A hang-up can't be masked, so the
+  /// loop would turn for nothing: it forgets the descriptor until reading goes on.
+  private func waitUnwatched() {
+    guard let slot else { return }
+    loop.remove(slot, descriptor)
+    self.slot = nil
+    isHungUp = true
   }
 
   private func end(_ reason: StreamEnd) {

@@ -22,6 +22,9 @@ struct TimerQueue {
   /// The earliest deadline; a cancelled timer's may be reported until it comes up.
   var nextDeadline: Instant? { heap.first?.deadline }
 
+  /// Entries held, those that were cancelled and not yet dropped included.
+  var entryCount: Int { heap.count }
+
   mutating func add(_ deadline: Instant, _ body: @escaping () -> Void) -> TimerID {
     nextNumber &+= 1
     bodies[nextNumber] = body

@@ -1,8 +1,8 @@
 public import Synchronization
 
 // The instruments of one process. Any thread may change and read them: single relaxed atomic
-// operations, so that a scrape costs the loops nothing. What a scrape sees of two instruments may be
-// a moment apart; each by itself is exact.
+// operations, so that a scrape costs the loops nothing. What a scrape sees of two instruments may
+// be a moment apart; each by itself is exact.
 
 /// A count that only grows.
 public final class Counter: Sendable {
@@ -37,8 +37,8 @@ public final class Gauge: Sendable {
 
 /// How often a measured quantity fell into each of some fixed ranges.
 ///
-/// Values are whole numbers of a small unit (nanoseconds, bytes); rendering divides by `unitsPerOne`,
-/// so that durations come out in seconds as Prometheus wants them.
+/// Values are whole numbers of a small unit (nanoseconds, bytes); rendering divides by
+/// `unitsPerOne`, so that durations come out in seconds as Prometheus wants them.
 public final class Histogram: Sendable {
   /// What a histogram measures, and the upper bounds of its ranges, ascending and inclusive.
   public struct Buckets: Sendable {

@@ -29,8 +29,8 @@ public enum LogLevel: UInt8, Sendable, CaseIterable, Comparable, CustomStringCon
 
 /// The least level that is written, for all subsystems or for one (S004-29).
 ///
-/// As text: `info`, or `warning,link=debug,session:*=debug`. A name that ends in `*` holds for every
-/// subsystem it begins. The last entry that fits a subsystem decides.
+/// As text: `info`, or `warning,link=debug,session:*=debug`. A name that ends in `*` holds for
+/// every subsystem it begins. The last entry that fits a subsystem decides.
 public struct LogLevels: Sendable, Hashable {
   public var standard: LogLevel
   private var overrides: [Override] = []

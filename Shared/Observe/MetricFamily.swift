@@ -16,8 +16,8 @@ public protocol MetricInstrument: AnyObject, Sendable {
 
 /// One instrument for each value of a label.
 ///
-/// All exist from the start, so that a scrape shows zeros rather than nothing. On hot paths keep the
-/// instrument that the subscript returns.
+/// All exist from the start, so that a scrape shows zeros rather than nothing. On hot paths keep
+/// the instrument that the subscript returns.
 public final class MetricFamily<Label: MetricLabel, Instrument: MetricInstrument>: Sendable {
   private let instruments: [Label: Instrument]
   private let spare: Instrument

@@ -3,8 +3,8 @@ internal import Synchronization
 /// The instruments of a process, by name, and their rendering as Prometheus text (format 0.0.4).
 ///
 /// Names follow Prometheus: `sapphire_<what>_total` for counters, base units at the end
-/// (`_seconds`, `_bytes`). Registering happens at start; a name that is malformed or given twice is a
-/// programmer error. Any thread.
+/// (`_seconds`, `_bytes`). Registering happens at start; a name that is malformed or given twice is
+/// a programmer error. Any thread.
 public final class Metrics: Sendable {
   /// The content type of what `render` returns.
   public static let contentType = "text/plain; version=0.0.4; charset=utf-8"

@@ -59,6 +59,24 @@ public enum Sockets {
     }
   }
 
+  /// `socketpair(2)`: two connected Unix stream sockets, non-blocking and close-on-exec.
+  public static func pair() throws(SystemError) -> Pair {
+    let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+    var numbers: [Int32] = [-1, -1]
+    // SAFE BECAUSE the array holds the two integers that socketpair fills.
+    let result = unsafe numbers.withUnsafeMutableBufferPointer {
+      unsafe socketpair(AF_UNIX, type, 0, $0.baseAddress) == 0 ? 0 : errno
+    }
+    guard result == 0 else { throw SystemError(code: result, call: "socketpair") }
+    return Pair(first: Descriptor(owning: numbers[0]), second: Descriptor(owning: numbers[1]))
+  }
+
+  /// The two ends of a connection.
+  public struct Pair: ~Copyable {
+    public var first: Descriptor
+    public var second: Descriptor
+  }
+
   /// `SO_ERROR`: nil once a pending connection stands.
   public static func connectError(_ descriptor: borrowing Descriptor) -> SystemError? {
     var code: Int32 = 0

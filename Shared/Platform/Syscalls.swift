@@ -175,6 +175,14 @@ public enum Syscalls {
   /// Processors this process may use (`sched_getaffinity(2)`), at least 1.
   public static var processorCount: Int { Int(clinux_processors()) }
 
+  /// Resident memory of this process in bytes (`/proc/self/statm`); 0 where that can't be read.
+  public static var residentBytes: Int {
+    guard let bytes = try? Files.read(FilePath("/proc/self/statm"), bytesMax: 256) else { return 0 }
+    let words = String(decoding: bytes, as: UTF8.self).split(separator: " ")
+    guard words.count > 1, let pages = Int(words[1]) else { return 0 }
+    return pages * Int(sysconf(Int32(_SC_PAGESIZE)))
+  }
+
   /// `getpid(2)`.
   public static var processID: Int32 { getpid() }
 

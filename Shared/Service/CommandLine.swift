@@ -1,4 +1,4 @@
-/// One option of a service's command line, which an environment variable may give as well.
+/// One option of a service's command line.
 public struct OptionSpec: Sendable {
   public let name: String
   public let placeholder: String
@@ -27,22 +27,15 @@ public struct UsageError: Error, Equatable, Sendable, CustomStringConvertible {
   public init(_ description: String) { self.description = description }
 }
 
-/// The options that were given, from the command line before the environment. Pure.
+/// The options that were given. Pure.
 public struct CommandLineOptions: Sendable {
   private var values: [String: String] = [:]
   public private(set) var arguments: [String] = []
 
-  /// - Parameters:
-  ///   - environment: `SAPPHIRE_<SERVICE>_<OPTION>`, dashes as underscores, upper case.
-  ///   - takesArguments: whether words that are no options are allowed.
-  public init(
-    _ words: [String], specs: [OptionSpec], service: String, environment: [String: String],
-    takesArguments: ArgumentRule = .none
-  ) throws(UsageError) {
-    for spec in specs {
-      let variable = Self.variable(service, spec.name)
-      if let value = environment[variable], !value.isEmpty { values[spec.name] = value }
-    }
+  /// - Parameter takesArguments: whether words that are no options are allowed.
+  public init(_ words: [String], specs: [OptionSpec], takesArguments: ArgumentRule = .none)
+    throws(UsageError)
+  {
     var index = 0
     while index < words.count {
       let word = words[index]
@@ -79,11 +72,6 @@ public struct CommandLineOptions: Sendable {
 
   public subscript(name: String) -> String? { values[name] }
   public func has(_ name: String) -> Bool { values[name] == "true" }
-
-  static func variable(_ service: String, _ option: String) -> String {
-    let text = "SAPPHIRE_\(service)_\(option)".uppercased()
-    return String(text.map { $0 == "-" ? "_" : $0 })
-  }
 
   private static func suggestion(_ name: String, _ specs: [OptionSpec]) -> String {
     let near = specs.first { spec in

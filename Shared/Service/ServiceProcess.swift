@@ -25,6 +25,8 @@ public struct ServiceDescription: Sendable {
   public var options: [OptionSpec]
   /// Lines for `--help` that show how it is used.
   public var examples: [String]
+  /// The channel types compiled in, where the service needs to know them.
+  public var channelTypes: [String] = []
   public init(role: Role, summary: String, options: [OptionSpec], examples: [String]) {
     self.role = role
     self.summary = summary
@@ -45,22 +47,44 @@ public enum ServiceEvent: Sendable {
 /// What a service gets from the process it runs in. May be used from any thread.
 public struct ServiceContext: Sendable {
   public let options: CommandLineOptions
-  public let settings: Settings
+  public let settings: Configuration
   public let logger: Logger
   public let metrics: Metrics
   public let identity: LinkIdentity
   public let report: @Sendable (ServiceEvent) -> Void
 
-  /// The address an option gives, or `fallback`; a bad one ends the process with a clear message.
-  public func address(_ option: String, or fallback: SocketAddress?) throws -> SocketAddress {
-    guard let text = options[option] else {
-      if let fallback { return fallback }
-      throw UsageError("--\(option) is needed: unix:PATH or tcp:HOST:PORT")
+  /// Where this service listens: `--listen`, else the configuration.
+  public func listenAddress(_ service: ServiceName) throws -> SocketAddress {
+    if let text = options["listen"] { return try address("listen", text) }
+    guard let first = try settings.listen(of: service, runDirectory: runDirectory).first else {
+      throw UsageError("--listen is needed: unix:PATH or tcp:HOST:PORT")
     }
-    guard let address = SocketAddress(text) else {
-      throw UsageError("--\(option) \"\(text)\" is no address: write unix:PATH or tcp:HOST:PORT")
+    return SocketAddress(first)
+  }
+
+  /// Where another service is found: its option, else the configuration.
+  public func linkAddress(_ service: ServiceName) throws -> SocketAddress {
+    if let text = options[service.rawValue] { return try address(service.rawValue, text) }
+    return SocketAddress(try settings.link(to: service, runDirectory: runDirectory))
+  }
+
+  private var runDirectory: String { options["run"] ?? "/run/sapphire" }
+
+  private func address(_ option: String, _ text: String) throws -> SocketAddress {
+    do throws(Endpoint.Refusal) {
+      return SocketAddress(try Endpoint(text))
+    } catch {
+      throw UsageError("--\(option) \"\(text)\": \(error)")
     }
-    return address
+  }
+}
+
+extension SocketAddress {
+  public init(_ endpoint: Endpoint) {
+    switch endpoint {
+    case .unix(let path): self = .unix(path: path)
+    case .tcp(let host, let port): self = .tcp(host: host, port: port)
+    }
   }
 }
 
@@ -106,6 +130,7 @@ final class ServiceRunner {
     OptionSpec("listen", "ADDRESS", "where to listen: unix:PATH or tcp:HOST:PORT"),
     OptionSpec("config", "FILE", "the configuration, JSON5; one file may serve all services"),
     OptionSpec("data", "DIR", "where this service keeps its data"),
+    OptionSpec("run", "DIR", "where the services' sockets are; /run/sapphire by default"),
     OptionSpec("link-key-file", "FILE", "the secret of links over TCP, at least 32 bytes"),
     OptionSpec("log-level", "LEVEL", "debug, info, warning or error; or SUBSYSTEM=LEVEL,…"),
     OptionSpec("log-format", "FORMAT", "human or json"),
@@ -120,8 +145,7 @@ final class ServiceRunner {
     let options: CommandLineOptions
     do throws(UsageError) {
       options = try CommandLineOptions(
-        Array(CommandLine.arguments.dropFirst()), specs: specs, service: description.name,
-        environment: Self.environment())
+        Array(CommandLine.arguments.dropFirst()), specs: specs)
     } catch { return complain(error.description, ExitCode.usage) }
     if options.has("help") { return say(help(specs)) }
     if options.has("version") { return say("sapphire-\(description.name) \(ServiceProcess.version)\n") }
@@ -141,7 +165,8 @@ final class ServiceRunner {
   private func serve(
     _ options: CommandLineOptions, _ start: (ServiceContext) throws -> any RunningService
   ) throws -> Int32 {
-    let settings = try SettingsFile.load(options["config"])
+    let settings = try SettingsFile.load(
+      options["config"], environment: Self.environment(), channelTypes: description.channelTypes)
     let logger = try makeLogger(options, settings)
     let events = try Mailbox<ServiceEvent>()
     let loop = try EventLoop()
@@ -152,7 +177,7 @@ final class ServiceRunner {
     let context = ServiceContext(
       options: options, settings: settings, logger: logger,
       metrics: Metrics(labels: ["service": description.name]),
-      identity: try makeIdentity(options), report: { events.post($0) })
+      identity: try makeIdentity(options, settings), report: { events.post($0) })
     service = try start(context)
     loop.run()
     reader.close()
@@ -191,7 +216,7 @@ final class ServiceRunner {
     }
   }
 
-  private func makeLogger(_ options: CommandLineOptions, _ settings: Settings) throws -> Logger {
+  private func makeLogger(_ options: CommandLineOptions, _ settings: Configuration) throws -> Logger {
     let levels = try options["log-level"].map { text throws in
       guard let levels = LogLevels(text: text) else {
         throw UsageError("--log-level \"\(text)\": write debug, info, warning or error")
@@ -205,13 +230,15 @@ final class ServiceRunner {
       return format
     }
     return Logger(
-      subsystem: description.name, levels: levels ?? LogLevels(.info), format: format ?? .human,
+      subsystem: description.name,
+      levels: levels ?? LogLevels(text: settings.log.levels) ?? LogLevels(.info),
+      format: format ?? LogFormat(rawValue: settings.log.format.rawValue) ?? .human,
       sink: try StderrSink(), nowMs: { SystemClock.wallMilliseconds() })
   }
 
-  private func makeIdentity(_ options: CommandLineOptions) throws -> LinkIdentity {
+  private func makeIdentity(_ options: CommandLineOptions, _ settings: Configuration) throws -> LinkIdentity {
     var key: [UInt8]?
-    if let path = options["link-key-file"] {
+    if let path = options["link-key-file"] ?? settings.links.keyFile {
       let bytes = try Files.read(FilePath(path), bytesMax: 4096)
       guard bytes.count >= 32 else {
         throw UsageError("the link key in \(path) has fewer than 32 bytes")
@@ -231,7 +258,8 @@ final class ServiceRunner {
       let padding = String(repeating: " ", count: max(1, 30 - left.count))
       text += "\(left)\(padding)\(spec.help)\n"
     }
-    text += "\nEach option may come from the environment: SAPPHIRE_\(description.name.uppercased())_LISTEN …\n"
+    text += "\nSettings may come from the environment as well, such as "
+    text += "SAPPHIRE_\(description.name.uppercased())_LISTEN; see docs/CONFIGURATION.md.\n"
     if !description.examples.isEmpty {
       text += "\nExamples:\n" + description.examples.map { "  \($0)\n" }.joined()
     }

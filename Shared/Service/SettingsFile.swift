@@ -4,12 +4,26 @@ internal import Platform
 /// A configuration that can't be used: every problem, a line each.
 public struct ConfigurationRefused: Error, Sendable, CustomStringConvertible {
   public let description: String
+  public init(description: String) { self.description = description }
 }
 
 /// Reading the configuration file.
 public enum SettingsFile {
-  /// The settings of `path`, or the defaults without one.
-  public static func load(_ path: String?) throws -> Settings {
-    Settings()
+  /// A configuration file larger than this is some other file.
+  public static let bytesMax = 4 * 1024 * 1024
+
+  /// The settings of `path` (the defaults without one), with what the environment overrides.
+  ///
+  /// - Errors: `ConfigurationRefused` with every problem; `SystemError` for an unreadable file.
+  public static func load(
+    _ path: String?, environment: [String: String], channelTypes: [String]
+  ) throws -> Configuration {
+    let text = try path.map { try Files.read(FilePath($0), bytesMax: bytesMax) }
+    let check = Configuration.check(
+      file: path ?? "defaults", text: text, environment: environment, channelTypes: channelTypes)
+    guard check.isSound else {
+      throw ConfigurationRefused(description: "the configuration is refused:\n\(check.report)")
+    }
+    return check.configuration
   }
 }

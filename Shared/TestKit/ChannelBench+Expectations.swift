@@ -40,7 +40,7 @@ extension ChannelBench {
     _ payload: Payload, to client: ClientContext, file: StaticString = #fileID,
     line: UInt = #line
   ) throws {
-    let reply = client.id.flatMap { seats[$0]?.reply }
+    let reply = client.id.map { seats[$0]?.reply } ?? replyToAPI
     guard reply != payload else { return }
     throw BenchFailure(
       "expected the reply \(payload.text), got \(reply?.text ?? "none")", file, line)
@@ -90,8 +90,8 @@ extension Payload {
   /// For messages to people.
   fileprivate var text: String {
     switch kind {
-    case .json, .text: "\(kind) \(String(decoding: bytes, as: UTF8.self))"
     case .binary, .jsonWithParts: "\(kind) of \(bytes.count) bytes"
+    default: "\(kind) \(String(decoding: bytes, as: UTF8.self))"
     }
   }
 }

@@ -30,6 +30,7 @@ public final class ChannelBench {
 
   var seats: [ClientID: Seat] = [:]
   var order: [ClientID] = []
+  var replyToAPI: Payload?
   private var loops: [Loop]
   private var offset = Offset.zero
   /// The client that a publication is not for, by place in `published`.
@@ -132,7 +133,7 @@ extension ChannelBench {
       throw ChannelError.notPermitted("the rule lets this client not publish")
     }
     let event = ChannelEvent(payload, name: name)
-    if let id = client.id { seats[id]?.reply = nil }
+    if let id = client.id { seats[id]?.reply = nil } else { replyToAPI = nil }
     try perform(client, on: loop) { channel throws(ChannelError) in
       try channel.decide(event, from: client)
     }
@@ -217,7 +218,10 @@ extension ChannelBench {
   private func carryOut(_ effects: [Effect], for client: ClientContext) throws {
     for case .publish(let effect) in effects { sequence(effect, from: client) }
     deliver()
-    guard let id = client.id else { return }
+    guard let id = client.id else {
+      for case .reply(let payload) in effects { replyToAPI = payload }
+      return
+    }
     for effect in effects {
       switch effect {
       case .publish: continue

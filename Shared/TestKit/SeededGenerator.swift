@@ -1,4 +1,4 @@
-/// A generator of pseudo-random numbers whose whole run follows from one printable seed (SplitMix64).
+/// A generator of pseudo-random numbers whose run follows from one printable seed (SplitMix64).
 ///
 /// Not for secrets. The same seed gives the same numbers on every machine and in every version.
 public struct SeededGenerator: RandomNumberGenerator, Sendable, CustomStringConvertible {

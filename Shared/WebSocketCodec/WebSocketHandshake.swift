@@ -1,6 +1,6 @@
 internal import Bytes
 
-/// The rules of the opening handshake (RFC 6455 §4). Works on plain values; hashing is the caller's.
+/// The rules of the opening handshake (RFC 6455 §4), on plain values; hashing is the caller's.
 public enum WebSocketHandshake {
   public enum Outcome: Equatable, Sendable {
     /// To be answered with 101; `key` is the client's, for `acceptInput(key:)`.

@@ -203,6 +203,7 @@ public struct WebSocketReader: Sendable {
     default:
       let close = try Self.close(payload)
       isClosed = true
+      message = []
       return close
     }
   }

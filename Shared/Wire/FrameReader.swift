@@ -74,12 +74,20 @@ public struct FrameReader {
     _ frame: borrowing Span<UInt8>,
     _ handle: (FrameHeader, borrowing Span<UInt8>) throws(FrameError) -> Bool
   ) throws(FrameError) -> Bool {
-    guard let header = Self.header(frame) else { return true }
-    if checksums == .crc32c, frameChecksum(frame) != header.checksum {
+    // Before the kind is looked at: a damaged kind may not turn a frame into one that is skipped.
+    if checksums == .crc32c, frameChecksum(frame) != Self.checksum(frame) {
       throw .checksumMismatch
     }
+    guard let header = Self.header(frame) else { return true }
     return try handle(header, frame.extracting(FrameHeader.bytes..<frame.count))
   }
+
+  /// The checksum field of a whole frame.
+  private static func checksum(_ frame: borrowing Span<UInt8>) -> UInt32? {
+    var cursor = ByteCursor(from: 12, to: FrameHeader.bytes)
+    return try? cursor.u32(frame)
+  }
+
   /// The header at the start of `frame`; nil for a kind that is unknown and may be ignored.
   private static func header(_ frame: borrowing Span<UInt8>) -> FrameHeader? {
     var cursor = ByteCursor(frame)

@@ -66,7 +66,7 @@ public enum Kind: UInt16, Sendable, CaseIterable {
     case .append, .streamPage, .historyPage, .publish, .publication: Limits.largeBodyBytesMax
     case .artifactChunk: Limits.chunkBytesMax + 64
     case .presenceBatch, .presencePage, .presenceChanges, .headsPage, .channelCounts, .streamList,
-      .readHeads:
+      .readHeads, .artifactStreams:
       Limits.pageBodyBytesMax
     default: Limits.smallBodyBytesMax
     }

@@ -14,7 +14,8 @@ import Testing
   @Test func readsValuesOfTheRightType() throws {
     var options = ChannelOptions([
       "rate": 9, "on": true, "word": "a", "words": ["a", "b"], "one": "c",
-      "who": ["anyone", "users", "user:7", "role:admin", "api"],
+      "who": ["anonymous", "user:*", "user:7", "role:admin", "api"],
+      "nobody": "none",
     ])
     #expect(try options.int("rate", in: 1...9) == 9)
     #expect(try options.bool("on") == true)
@@ -24,9 +25,12 @@ import Testing
     #expect(
       try options.principals("who")
         == [.anyone, .users, .user(UserID("7")), .role("admin"), .api])
+    #expect(try options.principals("nobody") == [])
   }
 
-  @Test(arguments: [OptionValue.number(0), .number(10), .number(1.5), .number(.nan), .number(1e300)])
+  @Test(arguments: [
+    OptionValue.number(0), .number(10), .number(1.5), .number(.nan), .number(1e300),
+  ])
   func refusesNumbersThatAreNotWholeOrOutOfRange(value: OptionValue) {
     #expect(throws: ChannelOptionsError.self) {
       var options = ChannelOptions(["rate": value])
@@ -42,12 +46,12 @@ import Testing
     #expect(error?.description == "options.rate: must be a whole number from 1 to 9, is a string")
   }
 
-  @Test(arguments: ["", "everyone", "role:", "user:", "role", "group:a"])
+  @Test(arguments: ["", "everyone", "none", "role:", "user:", "role", "group:a"])
   func refusesPrincipalsOutsideTheGrammar(text: String) {
     #expect(Principal(text) == nil)
   }
 
-  @Test(arguments: ["anyone", "users", "user:7", "role:admin", "api"])
+  @Test(arguments: ["anonymous", "user:*", "user:7", "role:admin", "api"])
   func principalsReadWhatTheyPrint(text: String) {
     #expect(Principal(text)?.description == text)
   }

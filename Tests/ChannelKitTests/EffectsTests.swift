@@ -12,7 +12,9 @@ import Testing
     effects.after(.seconds(1), TimerToken(7))
     let list = try effects.finish()
     #expect(
-      list == [.reply(payload), .publish(PublishEffect(payload)), .after(.seconds(1), TimerToken(7))])
+      list == [
+        .reply(payload), .publish(PublishEffect(payload)), .after(.seconds(1), TimerToken(7)),
+      ])
   }
 
   @Test func failsTheEventThatAsksForTooMany() {

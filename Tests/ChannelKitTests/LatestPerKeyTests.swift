@@ -1,5 +1,6 @@
 import Bytes
 import ChannelKit
+import TestKit
 import Testing
 
 @Suite struct LatestPerKeyTests {
@@ -37,8 +38,7 @@ import Testing
   }
 
   @Test func agreesWithAPlainListUnderRandomUse() {
-    let seed = UInt64.random(in: 1...UInt64.max)
-    var random = XorShift(state: seed)
+    var random = SeededGenerator()
     for keysMax in [1, 2, 7, 40] {
       var merge = LatestPerKey(framesPerSecond: 30, keysMax: keysMax)
       var model: [(key: String, text: String)] = []
@@ -50,7 +50,7 @@ import Testing
         model.append((key, "\(step)"))
         if random.next() % 40 == 0 {
           let frame = texts(merge.takeFrame(atNs: UInt64(step + 1) * frameNs))
-          #expect(frame == model.map(\.text), "seed \(seed), keysMax \(keysMax), step \(step)")
+          #expect(frame == model.map(\.text), "\(random), keysMax \(keysMax), step \(step)")
           model = []
         }
       }
@@ -71,15 +71,5 @@ import Testing
 
   private func texts(_ frame: [Publication]) -> [String] {
     frame.map { String(decoding: $0.payload.bytes, as: UTF8.self) }
-  }
-}
-
-private struct XorShift {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state ^= state << 13
-    state ^= state >> 7
-    state ^= state << 17
-    return state
   }
 }

@@ -1,4 +1,5 @@
 import HTTPCodec
+import WebSocketCodec
 
 private enum Event: Equatable {
   case head(String)
@@ -60,6 +61,7 @@ private func check(_ head: HTTPRequestHead) {
   for segment in head.path {
     require(segment != "." && segment != ".." && !segment.utf8.contains(0), "an unsafe segment")
   }
+  checkHandshake(head)
   let version = head.version == .http11 ? "HTTP/1.1" : "HTTP/1.0"
   var text = "\(head.method.rawValue) \(head.rawTarget) \(version)\r\n"
   for index in 0..<head.headers.count {
@@ -68,6 +70,17 @@ private func check(_ head: HTTPRequestHead) {
   text += "\r\n"
   let again = reread(Array(text.utf8))
   require(again == describe(head), "read differently when written again: \(text.debugDescription)")
+}
+
+/// Only a request that is an upgrade, has no body and one key becomes a WebSocket.
+private func checkHandshake(_ head: HTTPRequestHead) {
+  let outcome = WebSocketHandshake.validate(
+    .init(
+      method: head.method.rawValue, isHTTP11: head.version == .http11,
+      hasBody: head.framing != .none, values: head.headers.all))
+  guard case .accept(let key) = outcome else { return }
+  require(head.wantsUpgrade && head.method == .get && head.framing == .none, "no upgrade")
+  require(head.headers.all("sec-websocket-key") == [key], "another key")
 }
 
 /// The one head that `bytes` are, by limits that repaired text can't cross.
@@ -98,7 +111,8 @@ private func readResponse(_ segments: [[UInt8]], answering method: HTTPMethod) -
         guard let head = try reader.next(segment.span, from: &offset, answering: method) else {
           continue
         }
-        events.append(.head("\(head.status) \(head.framing) \(head.keepAlive) " + describe(head.headers)))
+        events.append(
+          .head("\(head.status) \(head.framing) \(head.keepAlive) " + describe(head.headers)))
         decoder = try HTTPBodyDecoder(head.framing, bytesMax: 2_000)
       }
       while let event = try decoder?.next(segment.span, from: &offset) {

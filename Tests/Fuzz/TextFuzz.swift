@@ -22,11 +22,34 @@ func fuzzText(_ input: [UInt8]) {
   if let decoded = PercentEncoding.decode(text, plus: .isSpace) {
     require(PercentEncoding.decode(PercentEncoding.encode(decoded)) == decoded, "percent-decoding")
   }
+  checkField(text)
   if let name = ChannelName(text) { require(Array(name.text.utf8) == input, "a channel's alias") }
-  if let position = Position(text) { require(Position(position.description) == position, "position") }
+  if let position = Position(text) {
+    require(Position(position.description) == position, "position")
+  }
   if let authority = HTTPAuthority(text) {
     require(HTTPAuthority(authority.description) == authority, "authority")
   }
+}
+
+/// A field that the writer takes is read as that one field, whatever its value holds.
+private func checkField(_ value: String) {
+  var writer = HTTPHeadWriter(status: .ok, date: "D")
+  guard (try? writer.field("X", value)) != nil else { return }
+  let bytes = writer.end()
+  var reader = HTTPResponseReader()
+  var offset = 0
+  let head = try? reader.next(bytes.span, from: &offset, answering: .head)
+  guard let head else {
+    require(value.utf8.count > 8_000, "a field that was written is refused")
+    return
+  }
+  let blanks = { (byte: UInt8) in byte == 32 || byte == 9 }
+  let start = Array(value.utf8).drop(while: blanks)
+  let text = start[..<((start.lastIndex { !blanks($0) }).map { $0 + 1 } ?? start.startIndex)]
+  require(head.headers.count == 2, "one field became \(head.headers.count - 1)")
+  require(head.headers.first("x").map { Array($0.utf8) } == Array(text), "another value")
+  require(offset == bytes.count, "bytes behind the head")
 }
 
 private func checkUTF8(_ input: [UInt8], isValid: Bool) {

@@ -6,7 +6,8 @@ import Testing
   @Test func readsARequestAsClientsSendIt() throws {
     let head = try head(
       "POST /api/publish?a=1&b=x+y%21&&flag&=v HTTP/1.1\r\nHost: Localhost:8000\r\n"
-        + "X-API-Key:\t secret \r\nContent-Length: 12\r\nexpect: 100-Continue\r\nX-Api-Key: two\r\n\r\n"
+        + "X-API-Key:\t secret \r\nContent-Length: 12\r\n"
+        + "expect: 100-Continue\r\nX-Api-Key: two\r\n\r\n"
     )
     #expect(head.method == .post)
     #expect(head.rawTarget == "/api/publish?a=1&b=x+y%21&&flag&=v")
@@ -112,11 +113,13 @@ import Testing
     sample("empty post", "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", []),
     sample(
       "chunked",
-      "PUT /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n00a;x=\"y\"\r\n0123456789\r\n0\r\n\r\n",
+      "PUT /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked\r\n\r\n"
+        + "5\r\nhello\r\n00a;x=\"y\"\r\n0123456789\r\n0\r\n\r\n",
       utf8("hello0123456789")),
     sample(
       "trailers",
-      "PUT /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0;e\r\nA: b\r\nC:\r\n\r\n",
+      "PUT /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + "1\r\nx\r\n0;e\r\nA: b\r\nC:\r\n\r\n",
       utf8("x")),
   ]
 

@@ -104,7 +104,8 @@ import Testing
     #expect(
       String(decoding: writer.end(), as: UTF8.self)
         == "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
-        + "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
+        + "Content-Type: text/plain; charset=utf-8\r\n"
+        + "Content-Length: 2\r\nConnection: close\r\n\r\n"
     )
   }
 

@@ -5,12 +5,12 @@ import Testing
 /// The rule of payload kinds, from a publication to an envelope and back.
 @Suite struct PayloadJSONTests {
   static func member(
-    _ payload: Payload, _ rule: PayloadJSON.TextRule = .declared
+    _ payload: Payload
   ) throws(PayloadJSON.Refusal) -> String {
     var writer = JSONWriter()
     writer.beginObject()
     writer.field("channel", "c")
-    try PayloadJSON.appendMember(payload, text: rule, to: &writer)
+    try PayloadJSON.appendMember(payload, to: &writer)
     writer.endObject()
     return String(String(decoding: writer.bytes, as: UTF8.self).dropFirst(15).dropLast())
   }
@@ -38,7 +38,7 @@ import Testing
     ("{", #""{""#),
   ])
   func uncheckedTextIsJSONWhereItIsAnArrayOrObject(text: String, data: String) throws {
-    #expect(try Self.member(Payload(text: text), .unchecked) == "\"data\":\(data)")
+    #expect(try Self.member(Payload(.uncheckedText, [UInt8](text.utf8))) == "\"data\":\(data)")
   }
 
   @Test func binaryIsBase64() throws {
@@ -50,7 +50,7 @@ import Testing
     var writer = JSONWriter()
     writer.beginObject()
     #expect(throws: PayloadJSON.Refusal.partsNotCarried) {
-      try PayloadJSON.appendMember(Payload(.jsonWithParts, []), text: .declared, to: &writer)
+      try PayloadJSON.appendMember(Payload(.jsonWithParts, []), to: &writer)
     }
     #expect(writer.bytes == [UInt8(ascii: "{")])
   }

@@ -1,4 +1,4 @@
-import Bytes
+import Foundation
 import Platform
 import Testing
 
@@ -27,5 +27,58 @@ import Testing
   @Test func aSocketPathThatIsTooLongIsRefused() {
     let path = "/tmp/" + String(repeating: "x", count: 120)
     #expect(throws: SystemError.self) { _ = try Sockets.listen(on: .unix(path: path)) }
+  }
+
+  @Test func aStaleSocketFileIsReplacedAndALiveOneIsNot() throws {
+    let folder = FileManager.default.temporaryDirectory.path
+    let path =
+      "\(folder)/sapphire-sockets-\(Syscalls.processID)-\(UInt32.random(in: .min ... .max))"
+    let address = SocketAddress.unix(path: path)
+    do {
+      let first = try Sockets.listen(on: address)
+      #expect(throws: SystemError.self) { _ = try Sockets.listen(on: address) }
+      _ = consume first
+    }
+    let second = try Sockets.listen(on: address)
+    let attempt = try Sockets.connect(to: address)
+    var identity: PeerIdentity?
+    while identity == nil {
+      guard let accepted = try Sockets.accept(second) else { break }
+      identity = accepted.peer
+    }
+    #expect(identity == .local(pid: Syscalls.processID, uid: Syscalls.userID))
+    _ = consume attempt
+    #expect(throws: Never.self) { try removeSocketFile(path) }
+  }
+
+  private func removeSocketFile(_ path: String) throws {
+    try FileManager.default.removeItem(atPath: path)
+  }
+
+  @Test func nobodyWaitingIsNoConnection() throws {
+    let listener = try Sockets.listen(on: .tcp(host: "127.0.0.1", port: 0))
+    let nobody = try Sockets.accept(listener) == nil
+    #expect(nobody)
+  }
+
+  @Test func loopsMayShareAPort() throws {
+    let first = try Sockets.listen(on: .tcp(host: "127.0.0.1", port: 0), sharing: .betweenLoops)
+    let address = try Sockets.localAddress(first)
+    #expect(throws: Never.self) { _ = try Sockets.listen(on: address, sharing: .betweenLoops) }
+  }
+
+  @Test(arguments: [
+    (SocketAddress.unix(path: "/x"), "unix:/x", "/x", true),
+    (.tcp(host: "::1", port: 9), "tcp:[::1]:9", "[::1]:9", true),
+    (.tcp(host: "127.3.2.1", port: 80), "tcp:127.3.2.1:80", "127.3.2.1:80", true),
+    (.tcp(host: "0.0.0.0", port: 80), "tcp:0.0.0.0:80", "0.0.0.0:80", false),
+  ])
+  func addressesAreWrittenAsTheyAreRead(
+    address: SocketAddress, text: String, authority: String, isLoopback: Bool
+  ) {
+    #expect(address.description == text)
+    #expect(SocketAddress(text) == address)
+    #expect(address.authority == authority)
+    #expect(address.isLoopback == isLoopback)
   }
 }

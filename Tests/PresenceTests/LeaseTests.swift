@@ -172,6 +172,21 @@ import Testing
     scene.turn()
     #expect(scene.events(on: b) == [.joined(user("bob")), .left(user("bob"))])
     #expect(scene.board.counters.batchesIgnored == 1)
+    #expect(scene.answers == [])
+  }
+
+  @Test(arguments: ["another gateway", "an older run", "a newer run"])
+  func aLinkSpeaksForItsOwnRunAlone(sender: String) {
+    var (scene, a, b) = annAndWatcher()
+    let leave = PresenceLeave(channel: lobby, client: clientID("c1"), manner: .goodbye)
+    let incarnations: [String: UInt64] = ["an older run": 0, "a newer run": 2]
+    let batch = PresenceBatch(
+      gateway: gatewayID(sender == "another gateway" ? "b" : "a"),
+      incarnation: Incarnation(incarnations[sender] ?? 1), sequence: 2, events: [.left(leave)])
+    scene.board.receivedBatch(batch, from: a, now: scene.now)
+    scene.turn()
+    #expect(scene.keys(on: b) == [user("ann")])
+    #expect(scene.board.counters.batchesIgnored == 1)
   }
 
   @Test func aDelayedLeaveAfterARejoinIsIgnored() {
@@ -225,6 +240,28 @@ import Testing
     #expect(scene.keys(on: b) == [user("bob")])
   }
 
+  @Test func afterAPauseWhatWaitsIsReadBeforeAnythingExpires() {
+    var scene = Scene { $0.sweepInterval = .seconds(3600) }
+    let link = scene.attach("a")
+    scene.watch(on: link)
+    scene.join(joining("c1", session: "s"), on: link)
+    scene.leave("c1", lobby, .lost, on: link)
+    scene.join(joining("c2", session: "other"), on: link)
+    scene.leave("c2", lobby, .lost, on: link)
+    scene.turn()
+    scene.now = scene.now + .seconds(60)
+    scene.turn()
+    scene.now = scene.now + .milliseconds(900)
+    scene.join(joining("c3", session: "s"), on: link)
+    scene.turn()
+    scene.now = scene.now + .milliseconds(200)
+    scene.turn()
+    #expect(
+      scene.events(on: link) == [
+        .joined(session("s")), .joined(session("other")), .left(session("other")),
+      ])
+  }
+
   @Test func aRestartedServiceShowsNoFalseLeaves() {
     var scene = Scene(.justNow)
     let b = scene.open("b", contact: .again)
@@ -242,7 +279,8 @@ import Testing
     #expect(scene.observers[b]?.view(lobby).isComplete == false)
     scene.advance(by: .seconds(2), alive: [a, b])
     #expect(scene.observers[b]?.view(lobby).isComplete == true)
-    #expect(scene.events(on: b) == [.joined(user("ann")), .joined(user("bob")), .left(user("bob"))])
+    #expect(
+      scene.events(on: b) == [.joined(user("ann")), .joined(user("bob")), .left(user("bob"))])
     scene.expectNoBreaches()
   }
 

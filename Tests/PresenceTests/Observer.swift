@@ -35,12 +35,15 @@ struct Observer {
     }
   }
 
+  mutating func forget(_ channel: ChannelName) { views[channel] = nil }
+
   mutating func forgetEvents() {
     for channel in views.keys { views[channel]?.events = [] }
   }
 
   mutating func received(_ page: PresencePage) {
-    var view = view(page.channel)
+    // Taken out, so that its tables are changed in place.
+    var view = views.removeValue(forKey: page.channel) ?? View()
     defer { views[page.channel] = view }
     if page.isFirst {
       view.fresh = [:]
@@ -64,11 +67,11 @@ struct Observer {
   }
 
   mutating func received(_ batch: PresenceChanges) {
-    var view = view(batch.channel)
+    var view = views.removeValue(forKey: batch.channel) ?? View()
     defer { views[batch.channel] = view }
     if batch.changes.isEmpty { breaches.append("no changes") }
     guard batch.after == view.version else {
-      return breaches.append("changes after \(batch.after), not \(String(describing: view.version))")
+      return breaches.append("changes after \(batch.after) to a view of another version")
     }
     view.version = PresenceVersion(batch.after.value + UInt64(batch.changes.count))
     view.changes += batch.changes.count

@@ -27,6 +27,11 @@ struct Scene {
     if start == .settled { advance(by: limits.lease) }
   }
 
+  /// The service is killed and started again: it knows nothing, and every link is gone.
+  mutating func restartBoard() {
+    board = PresenceBoard(limits: board.limits, startedAt: now)
+  }
+
   // MARK: Gateways
 
   mutating func open(

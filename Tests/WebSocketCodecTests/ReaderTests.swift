@@ -114,6 +114,17 @@ import WebSocketCodec
   }
 }
 
+@Suite struct EndTests {
+  @Test func holdsNothingAfterACloseInsideAMessage() throws {
+    var reader = WebSocketReader(role: .server)
+    #expect(try reader.feed(frame(.text, utf8("half"), isFinal: false)) == nil)
+    #expect(reader.heldBytes == 4)
+    #expect(try reader.feed(frame(.close, [])) == .close(nil, reason: ""))
+    #expect(try reader.feed(utf8("anything at all")) == nil)
+    #expect(reader.heldBytes == 0)
+  }
+}
+
 @Suite struct RefusalTests {
   typealias Case = (name: String, bytes: [UInt8], error: WebSocketError)
 

@@ -1,1 +1,4 @@
-// started here
+import EventStoreCore
+import Service
+
+VerifyCommand.runIfAsked()

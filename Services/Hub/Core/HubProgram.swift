@@ -1,3 +1,4 @@
+internal import Config
 internal import Link
 internal import Loop
 internal import Observe
@@ -19,11 +20,9 @@ public enum HubProgram {
       "sapphire-hub --listen tcp:10.0.0.5:7001 --link-key-file /etc/sapphire/link.key",
     ])
 
-  /// Bytes of history over all channels.
-  static let historyBytesMax = 256 * 1024 * 1024
-
   public static func start(_ context: ServiceContext) throws -> any RunningService {
-    let address = try context.address("listen", or: nil)
+    let address = try context.listenAddress(.hub)
+    let historyBytesMax = context.settings.limits.hubHistoryBytes
     let thread = try LoopThread<HubMail>(name: "hub") { loop in
       let service = HubService(
         loop: loop, origin: context.identity.instance,

@@ -165,10 +165,15 @@ package struct PresenceBoard: Sendable {
 
   /// The totals that are measured against the limits.
   package var totals: PresenceTotals {
-    PresenceTotals(
-      channels: rosters.count, connections: connections.count, gateways: gateways.count,
-      links: links.count, lostConnections: lingering.count, infoBytes: infoBytes,
-      pendingBytes: pendingBytes)
+    var totals = PresenceTotals()
+    totals.channels = rosters.count
+    totals.connections = connections.count
+    totals.gateways = gateways.count
+    totals.links = links.count
+    totals.lostConnections = lingering.count
+    totals.infoBytes = infoBytes
+    totals.pendingBytes = pendingBytes
+    return totals
   }
 
   /// Members from `start` on, for a reader that does not watch; 0 first, then what `next` says.
@@ -212,14 +217,16 @@ package struct PresenceStats: Hashable, Sendable {
 }
 
 package struct PresenceTotals: Hashable, Sendable {
-  package var channels: Int
-  package var connections: Int
-  package var gateways: Int
-  package var links: Int
+  package var channels = 0
+  package var connections = 0
+  package var gateways = 0
+  package var links = 0
   /// Including some that have resumed meanwhile.
-  package var lostConnections: Int
-  package var infoBytes: Int
-  package var pendingBytes: Int
+  package var lostConnections = 0
+  package var infoBytes = 0
+  package var pendingBytes = 0
+
+  package init() {}
 }
 
 /// What the board has done since it started, for metrics.
@@ -233,4 +240,6 @@ package struct PresenceCounters: Hashable, Sendable {
   package var linksFenced: UInt64 = 0
   package var leasesLapsed: UInt64 = 0
   package var snapshotsForced: UInt64 = 0
+
+  package init() {}
 }

@@ -1,0 +1,64 @@
+internal import SQLite
+
+extension EventStore {
+  /// Whether the store can write now, tried with a real commit. False: the disk is full.
+  public func probe(at now: StoreInstant) throws(StoreFailure) -> Bool {
+    try transact(at: now) { draft throws(SQLiteError) in draft.hasChanges = true } == .committed
+  }
+
+  /// What may be done when no append waits: syncs the head mark if it is due, stores the outbox
+  /// position if it moved, removes expired keys, checkpoints when that is due. Call it after each
+  /// commit and now and then; `maintenanceDue` says when at the latest.
+  ///
+  /// - Cost: nothing most times; a checkpoint writes and syncs up to 16 MiB.
+  public func maintain(at now: StoreInstant) throws(StoreFailure) {
+    try syncMark(at: now)
+    if let due = announceDue, now.monotonic >= due { try persistAnnounced(at: now) }
+    if now.monotonic >= sweepDue { try sweep(at: now) }
+    if connection.walFrames >= checkpointDue { try checkpoint() }
+  }
+
+  /// Leaves nothing undone that a restart would have to do: before a store is closed.
+  public func settle(at now: StoreInstant) throws(StoreFailure) {
+    try persistAnnounced(at: now)
+    try checkpoint()
+    try syncMark()
+  }
+
+  /// Stores the position that the hub has confirmed, if it moved since the last commit.
+  private func persistAnnounced(at now: StoreInstant) throws(StoreFailure) {
+    _ = try transact(at: now) { _ throws(SQLiteError) in }
+  }
+
+  /// Removes some expired keys; the next turn is in a minute, or at once where there may be more.
+  private func sweep(at now: StoreInstant) throws(StoreFailure) {
+    var removed = 0
+    _ = try transact(at: now) { draft throws(SQLiteError) in
+      removed = try keys.removeExpired(now: draft.time)
+      if removed > 0 { draft.hasChanges = true }
+    }
+    if removed < StoreLimits.sweepKeysMax { sweepDue = now.monotonic &+ 60_000 }
+  }
+
+  /// Whether the write-ahead log may grow. At its bound a checkpoint is tried first.
+  func hasRoomInLog() throws(StoreFailure) -> Bool {
+    let frames = connection.walFrames
+    if frames < StoreLimits.walPagesDue { checkpointDue = StoreLimits.walPagesDue }
+    guard frames >= StoreLimits.walPagesMax else { return true }
+    return try checkpoint()
+  }
+
+  /// Moves the log into the database. True where all of it was moved, so that the next commit
+  /// starts the log over. A full disk is no reason to stop: the log still has everything.
+  @discardableResult
+  func checkpoint() throws(StoreFailure) -> Bool {
+    checkpointDue = connection.walFrames + StoreLimits.walPagesDue / 4
+    do throws(SQLiteError) {
+      let (frames, moved) = try connection.checkpoint()
+      return moved == frames
+    } catch {
+      guard error.isFull else { throw poison(.stop(error)) }
+      return false
+    }
+  }
+}

@@ -1,0 +1,49 @@
+internal import Wire
+
+/// The store's bounds, each with what happens at it.
+public enum StoreLimits {
+  /// Events in one append; more is refused.
+  public static let appendEventsMax = Limits.eventsMax
+  /// Bytes in one append; more is refused. One that is over a commit's bytes is committed alone.
+  public static let appendBytesMax = Limits.largeBodyBytesMax
+  /// Bytes of an event's type; more is refused.
+  public static let typeBytesMax = 255
+  /// Bytes of an idempotency key; more is refused.
+  public static let keyBytesMax = 255
+  /// Bytes of a publisher's user; more is refused.
+  public static let userBytesMax = 255
+  /// What an event counts for beside its own bytes, so that empty ones are not free.
+  public static let eventOverheadBytes = 64
+
+  /// Group commit takes what waits up to here; the rest goes with the next commit.
+  public static let commitEventsMax = 4_096
+  public static let commitBytesMax = 4 << 20
+
+  /// Appends waiting for the writer, in events and bytes; beyond, an append is `overloaded`.
+  public static let queueEventsMax = 65_536
+  public static let queueBytesMax = 64 << 20
+  /// Reads waiting for the reader; beyond, a read is `overloaded`.
+  public static let queueReadsMax = 4_096
+
+  /// Events whose places are in memory and not yet in the index, before they are put there.
+  ///
+  /// BUDGET: putting 4,096 in, sorted, costs some 4 ms and touches each page of the index once
+  /// for many entries; opening a store reads at most this many and one commit more.
+  public static let indexLagMax = 4_096
+
+  /// Pages of 4 KiB in the write-ahead log from which a checkpoint is due (16 MiB).
+  public static let walPagesDue = 4_096
+  /// Pages in the write-ahead log at which appends are refused as out of space (256 MiB):
+  /// checkpoints then fail for want of space, or a reader never lets go.
+  public static let walPagesMax = 65_536
+
+  /// Streams whose state is kept in memory; at the bound the memory is emptied and filled anew.
+  public static let cachedStreamsMax = 65_536
+
+  /// A page of a read: events and bytes. A page always holds at least one event where there is one.
+  public static let pageEventsMax = 1_024
+  public static let pageBytesMax = 1 << 20
+
+  /// Idempotency keys removed in one sweep.
+  public static let sweepKeysMax = 512
+}

@@ -1,0 +1,142 @@
+internal import SQLite
+
+/// The database's tables and the settings a connection must have.
+///
+/// `events` is the log: rows are only appended, by position, which is what SQLite does fastest. The
+/// way from a stream's offset to a position is `places`. An index kept at every commit costs more
+/// than all the rest (64 events of 100 streams touch 64 of its pages), so places wait in memory and
+/// go in sorted, some four thousand at a time; `store.indexed` says how far they have got, and
+/// opening a store reads the events after it. `streams.head` is kept at the same moments.
+enum StoreSchema {
+  static let fileName = "events.sqlite"
+  static let format: Int64 = 1
+  /// "SPHR", so that `file` and we can tell whose database it is.
+  static let applicationID: Int64 = 0x5350_4852
+
+  static func path(in directory: String) -> String { "\(directory)/\(fileName)" }
+
+  /// How a connection's commits reach the disk.
+  enum Durability {
+    /// The log is synced before a commit returns: the only one a store may serve with.
+    case full
+    /// Commits are not synced. For copies that are thrown away, and to show that tests can fail.
+    case unsynced
+    /// Synced at checkpoints only. To show that tests can fail.
+    case atCheckpoints
+  }
+
+  /// Sets a writing connection up, and reads back what it was told.
+  static func prepareWriter(_ connection: Connection, _ durability: Durability) throws(StoreFailure) {
+    do {
+      try connection.execute("PRAGMA journal_mode = WAL")
+      switch durability {
+      case .full: try connection.execute("PRAGMA synchronous = FULL")
+      case .unsynced: try connection.execute("PRAGMA synchronous = OFF")
+      case .atCheckpoints: try connection.execute("PRAGMA synchronous = NORMAL")
+      }
+      try connection.execute("PRAGMA wal_autocheckpoint = 0")
+      try connection.execute("PRAGMA mmap_size = 0")
+      try connection.execute("PRAGMA temp_store = MEMORY")
+      try connection.execute("PRAGMA cache_size = -32768")
+      try connection.execute("PRAGMA trusted_schema = OFF")
+      try connection.execute("PRAGMA cell_size_check = ON")
+      try connection.execute("PRAGMA journal_size_limit = 67108864")
+      connection.countWALFrames()
+      let synchronous: Int64 =
+        switch durability {
+        case .unsynced: 0
+        case .atCheckpoints: 1
+        case .full: 2
+        }
+      try expect(try connection.text("PRAGMA journal_mode") == "wal", "journal_mode")
+      try expect(try connection.integer("PRAGMA synchronous") == synchronous, "synchronous")
+      try expect(try connection.integer("PRAGMA mmap_size") ?? 0 == 0, "mmap_size")
+      try expect(try connection.integer("PRAGMA trusted_schema") == 0, "trusted_schema")
+    } catch let error as SQLiteError {
+      throw opening(error)
+    } catch let failure as StoreFailure {
+      throw failure
+    } catch {
+      throw .files("\(error)")
+    }
+  }
+
+  /// Sets a reading connection up: it can't write, checkpoint or map the file.
+  static func prepareReader(_ connection: Connection) throws(SQLiteError) {
+    try connection.execute("PRAGMA query_only = ON")
+    try connection.execute("PRAGMA wal_autocheckpoint = 0")
+    try connection.execute("PRAGMA mmap_size = 0")
+    try connection.execute("PRAGMA temp_store = MEMORY")
+    try connection.execute("PRAGMA cache_size = -8192")
+    try connection.execute("PRAGMA trusted_schema = OFF")
+    try connection.execute("PRAGMA cell_size_check = ON")
+  }
+
+  private static func expect(_ holds: Bool, _ setting: String) throws(StoreFailure) {
+    guard holds else { throw .files("SQLite did not take the setting \(setting)") }
+  }
+
+  /// What a failure while opening means to an operator.
+  static func opening(_ error: SQLiteError) -> StoreFailure {
+    error.isCorrupt ? .damaged(error.description) : .files("can't open the database: \(error)")
+  }
+
+  /// Makes the tables of a new database; leaves one of ours alone; refuses any other.
+  static func create(_ connection: Connection, store: UInt64) throws(StoreFailure) {
+    do {
+      let found = try connection.integer("PRAGMA user_version") ?? 0
+      if found > format { throw StoreFailure.newerFormat(found: found, known: format) }
+      let tables = try connection.integer("SELECT count(*) FROM sqlite_schema") ?? 0
+      if found == format, tables > 0 { return }
+      guard found == 0, tables == 0 else { throw StoreFailure.damaged("it is another program's") }
+      try connection.execute("BEGIN IMMEDIATE")
+      try makeTables(connection)
+      try StateTable(connection).insert(StoreState(store: store))
+      try connection.execute("PRAGMA application_id = 1397770322")
+      try connection.execute("PRAGMA user_version = 1")
+      try connection.execute("COMMIT")
+    } catch let error as SQLiteError {
+      throw opening(error)
+    } catch let failure as StoreFailure {
+      throw failure
+    } catch {
+      throw .files("\(error)")
+    }
+  }
+
+  private static func makeTables(_ connection: Connection) throws(SQLiteError) {
+    try connection.execute(
+      """
+      CREATE TABLE store(id INTEGER PRIMARY KEY CHECK (id = 1), store INTEGER NOT NULL, \
+      commits INTEGER NOT NULL, position INTEGER NOT NULL, chain INTEGER NOT NULL, \
+      indexed INTEGER NOT NULL, announced INTEGER NOT NULL, clock INTEGER NOT NULL, \
+      wall INTEGER NOT NULL, crc INTEGER NOT NULL) STRICT
+      """)
+    try connection.execute(
+      """
+      CREATE TABLE streams(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, \
+      epoch TEXT NOT NULL, floor INTEGER NOT NULL, head INTEGER NOT NULL, crc INTEGER NOT NULL) \
+      STRICT
+      """)
+    try connection.execute(
+      """
+      CREATE TABLE events(position INTEGER PRIMARY KEY, stream INTEGER NOT NULL, \
+      offset INTEGER NOT NULL, time INTEGER NOT NULL, client INTEGER NOT NULL, user TEXT, \
+      kind INTEGER NOT NULL, type TEXT, meta BLOB, crc INTEGER NOT NULL, payload BLOB NOT NULL) \
+      STRICT
+      """)
+    try connection.execute(
+      """
+      CREATE TABLE places(stream INTEGER NOT NULL, offset INTEGER NOT NULL, \
+      position INTEGER NOT NULL, PRIMARY KEY (stream, offset)) STRICT, WITHOUT ROWID
+      """)
+    try connection.execute(
+      """
+      CREATE TABLE keys(id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, key TEXT NOT NULL, \
+      hash BLOB NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, \
+      position INTEGER NOT NULL, time INTEGER NOT NULL, expires INTEGER NOT NULL, \
+      crc INTEGER NOT NULL, \
+      UNIQUE (stream, key)) STRICT
+      """)
+  }
+}

@@ -1,0 +1,93 @@
+internal import Bytes
+internal import Platform
+internal import Wire
+
+extension StoreInstant {
+  /// Both clocks now.
+  public static func now() -> StoreInstant {
+    StoreInstant(
+      monotonic: Int64(clamping: SystemClock.monotonic().nanoseconds / 1_000_000),
+      wall: SystemClock.wallMilliseconds())
+  }
+}
+
+/// The writer's thread: takes what waits, commits it, hands out the outcomes, keeps house.
+struct StoreWriter {
+  let queue: WriteQueue
+  let handlers: StoreThread.Handlers
+
+  func run(_ directory: String, _ options: EventStore.Options, _ opening: Opening) {
+    let store: EventStore
+    do throws(StoreFailure) {
+      store = try EventStore(directory: directory, options: options, now: .now())
+    } catch {
+      opening.finish(.failure(error))
+      return
+    }
+    opening.finish(.success(store.source))
+    do throws(StoreFailure) {
+      while try turn(store) {}
+      try store.settle(at: .now())
+    } catch {
+      queue.abandon()
+      handlers.failed(error)
+    }
+  }
+
+  /// One commit and what goes with it; false when there will be no more.
+  private func turn(_ store: EventStore) throws(StoreFailure) -> Bool {
+    let delay = store.maintenanceDue - StoreInstant.now().monotonic
+    let work = queue.take(waiting: delay)
+    if let position = work.confirmed { store.confirmAnnounced(through: position, at: .now()) }
+    if !work.appends.isEmpty { try commit(work.appends, store) }
+    for tag in work.probes { handlers.probed(tag, try store.probe(at: .now())) }
+    try store.maintain(at: .now())
+    return !work.isLast
+  }
+
+  private func commit(_ entries: [WriteQueue.Entry], _ store: EventStore) throws(StoreFailure) {
+    let outcomes = try store.commit(entries.map(\.request), at: .now())
+    handlers.committed(
+      zip(entries, outcomes).map { entry, outcome in
+        StoreThread.Completion(tag: entry.tag, request: entry.request, outcome: outcome)
+      })
+  }
+}
+
+/// The reader's thread: answers queries in the order they came.
+struct StoreAnswerer {
+  let queue: ReadQueue
+  let handlers: StoreThread.Handlers
+
+  func run(_ source: StoreReader.Source) {
+    let reader: StoreReader
+    do throws(StoreFailure) {
+      reader = try StoreReader(source)
+    } catch {
+      queue.stop()
+      handlers.failed(error)
+      return
+    }
+    while let entries = queue.take() {
+      for entry in entries { handlers.answered(entry.tag, answer(entry.query, reader)) }
+    }
+  }
+
+  private func answer(_ query: StoreThread.Query, _ reader: StoreReader) -> StoreThread.Answer {
+    do throws(ReadFailure) {
+      switch query {
+      case .page(let stream, let from, let direction, let count, let bytes):
+        return .page(try reader.read(stream, from: from, direction, count: count, bytes: bytes))
+      case .heads(let names):
+        return .heads(try names.map { name throws(ReadFailure) in try reader.head(of: name) })
+      case .streams(let prefix, let after, let limit):
+        let heads = try reader.streams(prefix: prefix, after: after, limit: limit)
+        return .streams(heads, hasMore: heads.count == limit)
+      case .unannounced(let position, let limit):
+        return .unannounced(try reader.unannounced(after: position, limit: limit))
+      }
+    } catch {
+      return .failed(error)
+    }
+  }
+}

@@ -1,0 +1,140 @@
+public import Bytes
+internal import Platform
+internal import Synchronization
+public import Wire
+
+/// An open store behind two threads: one writes, one reads. The door for event loops.
+///
+/// Any thread may call; nothing here blocks the caller but opening and stopping. Group commit needs
+/// no timer: the writer takes all that waits, commits it, hands the outcomes out in one batch, and
+/// takes what has arrived meanwhile. Both queues are bounded; beyond the bound a request is
+/// `overloaded` and was not taken. Results come on the store's threads, so handlers only pass them on.
+public final class StoreThread: Sendable {
+  /// What a caller gave to know its request by.
+  public typealias Tag = UInt64
+
+  /// Whether a request was taken. Only an accepted one gets a result.
+  public enum Submission: Sendable, Equatable {
+    case accepted
+    case overloaded
+    case stopped
+  }
+
+  /// An append that is decided. `request` comes back so that it can be announced.
+  public struct Completion: Sendable, Equatable {
+    public var tag: Tag
+    public var request: AppendRequest
+    public var outcome: AppendOutcome
+  }
+
+  public enum Query: Sendable, Equatable {
+    case page(ChannelName, from: Offset, StoreReader.Direction, count: Int, bytes: Int)
+    case heads([ChannelName])
+    case streams(prefix: String, after: ChannelName?, limit: Int)
+    case unannounced(after: Int64, limit: Int)
+  }
+
+  public enum Answer: Sendable, Equatable {
+    case page(EventPage)
+    /// In the order asked; a stream that does not exist has no epoch.
+    case heads([StreamHead])
+    case streams([StreamHead], hasMore: Bool)
+    case unannounced(AnnouncementPage)
+    case failed(ReadFailure)
+  }
+
+  public struct Handlers: Sendable {
+    /// The outcomes of one commit, in commit order.
+    public var committed: @Sendable ([Completion]) -> Void
+    public var answered: @Sendable (Tag, Answer) -> Void
+    /// A probe's result: whether a commit went through.
+    public var probed: @Sendable (Tag, Bool) -> Void
+    /// The store can't go on. Appends without an outcome are unknown; the process has to end.
+    public var failed: @Sendable (StoreFailure) -> Void
+
+    public init(
+      committed: @escaping @Sendable ([Completion]) -> Void,
+      answered: @escaping @Sendable (Tag, Answer) -> Void,
+      probed: @escaping @Sendable (Tag, Bool) -> Void,
+      failed: @escaping @Sendable (StoreFailure) -> Void
+    ) {
+      self.committed = committed
+      self.answered = answered
+      self.probed = probed
+      self.failed = failed
+    }
+  }
+
+  private let writes: WriteQueue
+  private let reads: ReadQueue
+  private let threads: Mutex<Threads?>
+
+  private struct Threads: ~Copyable, Sendable {
+    let writer: RunningThread
+    let reader: RunningThread
+
+    consuming func wait() {
+      reader.join()
+      writer.join()
+    }
+  }
+
+  /// Opens the store on a thread of its own and waits until it is open.
+  ///
+  /// - Errors: as `EventStore.init`; no thread is left.
+  public init(
+    directory: String, options: EventStore.Options = .init(), handlers: Handlers
+  ) throws(StoreFailure) {
+    let writes = try WriteQueue()
+    let reads = try ReadQueue()
+    let opening = try Opening()
+    self.writes = writes
+    self.reads = reads
+    let writer = try Self.start("store-writer") {
+      StoreWriter(queue: writes, handlers: handlers).run(directory, options, opening)
+    }
+    let reader: RunningThread
+    do throws(StoreFailure) {
+      let source = try opening.wait()
+      reader = try Self.start("store-reader") {
+        StoreAnswerer(queue: reads, handlers: handlers).run(source)
+      }
+    } catch {
+      writes.stop()
+      writer.join()
+      throw error
+    }
+    threads = Mutex(Threads(writer: writer, reader: reader))
+  }
+
+  private static func start(
+    _ name: String, _ body: @escaping @Sendable () -> Void
+  ) throws(StoreFailure) -> RunningThread {
+    do throws(SystemError) {
+      return try RunningThread(name: name, body)
+    } catch {
+      throw .files("can't start a thread: \(error)")
+    }
+  }
+
+  /// Hands an append to the writer. Its outcome comes by `Handlers.committed`.
+  public func append(_ request: AppendRequest, tag: Tag) -> Submission { writes.add(request, tag) }
+
+  /// Asks the writer for a real commit. The result comes by `Handlers.probed`.
+  public func probe(tag: Tag) -> Submission { writes.add(probe: tag) }
+
+  /// Notes that the hub has all events up to `position`.
+  public func confirmAnnounced(through position: Int64) { writes.confirm(position) }
+
+  /// Hands a query to the reader. The answer comes by `Handlers.answered`.
+  public func read(_ query: Query, tag: Tag) -> Submission { reads.add(query, tag) }
+
+  /// Takes nothing more, finishes what was accepted, closes the store. Blocks until that is done;
+  /// a second call does nothing.
+  public func stop() {
+    guard let running = threads.withLock({ $0.take() }) else { return }
+    reads.stop()
+    writes.stop()
+    running.wait()
+  }
+}

@@ -1,0 +1,87 @@
+internal import Bytes
+internal import ChannelKit
+internal import Config
+internal import JSON
+internal import Service
+
+/// The configured rules as policies, checked against the channel types once, at start.
+struct ChannelPolicies: Sendable {
+  private let rules: ChannelRules
+
+  /// - Throws: `ConfigurationRefused` when a rule's type can't be made as the rule says.
+  init(_ rules: ChannelRules, _ registry: ChannelRegistry) throws {
+    self.rules = rules
+    var problems = ""
+    for rule in rules.rules {
+      let policy = Self.policy(rule)
+      do throws(ChannelOptionsError) {
+        try registry.check(policy.type, options: policy.options, history: policy.history)
+      } catch {
+        let names = rule.match.map { "\($0)" }.joined(separator: ", ")
+        problems += "the rule for \(names): \(error)\n"
+      }
+    }
+    guard problems.isEmpty else {
+      throw ConfigurationRefused(description: "the configuration is refused:\n\(problems)")
+    }
+  }
+
+  /// The first rule that matches; a channel that none does is a plain relay.
+  func policy(_ name: ChannelName) -> ChannelPolicy {
+    rules.rule(for: name).map(Self.policy) ?? ChannelPolicy()
+  }
+
+  private static func policy(_ rule: ChannelRule) -> ChannelPolicy {
+    var policy = ChannelPolicy(type: rule.type)
+    switch rule.history {
+    case .none: policy.history = .none
+    case .durable: policy.history = .durable
+    case .memory(let size, let ttl):
+      policy.history = .memory
+      policy.historyCount = UInt32(clamping: size)
+      policy.historyMs = UInt32(clamping: ttl.millisecondsMax)
+    }
+    policy.subscribe = rule.subscribe.map(principals)
+    policy.publish = rule.publish.map(principals)
+    policy.hasPresence = rule.presence
+    policy.subscribersMax = rule.maxSubscribers
+    policy.requiredFields = rule.requireFields
+    policy.options = ChannelOptions(rule.options)
+    return policy
+  }
+
+  private static func principals(_ rule: AccessRule) -> [Principal] {
+    rule.grants.map { grant in
+      switch grant {
+      case .anonymous: .anyone
+      case .anyUser: .users
+      case .user(let name): .user(UserID(name))
+      case .role(let name): .role(name)
+      }
+    }
+  }
+}
+
+extension ChannelOptions {
+  init(_ json: JSONValue) {
+    var values: [String: OptionValue] = [:]
+    for member in json.object?.members ?? [] { values[member.key] = OptionValue(member.value) }
+    self.init(values)
+  }
+}
+
+extension OptionValue {
+  init(_ json: JSONValue) {
+    switch json {
+    case .null: self = .null
+    case .bool(let value): self = .bool(value)
+    case .number(let value): self = .number(value.double ?? .nan)
+    case .string(let value): self = .text(value)
+    case .array(let values): self = .list(values.map(OptionValue.init))
+    case .object(let object):
+      var values: [String: OptionValue] = [:]
+      for member in object.members { values[member.key] = OptionValue(member.value) }
+      self = .object(values)
+    }
+  }
+}

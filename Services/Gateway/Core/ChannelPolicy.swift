@@ -1,0 +1,18 @@
+internal import ChannelKit
+
+/// What the configuration says of one channel, ready for use.
+struct ChannelPolicy: Sendable {
+  var type = "relay"
+  var history = ChannelKit.ChannelHistory.none
+  var historyCount: UInt32 = 0
+  var historyMs: UInt32 = 0
+  /// Nil: the listener's default.
+  var subscribe: [Principal]?
+  var publish: [Principal]?
+  var hasPresence = true
+  var subscribersMax: Int?
+  var requiredFields: [String] = []
+  var options = ChannelOptions()
+
+  var isDurable: Bool { history == .durable }
+}

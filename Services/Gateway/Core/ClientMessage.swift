@@ -1,0 +1,101 @@
+internal import Bytes
+internal import JSON
+
+/// What a client says on a socket of several channels. Pure.
+enum ClientMessage: Equatable {
+  case publish(id: MessageID?, channel: String, payload: Payload, key: String)
+  case subscribe(id: MessageID?, channel: String, since: String?)
+  case unsubscribe(id: MessageID?, channel: String)
+  case ping(id: MessageID?)
+
+  struct Malformed: Error, Equatable {
+    var id: MessageID?
+    var message: String
+  }
+
+  /// Reads `{"id"?, "channel", "data" | "b64data", "idempotency_key"?}`, or one with a `type`.
+  static func parse(_ bytes: [UInt8]) throws(Malformed) -> ClientMessage {
+    let span = bytes.span
+    var fields = Fields()
+    do throws(JSONError) {
+      var scanner = try JSONScanner(object: span)
+      while let member = try scanner.next(span) { fields.take(member, span) }
+    } catch {
+      throw Malformed(id: nil, message: "the message is no JSON object: \(error)")
+    }
+    if let problem = fields.problem { throw Malformed(id: fields.id, message: problem) }
+    return try fields.message()
+  }
+
+  private struct Fields {
+    var id: MessageID?
+    var type: String?
+    var channel: String?
+    var since: String?
+    var key = ""
+    var payload: Payload?
+    var problem: String?
+
+    mutating func take(_ member: JSONMember, _ span: borrowing Span<UInt8>) {
+      if member.isKey("data", in: span) {
+        set(PayloadJSON.payload(data: member, in: span))
+      } else if member.isKey("channel", in: span) {
+        channel = text(member, span, "channel")
+      } else if member.isKey("id", in: span) {
+        if let number = member.int(in: span) { id = .number(number) } else if member.kind != .null {
+          id = text(member, span, "id").map { .text($0) }
+        }
+      } else if member.isKey("b64data", in: span) {
+        do throws(PayloadJSON.Refusal) {
+          set(try PayloadJSON.payload(b64data: member, in: span))
+        } catch { problem = "b64data must be a string of base64" }
+      } else if member.isKey("idempotency_key", in: span) {
+        key = text(member, span, "idempotency_key") ?? ""
+      } else if member.isKey("type", in: span) {
+        type = text(member, span, "type")
+      } else if member.isKey("since", in: span) {
+        since = text(member, span, "since")
+      }
+    }
+
+    private mutating func set(_ value: Payload) {
+      if payload != nil { problem = "send data or b64data, not both" }
+      payload = value
+    }
+
+    private mutating func text(_ member: JSONMember, _ span: borrowing Span<UInt8>, _ name: String)
+      -> String?
+    {
+      guard let text = member.text(in: span) else {
+        problem = "\(name) must be a string"
+        return nil
+      }
+      return text
+    }
+
+    func message() throws(Malformed) -> ClientMessage {
+      switch type {
+      case "ping": return .ping(id: id)
+      case "subscribe": return .subscribe(id: id, channel: try named(), since: since)
+      case "unsubscribe": return .unsubscribe(id: id, channel: try named())
+      case nil, "publish":
+        let channel = try named()
+        guard let payload else {
+          throw Malformed(id: id, message: "data or b64data is missing")
+        }
+        guard key.utf8.count <= 255 else {
+          throw Malformed(id: id, message: "idempotency_key is over 255 bytes")
+        }
+        return .publish(id: id, channel: channel, payload: payload, key: key)
+      default:
+        throw Malformed(
+          id: id, message: "unknown type; there are publish, subscribe, unsubscribe and ping")
+      }
+    }
+
+    private func named() throws(Malformed) -> String {
+      guard let channel else { throw Malformed(id: id, message: "channel is missing") }
+      return channel
+    }
+  }
+}

@@ -1,0 +1,101 @@
+internal import Bytes
+internal import HTTPCodec
+internal import Loop
+internal import Platform
+
+/// One client's connection: speaks HTTP until it is upgraded, then is a socket.
+///
+/// Owns the stream; hands its bytes to whichever conversation is on. Loop-confined.
+final class Connection: StreamOwner {
+  unowned let gateway: GatewayLoop
+  let stream: Stream
+  let peer: PeerIdentity
+  private var mode: Mode
+
+  private enum Mode {
+    case starting
+    case http(HTTPConversation)
+    case socket(SocketSession)
+    case echo(EchoSession)
+    case ended
+  }
+
+  init(_ descriptor: consuming Descriptor, _ peer: PeerIdentity, on gateway: GatewayLoop) {
+    self.gateway = gateway
+    self.peer = peer
+    stream = Stream(descriptor, on: gateway.loop)
+    mode = .starting
+  }
+
+  func start() {
+    mode = .http(HTTPConversation(self))
+    do throws(SystemError) {
+      try stream.start(self)
+    } catch {
+      mode = .ended
+      gateway.ended(self)
+    }
+  }
+
+  /// From now on what comes is for the socket.
+  func become(_ session: SocketSession) { mode = .socket(session) }
+  func become(_ session: EchoSession) { mode = .echo(session) }
+
+  func streamReceived(_ stream: Stream, _ bytes: borrowing Span<UInt8>) -> Int {
+    var taken = 0
+    // An upgrade may leave bytes of the new protocol behind its head.
+    while taken < bytes.count {
+      let rest = bytes.extracting(taken..<bytes.count)
+      let step: Int
+      switch mode {
+      case .http(let conversation): step = conversation.received(rest)
+      case .socket(let session): step = session.received(rest)
+      case .echo(let session): step = session.received(rest)
+      case .starting, .ended: return bytes.count
+      }
+      if step == 0 { return taken }
+      taken += step
+    }
+    return taken
+  }
+
+  func streamDrained(_ stream: Stream) {
+    switch mode {
+    case .socket(let session): session.drained()
+    case .http(let conversation): conversation.drained()
+    case .echo(let session): session.drained()
+    case .starting, .ended: break
+    }
+  }
+
+  func streamEnded(_ stream: Stream, _ end: StreamEnd) {
+    let before = mode
+    mode = .ended
+    switch before {
+    case .socket(let session): session.ended()
+    case .http(let conversation): conversation.ended()
+    case .echo, .starting, .ended: break
+    }
+    gateway.ended(self)
+  }
+
+  func sweep(_ now: Instant) {
+    switch mode {
+    case .http(let conversation): conversation.sweep(now)
+    case .socket(let session): session.sweep(now)
+    case .echo(let session): session.sweep(now)
+    case .starting, .ended: break
+    }
+  }
+
+  func drain() {
+    switch mode {
+    case .http(let conversation): conversation.drain()
+    case .socket(let session): session.drain()
+    case .echo(let session): session.drain()
+    case .starting, .ended: break
+    }
+  }
+
+  func close() { stream.close() }
+}

@@ -1,0 +1,166 @@
+internal import Bytes
+internal import JSON
+
+/// What a socket is told besides publications: JSON text messages with a `type`. Pure.
+///
+/// An envelope has no `type`, so the two can't be taken for each other.
+enum ControlMessage {
+  /// S003-09: the first frame of an events socket, and of every socket with envelopes.
+  static func connection(
+    message: String, channels: [(name: String, subscribers: Int, position: Position?)],
+    session: String, client: String
+  ) -> [UInt8] {
+    var writer = begin("connection")
+    writer.field("message", message)
+    writer.field("client", client)
+    writer.field("session", session)
+    if channels.count == 1, let only = channels.first {
+      writer.field("channel", only.name)
+      writer.field("subscribers", Int64(only.subscribers))
+      append(only.position, to: &writer)
+    } else {
+      writer.key("channels")
+      writer.beginArray()
+      for channel in channels {
+        writer.beginObject()
+        writer.field("channel", channel.name)
+        writer.field("subscribers", Int64(channel.subscribers))
+        append(channel.position, to: &writer)
+        writer.endObject()
+      }
+      writer.endArray()
+    }
+    return end(&writer)
+  }
+
+  static func ack(id: MessageID, position: Position?, reply: Payload? = nil) -> [UInt8] {
+    var writer = begin("ack")
+    id.append(to: &writer)
+    append(position, to: &writer)
+    if let reply { try? PayloadJSON.appendMember(reply, to: &writer) }
+    return end(&writer)
+  }
+
+  static func error(id: MessageID?, _ refusal: Refusal, channel: String? = nil) -> [UInt8] {
+    var writer = begin("error")
+    id?.append(to: &writer)
+    if let channel { writer.field("channel", channel) }
+    writer.field("code", Int64(refusal.code))
+    writer.field("name", refusal.name)
+    writer.field("message", refusal.message)
+    return end(&writer)
+  }
+
+  /// So many publications of the channel did not reach this client; nil when nobody knows.
+  static func gap(channel: String, dropped: UInt64?) -> [UInt8] {
+    var writer = begin("gap")
+    writer.field("channel", channel)
+    writer.key("dropped")
+    if let dropped { writer.uint(dropped) } else { writer.null() }
+    return end(&writer)
+  }
+
+  enum UnrecoverableReason: String { case epochChanged = "epoch_changed", trimmed, ahead, noHistory = "no_history" }
+
+  static func unrecoverable(
+    channel: String, reason: UnrecoverableReason, epoch: Epoch?, floor: Offset, head: Offset
+  ) -> [UInt8] {
+    var writer = begin("unrecoverable")
+    writer.field("channel", channel)
+    writer.field("reason", reason.rawValue)
+    if let epoch { writer.field("epoch", epoch.text) }
+    writer.field("floor", floor.value)
+    writer.field("head", head.value)
+    return end(&writer)
+  }
+
+  static func reconnect(afterMs: Int) -> [UInt8] {
+    var writer = begin("reconnect")
+    writer.field("after_ms", Int64(afterMs))
+    return end(&writer)
+  }
+
+  static func pong(id: MessageID?, timeMs: Int64) -> [UInt8] {
+    var writer = begin("pong")
+    id?.append(to: &writer)
+    writer.field("time", timeMs)
+    return end(&writer)
+  }
+
+  struct Person: Equatable {
+    var client: String
+    var user: String
+    var info: [UInt8]
+
+    func append(to writer: inout JSONWriter) {
+      writer.field("client", client)
+      if !user.isEmpty { writer.field("user", user) }
+      if !info.isEmpty {
+        writer.key("info")
+        writer.raw(info)
+      }
+    }
+  }
+
+  static func joined(channel: String, _ person: Person) -> [UInt8] {
+    change("join", channel, person)
+  }
+
+  static func left(channel: String, _ person: Person) -> [UInt8] {
+    change("leave", channel, person)
+  }
+
+  /// Who is there now, before the joins and leaves that follow.
+  static func presence(channel: String, _ people: [Person], total: Int) -> [UInt8] {
+    var writer = begin("presence")
+    writer.field("channel", channel)
+    writer.field("total", Int64(total))
+    writer.key("members")
+    writer.beginArray()
+    for person in people {
+      writer.beginObject()
+      person.append(to: &writer)
+      writer.endObject()
+    }
+    writer.endArray()
+    return end(&writer)
+  }
+
+  private static func change(_ type: String, _ channel: String, _ person: Person) -> [UInt8] {
+    var writer = begin(type)
+    writer.field("channel", channel)
+    person.append(to: &writer)
+    return end(&writer)
+  }
+
+  static func append(_ position: Position?, to writer: inout JSONWriter) {
+    guard let position else { return }
+    writer.field("epoch", position.epoch.text)
+    writer.field("offset", position.offset.value)
+  }
+
+  private static func begin(_ type: String) -> JSONWriter {
+    var writer = JSONWriter(reserving: 160)
+    writer.beginObject()
+    writer.field("type", type)
+    return writer
+  }
+
+  private static func end(_ writer: inout JSONWriter) -> [UInt8] {
+    writer.endObject()
+    return writer.bytes
+  }
+}
+
+/// What a client called its message, to be said back in the answer.
+enum MessageID: Equatable, Sendable {
+  case number(Int64)
+  case text(String)
+
+  func append(to writer: inout JSONWriter) {
+    switch self {
+    case .number(let number): writer.field("id", number)
+    case .text(let text): writer.field("id", text)
+    }
+  }
+}

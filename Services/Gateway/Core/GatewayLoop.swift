@@ -1,0 +1,297 @@
+internal import Bytes
+internal import ChannelKit
+internal import Crypto
+internal import Link
+internal import Loop
+internal import Observe
+internal import Platform
+internal import Wire
+
+/// One gateway loop: connections, the channels they want, and links of its own.
+///
+/// Loops share nothing: each is a small gateway. What happens to a publication, in the order of a
+/// turn: read → frame → route → gather per channel → one write per subscriber.
+final class GatewayLoop {
+  let loop: EventLoop
+  let settings: LoopSettings
+  let logger: Logger
+  let metrics: GatewayMetrics
+  let identity: LinkIdentity
+  let index: Int
+  private var channels: [ChannelName: LocalChannel] = [:]
+  /// By the hub's channel number.
+  private var byNumber: [LocalChannel?] = []
+  private var changedSubscribers: [LocalChannel] = []
+  private(set) var connections: [ObjectIdentifier: Connection] = [:]
+  private var nextClient: UInt64
+  private(set) var isDraining = false
+  var upstreamsChanged: () -> Void = {}
+  private var sweepCount: UInt64 = 0
+
+  init(
+    _ loop: EventLoop, _ settings: LoopSettings, logger: Logger, metrics: GatewayMetrics,
+    identity: LinkIdentity, index: Int
+  ) {
+    self.loop = loop
+    self.settings = settings
+    self.logger = logger
+    self.metrics = metrics
+    self.identity = identity
+    self.index = index
+    // Client numbers are unique over gateways: this process's random bits, then a count.
+    nextClient = identity.instance &* 0x9E37_79B9_7F4A_7C15 &+ UInt64(index) << 40
+  }
+
+  // These refer back to the loop, so they are made when first used.
+  private(set) lazy var upstreams = Upstreams(
+    settings.upstreams, identity: identity, gateway: self)
+  private(set) lazy var presence = PresenceReporter(self)
+  private(set) lazy var artifacts = ArtifactDoor(self)
+  private(set) lazy var publishing = Publishing(self)
+
+  func start() {
+    upstreams.start()
+    sweep()
+  }
+
+  // MARK: connections
+
+  func accepted(_ descriptor: consuming Descriptor, _ peer: PeerIdentity) {
+    guard connections.count < settings.connectionsMax else {
+      metrics.refusedConnections.add()
+      return
+    }
+    let connection = Connection(descriptor, peer, on: self)
+    connections[ObjectIdentifier(connection)] = connection
+    metrics.connections.add(1)
+    metrics.accepted.add()
+    connection.start()
+  }
+
+  func ended(_ connection: Connection) {
+    if connections.removeValue(forKey: ObjectIdentifier(connection)) != nil {
+      metrics.connections.add(-1)
+    }
+  }
+
+  func takeClientNumber() -> UInt64 {
+    nextClient &+= 1
+    if nextClient == 0 { nextClient = 1 }
+    return nextClient
+  }
+
+  /// Once a second: deadlines and pings of all connections together, so that none has a timer.
+  private func sweep() {
+    sweepCount &+= 1
+    for connection in connections.values { connection.sweep(loop.now) }
+    if sweepCount % 10 == 0 { closeIdleChannels() }
+    loop.after(.seconds(1)) { [weak self] in self?.sweep() }
+  }
+
+  // MARK: channels
+
+  /// The channel on this loop, made if need be. Nil where no more channels can be kept.
+  func channel(_ name: ChannelName) -> Result<LocalChannel, Refusal> {
+    if let known = channels[name] { return .success(known) }
+    guard channels.count < settings.channelsMax else { return .failure(.limitExceeded) }
+    let policy = settings.policy(name)
+    let plugin: AnyChannel?
+    do throws(ChannelOptionsError) {
+      let made = try settings.registry.make(
+        policy.type, channel: name, options: policy.options, history: policy.history)
+      plugin = made.isPassThrough ? nil : made
+    } catch {
+      logger.error("a channel can't be made", ["channel": .text(name.text), "reason": .text(error.description)])
+      return .failure(.internalError)
+    }
+    let channel = LocalChannel(name, policy, self, plugin: plugin)
+    channels[name] = channel
+    metrics.channels.add(1)
+    return .success(channel)
+  }
+
+  func existing(_ name: ChannelName) -> LocalChannel? { channels[name] }
+
+  /// A plugin that folded a history which is gone begins anew.
+  func rebuildPlugin(_ channel: LocalChannel) {
+    guard channel.plugin != nil else { return }
+    channel.plugin = try? settings.registry.make(
+      channel.policy.type, channel: channel.name, options: channel.policy.options,
+      history: channel.policy.history)
+  }
+
+  /// Asks the hub for the channel's number and publications.
+  func attach(_ channel: LocalChannel) {
+    guard channel.handle == .none, !channel.isOpening, let hub = upstreams.hub else { return }
+    channel.isOpening = true
+    let isKept = channel.policy.history == .memory
+    let request = OpenChannel(
+      remainingMs: 5000, name: channel.name, flags: [.subscribe, .publish, .count],
+      isDurable: channel.policy.isDurable,
+      historyCount: isKept ? channel.policy.historyCount : 0,
+      historyMs: isKept ? channel.policy.historyMs : 0,
+      subscribers: UInt32(clamping: channel.subscriberCount))
+    hub.request(request, expecting: ChannelOpened.self, within: .seconds(5)) {
+      [weak self, weak channel] result in
+      guard let self, let channel else { return }
+      switch result {
+      case .success(let answer): opened(channel, answer)
+      case .failure(let failure):
+        channel.isOpening = false
+        if failure.code.isPassing { retryAttach(channel) }
+      }
+    }
+  }
+
+  private func retryAttach(_ channel: LocalChannel) {
+    loop.after(.milliseconds(100)) { [weak self, weak channel] in
+      if let self, let channel { attach(channel) }
+    }
+  }
+
+  private func opened(_ channel: LocalChannel, _ answer: ChannelOpened) {
+    let number = Int(answer.handle.number)
+    while byNumber.count <= number { byNumber.append(nil) }
+    byNumber[number] = channel
+    channel.opened(answer)
+  }
+
+  private func find(_ handle: ChannelHandle) -> LocalChannel? {
+    let number = Int(handle.number)
+    guard number < byNumber.count, let channel = byNumber[number], channel.handle == handle else {
+      return nil
+    }
+    return channel
+  }
+
+  func subscribersChanged(_ channel: LocalChannel) {
+    if changedSubscribers.isEmpty { loop.atTurnEnd { [weak self] in self?.reportSubscribers() } }
+    changedSubscribers.append(channel)
+  }
+
+  private func reportSubscribers() {
+    for channel in changedSubscribers {
+      guard channel.handle != .none, let count = channel.takeSubscriberReport() else { continue }
+      upstreams.hub?.send(SubscriberCount(handle: channel.handle, subscribers: count))
+    }
+    changedSubscribers.removeAll(keepingCapacity: changedSubscribers.count < 1024)
+  }
+
+  private func closeIdleChannels() {
+    for channel in channels.values
+    where channel.isIdle && !channel.isOpening && loop.now.since(channel.lastUsed) > .seconds(60) {
+      channels[channel.name] = nil
+      metrics.channels.add(-1)
+      guard channel.handle != .none else { continue }
+      byNumber[Int(channel.handle.number)] = nil
+      upstreams.hub?.send(CloseChannel(handle: channel.handle))
+    }
+  }
+
+  /// Reads a channel's history where it is kept: at the event store or at the hub.
+  func readHistory(
+    _ channel: LocalChannel, after: Offset, count: UInt32, bytes: UInt32, isReverse: Bool = false,
+    _ completion: @escaping (Result<EventPage, Failure>) -> Void
+  ) {
+    readHistory(
+      channel.name, channel.policy, after: after, count: count, bytes: bytes,
+      isReverse: isReverse, completion)
+  }
+
+  func readHistory(
+    _ name: ChannelName, _ policy: ChannelPolicy, after: Offset, count: UInt32, bytes: UInt32,
+    isReverse: Bool = false, _ completion: @escaping (Result<EventPage, Failure>) -> Void
+  ) {
+    if policy.isDurable {
+      guard let store = upstreams.eventstore else {
+        return loop.atTurnEnd { completion(.failure(Failure(.unavailable))) }
+      }
+      let request = ReadStream(
+        remainingMs: 5000, stream: name, after: after, count: count, bytes: bytes,
+        isReverse: isReverse)
+      store.request(request, expecting: StreamPage.self, within: .seconds(5)) {
+        completion($0.map(\.page))
+      }
+    } else {
+      guard let hub = upstreams.hub else {
+        return loop.atTurnEnd { completion(.failure(Failure(.unavailable))) }
+      }
+      let request = ReadHistory(
+        remainingMs: 5000, name: name, after: after, count: count, bytes: bytes,
+        isReverse: isReverse)
+      hub.request(request, expecting: HistoryPage.self, within: .seconds(5)) {
+        completion($0.map(\.page))
+      }
+    }
+  }
+
+  // MARK: news from the hub
+
+  func hubOpened(_ link: Link) {
+    for channel in channels.values where !channel.isIdle || channel.policy.isDurable {
+      attach(channel)
+    }
+  }
+
+  func hubLost() {
+    byNumber.removeAll()
+    for channel in channels.values { channel.detached() }
+  }
+
+  func storeOpened(_ link: Link) {}
+
+  func presenceOpened(_ link: Link) { presence.linkOpened(link) }
+
+  func received(_ publication: Wire.Publication) {
+    guard let channel = find(publication.handle) else { return }
+    channel.received(
+      Arrival(
+        position: publication.position, timeMs: publication.timeMs,
+        publisher: publication.publisher, payload: publication.payload))
+  }
+
+  /// The hub could not send us everything of this channel.
+  func received(_ gap: Gap) {
+    guard let channel = find(gap.handle) else { return }
+    if channel.policy.history == .none {
+      channel.forEachLive {
+        $0.subscriber.tell(ControlMessage.gap(channel: channel.name.text, dropped: gap.dropped))
+      }
+    } else {
+      channel.catchUp()
+    }
+  }
+
+  func received(_ count: SubscriberCount) {
+    find(count.handle)?.subscriberTotal = Int(count.subscribers)
+  }
+
+  /// The hub counts more publications than came: every channel with a history compares its head.
+  func missedPublications() {
+    for channel in channels.values where channel.phase == .live {
+      if channel.policy.history != .none { channel.catchUp() }
+    }
+  }
+
+  // MARK: draining
+
+  /// Stops and tells every client to come back, spread over a while.
+  func drain(_ finished: @escaping () -> Void) {
+    isDraining = true
+    for connection in connections.values { connection.drain() }
+    let deadline = loop.now + .seconds(5)
+    waitForEmpty(deadline, finished)
+  }
+
+  private func waitForEmpty(_ deadline: Instant, _ finished: @escaping () -> Void) {
+    if connections.isEmpty || loop.now >= deadline {
+      for connection in connections.values { connection.close() }
+      presence.leaveAll()
+      return loop.atTurnEnd { [self] in
+        upstreams.stop()
+        loop.after(.milliseconds(10), finished)
+      }
+    }
+    loop.after(.milliseconds(10)) { [weak self] in self?.waitForEmpty(deadline, finished) }
+  }
+}

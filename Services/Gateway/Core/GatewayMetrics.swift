@@ -1,0 +1,47 @@
+internal import Observe
+
+/// What the gateway counts, over all its loops.
+struct GatewayMetrics: Sendable {
+  let connections: Gauge
+  let accepted: Counter
+  let refusedConnections: Counter
+  let channels: Gauge
+  let publications: Counter
+  let deliveries: Counter
+  let replayed: Counter
+  let dropped: Counter
+  let cutOff: Counter
+  let unrecoverable: Counter
+  let requests: Counter
+  let messages: Counter
+  let roundTrip: Histogram
+  let acked: Counter
+
+  init(_ metrics: Metrics) {
+    connections = metrics.gauge("sapphire_gateway_connections", "Connections that are open.")
+    accepted = metrics.counter("sapphire_gateway_accepted_total", "Connections accepted.")
+    refusedConnections = metrics.counter(
+      "sapphire_gateway_refused_total", "Connections closed at once for want of room.")
+    channels = metrics.gauge(
+      "sapphire_gateway_channels", "Channels known to the loops; one counts once a loop.")
+    publications = metrics.counter(
+      "sapphire_gateway_publications_total", "Publications that came to a loop.")
+    deliveries = metrics.counter(
+      "sapphire_gateway_deliveries_total", "Live publications handed to clients.")
+    replayed = metrics.counter(
+      "sapphire_gateway_replayed_total", "Publications sent to clients that came back.")
+    dropped = metrics.counter(
+      "sapphire_gateway_dropped_total", "Publications that slow clients did not get.")
+    cutOff = metrics.counter(
+      "sapphire_gateway_cut_off_total", "Slow clients of durable channels that were cut off.")
+    unrecoverable = metrics.counter(
+      "sapphire_gateway_unrecoverable_total", "Times a client's position was gone.")
+    requests = metrics.counter("sapphire_gateway_requests_total", "HTTP requests.")
+    messages = metrics.counter(
+      "sapphire_gateway_messages_total", "Messages that clients sent on sockets.")
+    roundTrip = metrics.histogram(
+      "sapphire_gateway_round_trip_seconds", "From a WebSocket ping to its pong.", .seconds)
+    acked = metrics.counter(
+      "sapphire_gateway_acked_total", "Publications whose publisher was told that they stand.")
+  }
+}

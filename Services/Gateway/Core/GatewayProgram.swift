@@ -1,0 +1,284 @@
+public import ChannelKit
+internal import Bytes
+internal import Config
+internal import JSON
+internal import Loop
+internal import Observe
+internal import Platform
+public import Service
+internal import Synchronization
+internal import Wire
+
+/// `sapphire-gateway`: one loop per processor it may use, sharing the address.
+public enum GatewayProgram {
+  public static func description(_ registry: ChannelRegistry) -> ServiceDescription {
+    var description = ServiceDescription(
+      role: .gateway,
+      summary: """
+        the door for clients and back ends: WebSocket and HTTP, the API, the observer page.
+        """,
+      options: [
+        OptionSpec("hub", "ADDRESS", "where the hub listens"),
+        OptionSpec("eventstore", "ADDRESS", "where the event store listens"),
+        OptionSpec("presence", "ADDRESS", "where presence listens"),
+        OptionSpec("api-key-file", "FILE", "the API keys, one a line"),
+        OptionSpec("loops", "COUNT", "event loops; one per processor by default"),
+      ],
+      examples: [
+        "sapphire-gateway --listen 127.0.0.1:8000 --run /run/sapphire",
+        "sapphire-gateway --listen 0.0.0.0:8000 --config /etc/sapphire/sapphire.json5",
+      ])
+    description.channelTypes = registry.names
+    return description
+  }
+
+  public static func start(_ context: ServiceContext, _ registry: ChannelRegistry) throws
+    -> any RunningService
+  {
+    let address = try context.listenAddress(.gateway)
+    let keys = APIKeys(try readKeys(context))
+    let rules = try ChannelPolicies(context.settings.channels, registry)
+    let metrics = GatewayMetrics(context.metrics)
+    var settings = LoopSettings(
+      upstreams: Upstreams.Addresses(
+        hub: try context.linkAddress(.hub), eventstore: try context.linkAddress(.eventstore),
+        presence: try context.linkAddress(.presence)),
+      registry: registry, rules: { rules.policy($0) },
+      access: access(context, address, keys),
+      isEchoOn: context.settings.diagnostics.echoIsOn(listening: [endpoint(address)]),
+      startedAt: SystemClock.monotonic(),
+      renderMetrics: { [metrics = context.metrics] in metrics.render() })
+    settings.adopt(context.settings.limits)
+    let gateway = RunningGateway(context, keys)
+    try gateway.start(settings, metrics, address)
+    return gateway
+  }
+
+  private static func endpoint(_ address: SocketAddress) -> Endpoint {
+    switch address {
+    case .unix(let path): .unix(path)
+    case .tcp(let host, let port): .tcp(host: host, port: port)
+    }
+  }
+
+  private static func access(
+    _ context: ServiceContext, _ address: SocketAddress, _ keys: APIKeys
+  ) -> AccessRules {
+    let gateway = context.settings.gateway
+    return AccessRules(
+      isLoopback: address.isLoopback,
+      allowsAnonymous: gateway.allowsAnonymous(on: endpoint(address)), origins: gateway.origins,
+      hosts: [], keys: keys)
+  }
+
+  /// The keys of `--api-key-file` or `api.keyFile`, one a line; none without a file.
+  static func readKeys(_ context: ServiceContext) throws -> [[UInt8]] {
+    guard let path = context.options["api-key-file"] ?? context.settings.api.keyFile else {
+      return []
+    }
+    let bytes = try Files.read(FilePath(path), bytesMax: 64 * 1024)
+    let keys = bytes.split(whereSeparator: { $0 == 10 || $0 == 13 || $0 == 32 }).map(Array.init)
+    guard keys.allSatisfy({ $0.count >= 16 }) else {
+      throw UsageError("an API key in \(path) has fewer than 16 characters")
+    }
+    return keys
+  }
+}
+
+/// What loops are told.
+enum GatewayMail: Sendable {
+  case listen(SocketAddress)
+  case drain
+}
+
+/// The gateway's loops and what they have in common. Sendable: its state is behind a lock.
+final class RunningGateway: RunningService {
+  private struct State {
+    var threads: [LoopThread<GatewayMail>] = []
+    var drained = 0
+    var isListening = false
+    var isReady = false
+    var isDraining = false
+  }
+
+  private let state = Mutex(State())
+  private let context: ServiceContext
+  private let keys: APIKeys
+
+  /// How long the public port waits for the services behind it; then it opens all the same and
+  /// answers 503 with the reason.
+  static let patience = Duration.seconds(3)
+
+  init(_ context: ServiceContext, _ keys: APIKeys) {
+    self.context = context
+    self.keys = keys
+  }
+
+  func start(_ settings: LoopSettings, _ metrics: GatewayMetrics, _ address: SocketAddress) throws {
+    var count = context.settings.gateway.loops ?? Syscalls.processorCount
+    if let text = context.options["loops"] {
+      guard let asked = Int(text), (1...256).contains(asked) else {
+        throw UsageError("--loops is a number from 1 to 256")
+      }
+      count = asked
+    }
+    if case .unix = address { count = 1 }
+    let first = AddressClaim(address)
+    try first.check()
+    for index in 0..<count {
+      let thread = try LoopThread<GatewayMail>(name: "gateway-\(index)") { [self] loop in
+        try GatewayThread(loop, settings, metrics, context, self, index, first).receive
+      }
+      state.withLock { $0.threads.append(thread) }
+    }
+  }
+
+  /// The first loop has bound the address: the others share it.
+  func listening(on address: SocketAddress) {
+    let others = state.withLock { state -> [LoopThread<GatewayMail>] in
+      state.isListening = true
+      return Array(state.threads.dropFirst())
+    }
+    for thread in others { thread.mailbox.post(.listen(address)) }
+    context.report(.announce("listening http://\(address.authority)"))
+  }
+
+  func ready(at address: SocketAddress) {
+    let isFirst = state.withLock { state in
+      defer { state.isReady = true }
+      return !state.isReady
+    }
+    if isFirst { context.report(.announce("ready http://\(address.authority)")) }
+  }
+
+  func drain() {
+    let threads = state.withLock { state -> [LoopThread<GatewayMail>] in
+      state.isDraining = true
+      return state.threads
+    }
+    for thread in threads { thread.mailbox.post(.drain) }
+  }
+
+  func drained() {
+    let isLast = state.withLock { state in
+      state.drained += 1
+      return state.drained == state.threads.count
+    }
+    if isLast { context.report(.finished(code: ExitCode.ok, message: nil)) }
+  }
+
+  func reload() {
+    do {
+      keys.replace(try GatewayProgram.readKeys(context))
+      context.logger.info("the API keys were read again")
+    } catch {
+      context.logger.error(
+        "the API keys could not be read; the old ones stand", ["reason": .text("\(error)")])
+    }
+  }
+}
+
+/// The address that the loops share. One that another process listens on is refused at once,
+/// though sharing would let two processes bind it.
+struct AddressClaim: Sendable {
+  let address: SocketAddress
+  init(_ address: SocketAddress) { self.address = address }
+
+  func check() throws {
+    guard case .tcp(_, let port) = address, port != 0 else { return }
+    _ = try Sockets.listen(on: address, sharing: .exclusive)
+  }
+}
+
+/// One gateway loop on its thread.
+final class GatewayThread {
+  private let gateway: GatewayLoop
+  private let running: RunningGateway
+  private let context: ServiceContext
+  private let index: Int
+  private let claim: AddressClaim
+  private var listener: Listener?
+  private var opensAt: Instant
+  private var isDone = false
+
+  init(
+    _ loop: EventLoop, _ settings: LoopSettings, _ metrics: GatewayMetrics,
+    _ context: ServiceContext, _ running: RunningGateway, _ index: Int, _ claim: AddressClaim
+  ) throws {
+    gateway = GatewayLoop(
+      loop, settings, logger: context.logger, metrics: metrics, identity: context.identity,
+      index: index)
+    self.running = running
+    self.context = context
+    self.index = index
+    self.claim = claim
+    opensAt = loop.now + RunningGateway.patience
+    gateway.start()
+    if index == 0 { waitToListen() }
+  }
+
+  func receive(_ mail: [GatewayMail]) {
+    for message in mail {
+      switch message {
+      case .listen(let address): listen(address)
+      case .drain: drain()
+      }
+    }
+  }
+
+  /// Opens the port once everything behind it works, or patience has run out.
+  private func waitToListen() {
+    guard !isDone else { return }
+    HealthReport(gateway).check { [weak self] isReady in
+      guard let self else { return }
+      if isReady || gateway.loop.now >= opensAt {
+        listen(claim.address)
+        watchReadiness()
+      } else {
+        gateway.loop.after(.milliseconds(10)) { [weak self] in self?.waitToListen() }
+      }
+    }
+  }
+
+  private func watchReadiness() {
+    guard !isDone, let address = listener?.address else { return }
+    HealthReport(gateway).check { [weak self] isReady in
+      guard let self else { return }
+      if isReady { return running.ready(at: address) }
+      gateway.loop.after(.milliseconds(50)) { [weak self] in self?.watchReadiness() }
+    }
+  }
+
+  private func listen(_ address: SocketAddress) {
+    guard listener == nil, !isDone else { return }
+    do {
+      let descriptor = try Sockets.listen(on: address, sharing: .betweenLoops)
+      let bound: SocketAddress
+      if case .tcp(let host, _) = address, case .tcp(_, let port) = try Sockets.localAddress(descriptor) {
+        bound = .tcp(host: host, port: port)
+      } else {
+        bound = address
+      }
+      let listener = try Listener(descriptor, address: bound, on: gateway.loop) {
+        [weak gateway] descriptor, peer in gateway?.accepted(descriptor, peer)
+      }
+      listener.failed = { [logger = context.logger] in
+        logger.warning("accepting failed", ["reason": .text($0.description)])
+      }
+      self.listener = listener
+      if index == 0 { running.listening(on: bound) }
+    } catch {
+      context.report(.finished(code: ExitCode.cannotListen, message: "\(error)"))
+    }
+  }
+
+  private func drain() {
+    guard !isDone else { return }
+    isDone = true
+    listener?.close()
+    gateway.drain { [self] in
+      gateway.loop.stop()
+      running.drained()
+    }
+  }
+}

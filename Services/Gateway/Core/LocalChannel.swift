@@ -1,0 +1,253 @@
+internal import Bytes
+internal import ChannelKit
+internal import Loop
+internal import Observe
+internal import Platform
+internal import Wire
+
+/// One publication as it comes to a loop, from the hub or from a history.
+struct Arrival {
+  var position: Position?
+  var timeMs: Int64
+  var publisher: Publisher
+  var payload: Payload
+}
+
+/// One channel as this loop sees it: its subscribers, its place in the order, its plugin's state.
+///
+///     detached ──(hub opened it)──▶ catching up ──(at the head)──▶ live
+///         ▲                             │  ▲                         │
+///         └──────── hub lost ───────────┘  └──── an offset is missing┘
+///
+/// In every state but *live* publications are held, bounded; what does not fit is read again from
+/// the history. Subscribers in the groups get each offset once, in order, or are told what they
+/// miss. Loop-confined.
+final class LocalChannel: Flushable {
+  enum Phase { case detached, catchingUp, live }
+
+  let name: ChannelName
+  let policy: ChannelPolicy
+  unowned let gateway: GatewayLoop
+  let envelopePrefix: [UInt8]
+  var plugin: AnyChannel?
+  var merging: LatestPerKey?
+  var mergeTimer: TimerID?
+
+  var handle = ChannelHandle.none
+  var isOpening = false
+  var phase = Phase.detached
+  /// The last offset applied here; nil in a channel without history, and before it is known.
+  var position: Position?
+  /// Publications that can't be applied yet.
+  var held = HeldArrivals()
+  /// The latest applied ones, kept while somebody replays, so that he finds the seam.
+  var recent = HeldArrivals()
+  var isFetching = false
+  var fetchFailures = 0
+
+  private var groups: [SubscriberGroup] = Encoding.allCases.map(SubscriberGroup.init)
+  /// Subscribers that are not live yet.
+  private(set) var joining: [Subscription] = []
+  private var isDirty = false
+  /// Clients through all gateways, as the hub last said.
+  var subscriberTotal = 0
+  /// Those that wait for the handle to publish.
+  var waitingForHandle: [() -> Void] = []
+  var lastUsed: Instant
+  private var reportedSubscribers = 0
+
+  init(_ name: ChannelName, _ policy: ChannelPolicy, _ gateway: GatewayLoop, plugin: AnyChannel?) {
+    self.name = name
+    self.policy = policy
+    self.gateway = gateway
+    self.plugin = plugin
+    envelopePrefix = Encoding.prefix(name)
+    lastUsed = gateway.loop.now
+    if let plugin, case .latestPerKey(let framesPerSecond) = plugin.delivery {
+      merging = LatestPerKey(framesPerSecond: framesPerSecond)
+    }
+  }
+
+  var subscriberCount: Int { groups.reduce(joining.count) { $0 + $1.members.count } }
+  var isIdle: Bool { subscriberCount == 0 && waitingForHandle.isEmpty }
+
+  // MARK: subscribers
+
+  func add(_ subscription: Subscription) {
+    lastUsed = gateway.loop.now
+    joining.append(subscription)
+    if phase == .live { advance(subscription) } else { gateway.attach(self) }
+    noteSubscribers()
+  }
+
+  func remove(_ subscription: Subscription) {
+    switch subscription.state {
+    case .live(let index): groups[subscription.encoding.rawValue].remove(at: index)
+    case .waiting, .replaying:
+      joining.removeAll { $0 === subscription }
+      if joining.isEmpty { recent.removeAll() }
+    case .ended: return
+    }
+    subscription.state = .ended
+    noteSubscribers()
+    lastUsed = gateway.loop.now
+  }
+
+  /// Those who are live now, for things that are told to everyone.
+  func forEachLive(_ body: (Subscription) -> Void) {
+    for group in groups { for member in group.members { body(member) } }
+  }
+
+  func noteSubscribers() {
+    let count = subscriberCount
+    guard count != reportedSubscribers else { return }
+    gateway.subscribersChanged(self)
+  }
+
+  /// Clients through all gateways: the hub's last count, with what this loop has not told it yet.
+  var subscribersEverywhere: Int {
+    max(subscriberCount, subscriberTotal - reportedSubscribers + subscriberCount)
+  }
+
+  func takeSubscriberReport() -> UInt32? {
+    let count = subscriberCount
+    guard count != reportedSubscribers else { return nil }
+    reportedSubscribers = count
+    return UInt32(clamping: count)
+  }
+
+  func resetSubscriberReport() { reportedSubscribers = subscriberCount }
+
+  /// Puts a subscription into its group: it gets what comes next. What this turn has gathered
+  /// goes out first, since the newcomer has it already or is not to get it.
+  func goLive(_ subscription: Subscription) {
+    if isDirty { flush() }
+    joining.removeAll { $0 === subscription }
+    groups[subscription.encoding.rawValue].add(subscription)
+    if joining.isEmpty { recent.removeAll() }
+  }
+
+  // MARK: arrivals
+
+  /// A publication from the hub.
+  func received(_ arrival: Arrival) {
+    guard phase == .live else { return held.append(arrival) }
+    guard let at = arrival.position else { return apply(arrival) }
+    guard let position else {
+      // The first publication of a channel whose head was unknown.
+      return apply(arrival)
+    }
+    guard at.epoch == position.epoch else {
+      held.append(arrival)
+      return catchUp()
+    }
+    if at.offset == position.offset.next { return apply(arrival) }
+    guard at.offset > position.offset else { return }
+    held.append(arrival)
+    catchUp()
+  }
+
+  /// Takes the next publication in order: state first, then the subscribers.
+  func apply(_ arrival: Arrival) {
+    if let at = arrival.position { position = at }
+    if !joining.isEmpty { recent.append(arrival) }
+    if plugin != nil { applyToPlugin(arrival) } else { gather(arrival) }
+    if !joining.isEmpty { promoteThoseAhead() }
+  }
+
+  private func applyToPlugin(_ arrival: Arrival) {
+    let publication = ChannelKit.Publication(
+      offset: arrival.position?.offset, timeMs: arrival.timeMs, payload: arrival.payload,
+      publisher: arrival.publisher.client == 0 ? nil : ClientID(number: arrival.publisher.client),
+      user: arrival.publisher.user.isEmpty ? nil : UserID(arrival.publisher.user))
+    plugin?.apply(publication)
+    if merging != nil, let key = plugin?.mergeKey(of: publication) {
+      merging?.keep(publication, key: key)
+      scheduleMerge()
+    } else {
+      gather(arrival)
+    }
+  }
+
+  private func scheduleMerge() {
+    guard mergeTimer == nil, let dueNs = merging?.dueNs else { return }
+    mergeTimer = gateway.loop.at(Instant(nanoseconds: dueNs)) { [weak self] in self?.merge() }
+  }
+
+  private func merge() {
+    mergeTimer = nil
+    let latest = merging?.takeFrame(atNs: gateway.loop.now.nanoseconds) ?? []
+    if !latest.isEmpty {
+      for payload in plugin?.frame(latest) ?? [] {
+        gather(
+          Arrival(
+            position: nil, timeMs: gateway.loop.wallMilliseconds, publisher: Publisher(),
+            payload: payload))
+      }
+    }
+    scheduleMerge()
+  }
+
+  /// Encodes a publication once for each encoding that somebody here gets.
+  private func gather(_ arrival: Arrival) {
+    gateway.metrics.publications.add()
+    for index in groups.indices where !groups[index].isEmpty {
+      groups[index].append(
+        arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
+        prefix: envelopePrefix, spare: gateway.loop.takeSpareBuffer)
+    }
+    guard !isDirty else { return }
+    isDirty = true
+    gateway.loop.markDirty(self)
+  }
+
+  /// One write for each subscriber with all that this turn had for it.
+  func flush() {
+    isDirty = false
+    for index in groups.indices {
+      let (bytes, count) = groups[index].take()
+      guard count > 0 else { continue }
+      // The list is copied by reference: a client that is cut off meanwhile leaves the list.
+      let members = groups[index].members
+      for member in members { member.deliver(bytes, count: count) }
+      gateway.metrics.deliveries.add(UInt64(members.count * count))
+      gateway.loop.giveBack(spare: bytes)
+    }
+  }
+}
+
+/// Publications in the order they came, bounded; past the bound the oldest go, to be read again
+/// from the history by whoever needs them.
+struct HeldArrivals {
+  private(set) var list: [Arrival] = []
+  private var bytes = 0
+
+  static let countMax = 4_096
+  static let bytesMax = 4 * 1024 * 1024
+
+  var isEmpty: Bool { list.isEmpty }
+
+  mutating func append(_ arrival: Arrival) {
+    list.append(arrival)
+    bytes += arrival.payload.bytes.count
+    if list.count > Self.countMax || bytes > Self.bytesMax { shrink() }
+  }
+
+  /// Drops the older half, so that the cost stays constant per arrival.
+  private mutating func shrink() {
+    let half = max(1, list.count / 2)
+    for arrival in list[..<half] { bytes -= arrival.payload.bytes.count }
+    list.removeFirst(half)
+  }
+
+  mutating func takeAll() -> [Arrival] {
+    let taken = list
+    removeAll()
+    return taken
+  }
+
+  mutating func removeAll() {
+    list = []
+    bytes = 0
+  }
+}

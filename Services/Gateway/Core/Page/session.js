@@ -1,0 +1,328 @@
+// One observed channel: a socket that comes back by itself, resumes where it was, and publishes
+// each message once.
+//
+//   idle ── tune ──▶ connecting ── connection message ──▶ live
+//                        │ ▲                               │ socket lost, silence, reconnect
+//                 failed ▼ │ after 1, 2, 4, 8, 16, 30 s    ▼
+//                     recovering ── ladder climbed ──▶ lost (keeps trying every 30 s at most)
+//
+// The delays are upper bounds: each is drawn evenly from nought to the bound, so that the clients
+// of a restarted gateway do not return in one wave.
+
+const LADDER_MS = [1000, 2000, 4000, 8000, 16000, 30000];
+const CONNECT_LIMIT_MS = 10000;
+const PING_EVERY_MS = 5000;
+const SILENCE_LIMIT_MS = 10000;
+// A connection that ends sooner than this counts as one more failed try, so that a server which
+// accepts and closes at once is approached ever more slowly.
+const SETTLED_AFTER_MS = 5000;
+const OUTBOX_MAX = 100;
+// A gateway remembers the key of a publication for five minutes on a channel without history;
+// sending it again later could publish it twice.
+const RESEND_LIMIT_MS = 240000;
+// Codes that a further attempt would only meet again: the server has judged, not failed.
+const FINAL_CODES = new Set([1002, 1003, 1007, 1008, 1009, 1010]);
+// Errors that pass: internal, unavailable, overloaded, outcome unknown. What was published is sent
+// again under the same key, what was refused at the door is tried again.
+const PASSING_ERRORS = new Set([100, 152, 153, 159]);
+const PUBLISH_TRIES_MAX = 5;
+
+export class Session {
+  #handlers;
+  #socket = null;
+  #channel = '';
+  #fromStart = false;
+  #phase = 'idle';
+  #failures = 0;
+  #position = null;
+  // Whether this connection asked for what it missed.
+  #asked = false;
+  #sessionKey = null;
+  #outbox = new Map();
+  #pings = new Map();
+  #nextId = 1;
+  #timers = { retry: 0, connect: 0, heartbeat: 0 };
+  #heardAt = 0;
+  #downSince = 0;
+  #liveSince = 0;
+  #reconnectAfterMs = null;
+  #refusal = '';
+
+  /**
+   * @param handlers functions `phase({phase, failures, retryAt, reason})`, `publication(envelope)`,
+   *   `control(message)`, `notice({kind, text})`, `roundTrip(ms)`, `missed(count)`,
+   *   `resumed({awayMs, complete})`
+   */
+  constructor(handlers) {
+    this.#handlers = handlers;
+    addEventListener('online', () => this.retryNow());
+    document.addEventListener('visibilitychange', () => document.hidden || this.#wake());
+  }
+
+  get channel() { return this.#channel; }
+  get phase() { return this.#phase; }
+  get position() { return this.#position; }
+
+  /** Leaves the channel observed so far, if any, and observes `channel`. */
+  tune(channel, { fromStart }) {
+    this.close();
+    this.#channel = channel;
+    this.#fromStart = fromStart;
+    this.#open();
+  }
+
+  close() {
+    this.#drop();
+    this.#position = this.#sessionKey = null;
+    this.#failures = this.#downSince = 0;
+    for (const item of this.#outbox.values()) {
+      item.settle({ error: 'The channel was left before the answer came.' });
+    }
+    this.#outbox.clear();
+    this.#setPhase('idle');
+  }
+
+  /** Tries at once instead of waiting for the timer. Does nothing while connected. */
+  retryNow() {
+    if (!this.#channel || this.#socket || this.#phase === 'idle') return;
+    this.#open();
+  }
+
+  /**
+   * Publishes `data` (a string is text, anything else JSON), now or when the connection is back.
+   * Resolves to `{ack, ms}` or `{error}`; never rejects.
+   */
+  publish(data) {
+    if (this.#outbox.size >= OUTBOX_MAX) {
+      return Promise.resolve({ error: `${OUTBOX_MAX} publications wait for the connection already.` });
+    }
+    return new Promise((settle) => {
+      const item = { id: this.#nextId++, key: randomKey(), data, firstSentAt: 0, tries: 0, settle };
+      this.#outbox.set(item.id, item);
+      if (this.#phase === 'live') this.#send(item);
+    });
+  }
+
+  // Opening and losing the socket.
+
+  #open() {
+    this.#drop();
+    this.#refusal = '';
+    this.#reconnectAfterMs = null;
+    if (this.#failures === 0 && !this.#downSince) this.#setPhase('connecting');
+    else this.#setPhase(this.#awayPhase(), { retryAt: Date.now() });
+    const socket = new WebSocket(this.#address());
+    this.#socket = socket;
+    const mine = (handler) => (event) => { if (this.#socket === socket) handler(event); };
+    socket.onmessage = mine((event) => this.#receive(event.data));
+    socket.onclose = mine((event) => this.#lose(event.code, event.reason));
+    this.#timers.connect = setTimeout(() => this.#lose(0, 'no answer'), CONNECT_LIMIT_MS);
+  }
+
+  #address() {
+    const url = new URL('ws', document.baseURI);
+    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+    url.hash = '';
+    url.searchParams.set('channel', this.#channel);
+    url.searchParams.set('presence', '1');
+    const start = this.#fromStart ? 'start' : '';
+    const since = this.#position ? `${this.#position.epoch}:${this.#position.offset}` : start;
+    this.#asked = since !== '';
+    if (this.#asked) url.searchParams.set('since', since);
+    if (this.#sessionKey) url.searchParams.set('session', this.#sessionKey);
+    return url.href;
+  }
+
+  /** Forgets the socket without waiting for its closing handshake, which a dead path never ends. */
+  #drop() {
+    for (const timer of Object.values(this.#timers)) clearTimeout(timer);
+    this.#pings.clear();
+    const socket = this.#socket;
+    this.#socket = null;
+    if (socket) socket.close();
+  }
+
+  #lose(code, reason) {
+    const wasLive = this.#phase === 'live';
+    const after = this.#reconnectAfterMs;
+    this.#drop();
+    const now = performance.now();
+    if (wasLive && (after !== null || now - this.#liveSince > SETTLED_AFTER_MS)) this.#failures = 0;
+    else this.#failures += 1;
+    this.#downSince ||= now;
+    const why = this.#refusal || reason || (navigator.onLine ? '' : 'this device is offline');
+    if (FINAL_CODES.has(code) || (code >= 3500 && code < 4000)) {
+      this.#giveUp(why || `closed with code ${code}`);
+      return;
+    }
+    const bound = LADDER_MS[Math.min(this.#failures, LADDER_MS.length - 1)];
+    const delay = after === null ? Math.random() * bound : after + Math.random() * 250;
+    this.#timers.retry = setTimeout(() => this.#open(), delay);
+    this.#setPhase(this.#awayPhase(), { reason: why, retryAt: Date.now() + delay });
+  }
+
+  #giveUp(reason) {
+    this.#drop();
+    this.#setPhase('lost', { reason });
+  }
+
+  #awayPhase() { return this.#failures >= LADDER_MS.length ? 'lost' : 'recovering'; }
+
+  #becomeLive() {
+    clearTimeout(this.#timers.connect);
+    this.#liveSince = performance.now();
+    const awayMs = this.#downSince ? this.#liveSince - this.#downSince : 0;
+    this.#downSince = 0;
+    this.#setPhase('live');
+    if (awayMs) this.#handlers.resumed({ awayMs, complete: this.#asked });
+    for (const item of [...this.#outbox.values()]) this.#send(item);
+    this.#heartbeat();
+  }
+
+  #setPhase(phase, { reason = '', retryAt = 0 } = {}) {
+    this.#phase = phase;
+    this.#handlers.phase({ phase, failures: this.#failures, reason, retryAt });
+  }
+
+  // What arrives. An envelope has no `type`; everything else has one.
+
+  #receive(text) {
+    this.#heardAt = performance.now();
+    let message;
+    try { message = JSON.parse(text); } catch { return; }
+    if (message === null || typeof message !== 'object') return;
+    if (typeof message.type !== 'string') {
+      if (this.#phase !== 'live') this.#becomeLive();
+      this.#envelope(message);
+      return;
+    }
+    switch (message.type) {
+    case 'connection':
+      if (typeof message.session === 'string') this.#sessionKey = message.session;
+      this.#beginAt(message);
+      this.#handlers.control(message);
+      if (this.#phase !== 'live') this.#becomeLive();
+      break;
+    case 'ack':
+      this.#settle(message.id, (item) => ({ ack: message, ms: this.#heardAt - item.firstSentAt }));
+      break;
+    case 'pong': this.#pong(message.id); break;
+    case 'error': this.#fail(message); break;
+    case 'unrecoverable':
+      this.#position = null;
+      this.#fromStart = false;
+      this.#handlers.notice({ kind: 'unrecoverable', message });
+      break;
+    case 'gap':
+      this.#handlers.missed(Number(message.dropped) || 0);
+      this.#handlers.notice({ kind: 'gap', message });
+      break;
+    case 'reconnect':
+      this.#reconnectAfterMs = Math.max(0, Number(message.after_ms) || 0);
+      this.#lose(1012, 'the gateway asked for a reconnect');
+      break;
+    default: this.#handlers.control(message);
+    }
+  }
+
+  /** Where the channel stood when this page came to it: what follows that can be asked for later. */
+  #beginAt({ epoch, offset }) {
+    if (this.#position || this.#fromStart) return;
+    if (typeof epoch === 'string' && Number.isSafeInteger(offset)) this.#position = { epoch, offset };
+  }
+
+  #envelope(envelope) {
+    const { epoch, offset } = envelope;
+    if (typeof epoch === 'string' && Number.isSafeInteger(offset)) {
+      const last = this.#position;
+      if (last && last.epoch === epoch) {
+        if (offset <= last.offset) return;
+        const from = last.offset + 1;
+        if (offset > from) this.#handlers.notice({ kind: 'hole', from, to: offset - 1 });
+      }
+      this.#position = { epoch, offset };
+    }
+    this.#handlers.publication(envelope);
+  }
+
+  #fail(message) {
+    if (this.#pings.delete(message.id)) return;
+    const text = `${message.message || 'refused'}${message.code === undefined ? '' : ` (${message.code})`}`;
+    const passes = PASSING_ERRORS.has(message.code);
+    const item = this.#outbox.get(message.id);
+    if (item && passes && item.tries < PUBLISH_TRIES_MAX) {
+      // If the connection goes meanwhile, the next one sends it.
+      setTimeout(() => {
+        if (this.#phase === 'live' && this.#outbox.has(item.id)) this.#send(item);
+      }, 1000 * item.tries);
+      return;
+    }
+    if (this.#settle(message.id, () => ({ error: text }))) return;
+    this.#refusal = text;
+    if (this.#phase === 'live') this.#handlers.notice({ kind: 'error', text });
+    else if (passes) this.#lose(0, text);
+    else this.#giveUp(text);
+  }
+
+  // Publishing. What was sent and not answered when the socket went is sent again with the same
+  // key, so that the server can tell a repetition from a second message.
+
+  #send(item) {
+    const now = performance.now();
+    if (item.firstSentAt && now - item.firstSentAt > RESEND_LIMIT_MS) {
+      const error = 'The connection was away too long to know whether this was published.';
+      this.#settle(item.id, () => ({ error }));
+      return;
+    }
+    item.firstSentAt ||= now;
+    item.tries += 1;
+    this.#socket.send(JSON.stringify({
+      id: item.id, channel: this.#channel, data: item.data, idempotency_key: item.key,
+    }));
+  }
+
+  #settle(id, result) {
+    const item = this.#outbox.get(id);
+    if (!item) return false;
+    this.#outbox.delete(id);
+    item.settle(result(item));
+    return true;
+  }
+
+  // Heartbeat: measures the round trip and notices a path that has died without a word.
+
+  #heartbeat() {
+    clearTimeout(this.#timers.heartbeat);
+    const now = performance.now();
+    const oldest = Math.min(Infinity, ...this.#pings.values());
+    if (now - oldest > SILENCE_LIMIT_MS && now - this.#heardAt > SILENCE_LIMIT_MS) {
+      this.#lose(0, 'no answer from the gateway');
+      return;
+    }
+    if (this.#pings.size < 4) {
+      const id = this.#nextId++;
+      this.#pings.set(id, now);
+      this.#socket.send(JSON.stringify({ type: 'ping', id }));
+    }
+    this.#timers.heartbeat = setTimeout(() => this.#heartbeat(), PING_EVERY_MS);
+  }
+
+  #pong(id) {
+    const sentAt = this.#pings.get(id);
+    if (sentAt === undefined) return;
+    this.#pings.delete(id);
+    this.#handlers.roundTrip(this.#heardAt - sentAt);
+  }
+
+  /** A page that was hidden or a device that slept checks at once, not at its next tick. */
+  #wake() {
+    if (this.#phase === 'live') this.#heartbeat();
+    else this.retryNow();
+  }
+}
+
+// crypto.randomUUID is missing on plain http from another machine; getRandomValues is not.
+function randomKey() {
+  const bytes = [...crypto.getRandomValues(new Uint8Array(16))];
+  return bytes.map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}

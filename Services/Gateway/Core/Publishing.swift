@@ -1,0 +1,256 @@
+internal import Bytes
+internal import ChannelKit
+internal import JSON
+internal import Link
+internal import Loop
+internal import Observe
+internal import Wire
+
+/// What became of a publication.
+struct PublishResult {
+  /// Nil in a channel without history.
+  var position: Position?
+  var isDuplicate = false
+  /// What the channel's plugin answers.
+  var reply: Payload?
+}
+
+/// What someone wants published.
+struct PublishRequest {
+  var channel: LocalChannel
+  var event: ChannelEvent
+  var client: ClientContext
+  /// The client's number on the wire; 0 for the API.
+  var clientNumber: UInt64
+  var expected: Offset?
+  var eventType = ""
+  var meta: [UInt8] = []
+  var skipHistory = false
+}
+
+/// From an event to a publication: rights, the plugin's decision, then the sequencer, which is the
+/// event store for a durable channel and the hub for any other.
+final class Publishing {
+  private unowned let gateway: GatewayLoop
+
+  init(_ gateway: GatewayLoop) { self.gateway = gateway }
+
+  typealias Completion = (Result<PublishResult, Refusal>) -> Void
+
+  /// Publishes and tells `completion`, exactly once. Nil where nobody asks: then an ephemeral
+  /// publication costs no reply from the hub.
+  ///
+  /// `client` carries out what a plugin does to the client itself.
+  func publish(
+    _ request: PublishRequest, client effects: (any EffectTarget)? = nil,
+    _ completion: Completion?
+  ) {
+    let channel = request.channel
+    channel.lastUsed = gateway.loop.now
+    let answer: Completion = completion ?? { _ in }
+    guard gateway.settings.access.mayPublish(request.client, channel.policy, channel.plugin) else {
+      return answer(.failure(.permissionDenied))
+    }
+    guard request.event.payload.bytes.count <= gateway.settings.payloadBytesMax else {
+      return answer(.failure(.tooLarge(gateway.settings.payloadBytesMax)))
+    }
+    if let missing = missingField(request) {
+      return answer(.failure(.badRequest("the event has no field \"\(missing)\"")))
+    }
+    if channel.plugin != nil {
+      decide(request, effects, attempt: 1, answer)
+    } else {
+      sequence(request, request.event.payload, expected: request.expected, completion)
+    }
+  }
+
+  /// A field that the rule requires and the payload lacks (S003-22).
+  private func missingField(_ request: PublishRequest) -> String? {
+    let required = request.channel.policy.requiredFields
+    guard !required.isEmpty else { return nil }
+    let span = request.event.payload.bytes.span
+    var found: Set<String> = []
+    do throws(JSONError) {
+      var scanner = try JSONScanner(object: span)
+      while let member = try scanner.next(span) { found.insert(member.keyText(in: span)) }
+    } catch { return required.first }
+    return required.first { !found.contains($0) }
+  }
+
+  // MARK: plugins
+
+  private func decide(
+    _ request: PublishRequest, _ target: (any EffectTarget)?, attempt: Int,
+    _ answer: @escaping Completion
+  ) {
+    let channel = request.channel
+    // A decision reads state, so the state has to be there.
+    if channel.plugin?.traits.state == .folded, channel.phase != .live {
+      gateway.attach(channel)
+      guard attempt <= Effects.decisionsMax else { return answer(.failure(.unavailable)) }
+      gateway.loop.after(.milliseconds(20 << min(attempt, 6))) { [weak self] in
+        self?.decide(request, target, attempt: attempt + 1, answer)
+      }
+      return
+    }
+    let list: [Effect]
+    do throws(ChannelError) {
+      list = try channel.plugin?.decide(request.event, from: request.client) ?? []
+    } catch {
+      return answer(.failure(Refusal(error)))
+    }
+    let decidedAt = channel.position?.offset ?? .zero
+    carryOut(list[...], request, target, decidedAt, PublishResult()) { [weak self] result in
+      guard case .failure(let refusal) = result, refusal == .conflict, let self,
+        list.contains(where: \.expectsUnchanged)
+      else { return answer(result) }
+      guard attempt < Effects.decisionsMax else { return answer(.failure(Refusal(.contended))) }
+      // Another publication came first: once it is applied here, decide anew.
+      channel.catchUp()
+      gateway.loop.after(.milliseconds(1 << min(attempt, 6))) { [weak self] in
+        self?.decide(request, target, attempt: attempt + 1, answer)
+      }
+    }
+  }
+
+  /// Publications first, one after the other, then the rest.
+  private func carryOut(
+    _ effects: ArraySlice<Effect>, _ request: PublishRequest, _ target: (any EffectTarget)?,
+    _ decidedAt: Offset, _ soFar: PublishResult, _ answer: @escaping Completion
+  ) {
+    guard
+      let next = effects.firstIndex(where: {
+        if case .publish = $0 { true } else { false }
+      }), case .publish(let effect) = effects[next]
+    else {
+      var result = soFar
+      for case .reply(let payload) in effects { result.reply = payload }
+      target?.carryOut(Array(effects))
+      return answer(.success(result))
+    }
+    var rest = effects
+    rest.remove(at: next)
+    let expected = effect.expecting == .unchanged ? decidedAt : request.expected
+    var request = request
+    request.skipHistory = effect.persistence != .byRule
+    sequence(request, effect.payload, expected: expected) { [weak self] result in
+      switch result {
+      case .failure: answer(result)
+      case .success(let published):
+        var later = request
+        later.event.idempotencyKey = nil
+        self?.carryOut(rest, later, target, decidedAt, published, answer)
+      }
+    }
+  }
+
+  // MARK: sequencers
+
+  private func sequence(
+    _ request: PublishRequest, _ payload: Payload, expected: Offset?, _ completion: Completion?
+  ) {
+    if request.channel.policy.isDurable, !request.skipHistory {
+      append(request, payload, expected, completion ?? { _ in })
+    } else {
+      sendToHub(request, payload, expected, completion)
+    }
+  }
+
+  private func append(
+    _ request: PublishRequest, _ payload: Payload, _ expected: Offset?,
+    _ completion: @escaping Completion
+  ) {
+    guard let store = gateway.upstreams.eventstore else { return completion(.failure(.unavailable)) }
+    let limit = gateway.settings.publishMax
+    let message = Append(
+      remainingMs: UInt32(clamping: limit.millisecondsMax), stream: request.channel.name,
+      expected: expected, key: request.event.idempotencyKey ?? "", client: request.clientNumber,
+      user: request.client.user?.text ?? "",
+      events: [NewEvent(payload: payload, eventType: request.eventType, meta: request.meta)])
+    store.request(message, expecting: Appended.self, within: limit) { [metrics = gateway.metrics] in
+      switch $0 {
+      case .failure(let failure): completion(.failure(Refusal(failure)))
+      case .success(let appended):
+        metrics.acked.add()
+        completion(
+          .success(
+            PublishResult(
+              position: Position(epoch: appended.epoch, offset: appended.first),
+              isDuplicate: appended.isDuplicate)))
+      }
+    }
+  }
+
+  private func sendToHub(
+    _ request: PublishRequest, _ payload: Payload, _ expected: Offset?, _ completion: Completion?
+  ) {
+    let channel = request.channel
+    guard let hub = gateway.upstreams.hub else {
+      completion?(.failure(.unavailable))
+      return
+    }
+    guard channel.handle != .none else {
+      return waitForHandle(request, payload, expected, completion)
+    }
+    let message = Publish(
+      remainingMs: UInt32(clamping: gateway.settings.publishMax.millisecondsMax),
+      handle: channel.handle, flags: request.skipHistory ? .skipHistory : [],
+      timeMs: gateway.loop.wallMilliseconds,
+      publisher: Publisher(client: request.clientNumber, user: request.client.user?.text ?? ""),
+      eventType: request.eventType, key: request.event.idempotencyKey ?? "", expected: expected,
+      payload: payload)
+    guard let completion else {
+      hub.publish(message)
+      return
+    }
+    hub.request(message, expecting: Published.self, within: gateway.settings.publishMax) {
+      [metrics = gateway.metrics] in
+      switch $0 {
+      case .failure(let failure): completion(.failure(Refusal(failure)))
+      case .success(let published):
+        metrics.acked.add()
+        completion(
+          .success(
+            PublishResult(position: published.position, isDuplicate: published.isDuplicate)))
+      }
+    }
+  }
+
+  /// BUDGET: publications that wait for the hub to open their channel; more are refused.
+  private static let waitingMax = 4096
+
+  private func waitForHandle(
+    _ request: PublishRequest, _ payload: Payload, _ expected: Offset?, _ completion: Completion?
+  ) {
+    let channel = request.channel
+    guard channel.waitingForHandle.count < Self.waitingMax else {
+      completion?(.failure(.overloaded))
+      return
+    }
+    channel.waitingForHandle.append { [weak self] in
+      self?.sendToHub(request, payload, expected, completion)
+    }
+    gateway.attach(channel)
+  }
+}
+
+/// What a plugin may do to the client that caused an event.
+protocol EffectTarget: AnyObject {
+  func carryOut(_ effects: [Effect])
+}
+
+extension Duration {
+  var millisecondsMax: Int64 {
+    let (seconds, attoseconds) = components
+    return seconds.multipliedReportingOverflow(by: 1000).partialValue
+      &+ attoseconds / 1_000_000_000_000_000
+  }
+}
+
+extension ClientID {
+  /// A client's number as everyone sees it: 16 hexadecimal digits.
+  init(number: UInt64) {
+    let digits = String(number, radix: 16)
+    self.init(String(repeating: "0", count: max(0, 16 - digits.count)) + digits)
+  }
+}

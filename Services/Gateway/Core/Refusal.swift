@@ -1,0 +1,90 @@
+internal import ChannelKit
+internal import HTTPCodec
+internal import Wire
+
+/// Why something a client or the API asked for was not done: what each door makes of it.
+///
+/// Codes 100–113 are Centrifugo's where it has one; ours begin at 150; a plugin's at 1000.
+struct Refusal: Error, Equatable, Sendable {
+  var code: Int
+  var name: String
+  var message: String
+  /// For doors that speak HTTP statuses.
+  var status: HTTPStatus
+  var retryAfterMs: Int = 0
+
+  init(_ code: Int, _ name: String, _ message: String, _ status: HTTPStatus, retryAfterMs: Int = 0) {
+    self.code = code
+    self.name = name
+    self.message = message
+    self.status = status
+    self.retryAfterMs = retryAfterMs
+  }
+
+  static let internalError = Refusal(100, "internal", "internal error", .internalServerError)
+  static let unauthorized = Refusal(101, "unauthorized", "an API key is needed", .unauthorized)
+  static let permissionDenied = Refusal(
+    103, "permission_denied", "this is not permitted here", .forbidden)
+  static let methodNotFound = Refusal(104, "method_not_found", "there is no such method", .notFound)
+  static let limitExceeded = Refusal(106, "limit_exceeded", "a limit is reached", .tooManyRequests)
+  static let noHistory = Refusal(
+    108, "not_available", "this channel keeps no history", .notFound)
+  static let unrecoverable = Refusal(
+    112, "unrecoverable_position", "the history from that position is gone", .gone)
+  static let conflict = Refusal(
+    150, "offset_conflict", "the stream is not at the expected offset", .conflict)
+  static let idempotencyConflict = Refusal(
+    151, "idempotency_conflict", "this key was used before with another payload", .conflict)
+  static let unavailable = Refusal(
+    152, "unavailable", "a service that this needs can't be reached; try again",
+    .serviceUnavailable, retryAfterMs: 1000)
+  static let overloaded = Refusal(
+    153, "overloaded", "too much is waiting already; try again", .serviceUnavailable,
+    retryAfterMs: 1000)
+  static let outOfSpace = Refusal(
+    154, "out_of_space", "the disk is full; nothing was stored", .insufficientStorage)
+
+  static func badRequest(_ message: String) -> Refusal {
+    Refusal(107, "bad_request", message, .badRequest)
+  }
+
+  static func unknownChannel(_ name: String) -> Refusal {
+    let shown = name.utf8.count > 64 ? "of \(name.utf8.count) bytes" : "\"\(name)\""
+    return Refusal(
+      102, "unknown_channel",
+      "the name \(shown) is no channel: 1 to 255 of A-Z a-z 0-9 _ : . @ # , = -", .notFound)
+  }
+
+  static func tooLarge(_ bytesMax: Int) -> Refusal {
+    Refusal(155, "too_large", "the payload is over \(bytesMax) bytes", .contentTooLarge)
+  }
+
+  init(_ failure: Failure) {
+    switch failure.code {
+    case .offsetConflict: self = .conflict
+    case .idempotencyConflict: self = .idempotencyConflict
+    case .unrecoverable: self = .unrecoverable
+    case .noHistory: self = .noHistory
+    case .outOfSpace: self = .outOfSpace
+    case .overloaded, .limitReached: self = .overloaded
+    case .tooLarge: self = Refusal(155, "too_large", failure.message, .contentTooLarge)
+    case .notFound: self = Refusal(156, "not_found", failure.message, .notFound)
+    case .hashMismatch:
+      self = Refusal(157, "hash_mismatch", failure.message, .unprocessableContent)
+    case .corrupt: self = Refusal(158, "corrupt", failure.message, .internalServerError)
+    case .linkLost, .deadlineExceeded:
+      self = Refusal(
+        159, "outcome_unknown",
+        "no answer came; it may or may not have been done: retry with the same idempotency key",
+        .gatewayTimeout, retryAfterMs: 1000)
+    case .unavailable, .draining, .silent: self = .unavailable
+    default: self = .internalError
+    }
+  }
+
+  init(_ error: ChannelError) {
+    self.init(
+      Int(error.code), error.name, error.message, error.isRetryable ? .conflict : .badRequest)
+    if error.name == "not_permitted" { status = .forbidden }
+  }
+}

@@ -1,0 +1,94 @@
+internal import Bytes
+internal import HTTPCodec
+internal import JSON
+internal import Link
+internal import Observe
+internal import Wire
+
+/// Answers plain requests by their route.
+struct RequestHandler {
+  private let gateway: GatewayLoop
+
+  init(_ gateway: GatewayLoop) { self.gateway = gateway }
+
+  func handle(_ exchange: HTTPExchange, _ body: [UInt8]) {
+    guard let head = exchange.head else { return }
+    let allowed = exchange.route.methods
+    guard allowed.contains(head.method) else {
+      if allowed.isEmpty { return exchange.respond(Self.notFound) }
+      var response = Response.error(
+        Refusal(105, "method_not_allowed", "this door takes \(list(allowed))", .methodNotAllowed))
+      response.fields.append(("Allow", list(allowed)))
+      return exchange.respond(response)
+    }
+    if head.method == .options { return exchange.respond(preflight(allowed, head)) }
+    switch exchange.route {
+    case .page(let name): exchange.respond(Pages.find(name, head) ?? Self.notFound)
+    case .live: exchange.respond(.json { $0.beginObject(); $0.field("status", "ok"); $0.endObject() })
+    case .health, .ready: HealthReport(gateway).answer(exchange)
+    case .metrics:
+      exchange.respond(
+        Response(.ok, Metrics.contentType, [UInt8](gateway.settings.renderMetrics().utf8)))
+    case .channels: ChannelList(gateway).answer(exchange)
+    case .api(let method): ServerAPI(gateway).answer(exchange, method, body)
+    case .vault(let sha256): gateway.artifacts.download(sha256, head, exchange)
+    default: exchange.respond(Self.notFound)
+    }
+  }
+
+  static let notFound = Response.error(
+    Refusal(104, "not_found", "there is nothing at this address", .notFound))
+
+  private func list(_ methods: [HTTPMethod]) -> String {
+    methods.map(\.rawValue).joined(separator: ", ")
+  }
+
+  /// What a browser asks before it sends something unusual (Fetch §4.8).
+  private func preflight(_ allowed: [HTTPMethod], _ head: HTTPRequestHead) -> Response {
+    var response = Response(.noContent, "", [])
+    response.fields = [
+      ("Allow", list(allowed)), ("Access-Control-Allow-Methods", list(allowed)),
+      ("Access-Control-Allow-Headers", "Authorization, Content-Type, X-API-Key"),
+      ("Access-Control-Max-Age", "600"),
+    ]
+    return response
+  }
+}
+
+/// `GET /channels` (S003-10): every channel that somebody subscribes to, with how many.
+struct ChannelList {
+  private let gateway: GatewayLoop
+  init(_ gateway: GatewayLoop) { self.gateway = gateway }
+
+  /// BUDGET: channels listed; past it the list says that there are more.
+  static let countMax: UInt32 = 10_000
+
+  func answer(_ exchange: HTTPExchange) {
+    let access = gateway.settings.access
+    guard access.isLoopback || access.keys.contains(exchange.head.flatMap { APIKeys.offered($0.headers) })
+    else { return exchange.respond(.error(.unauthorized)) }
+    guard let hub = gateway.upstreams.hub else { return exchange.respond(.error(.unavailable)) }
+    let request = CountChannels(remainingMs: 5000, prefix: "", after: "", limit: Self.countMax)
+    hub.request(request, expecting: ChannelCounts.self, within: .seconds(5)) { result in
+      switch result {
+      case .failure(let failure): exchange.respond(.error(Refusal(failure)))
+      case .success(let counts): exchange.respond(Self.response(counts))
+      }
+    }
+  }
+
+  private static func response(_ counts: ChannelCounts) -> Response {
+    .json { writer in
+      writer.beginObject()
+      writer.field("status", "success")
+      writer.field("message", "\(counts.total) active channels")
+      writer.key("channels")
+      writer.beginObject()
+      for entry in counts.channels { writer.field(entry.name.text, Int64(entry.subscribers)) }
+      writer.endObject()
+      writer.field("total_channels", Int64(counts.total))
+      if counts.hasMore { writer.field("truncated", true) }
+      writer.endObject()
+    }
+  }
+}

@@ -1,0 +1,61 @@
+internal import Bytes
+internal import HTTPCodec
+internal import JSON
+
+/// One HTTP answer, ready to be written.
+struct Response {
+  var status: HTTPStatus
+  var fields: [(String, String)] = []
+  var body: [UInt8]
+
+  init(_ status: HTTPStatus, _ type: String, _ body: [UInt8]) {
+    self.status = status
+    self.body = body
+    if !body.isEmpty || !status.forbidsBody { fields.append(("Content-Type", type)) }
+  }
+
+  static func json(_ status: HTTPStatus = .ok, _ build: (inout JSONWriter) -> Void) -> Response {
+    var writer = JSONWriter(reserving: 256)
+    build(&writer)
+    return Response(status, "application/json", writer.bytes)
+  }
+
+  static func error(_ refusal: Refusal) -> Response {
+    var response = json(refusal.status) { writer in
+      writer.beginObject()
+      writer.key("error")
+      refusal.append(to: &writer)
+      writer.endObject()
+    }
+    if refusal.retryAfterMs > 0 {
+      response.fields.append(("Retry-After", String((refusal.retryAfterMs + 999) / 1000)))
+    }
+    return response
+  }
+
+  static func text(_ status: HTTPStatus, _ text: String) -> Response {
+    Response(status, "text/plain; charset=utf-8", [UInt8](text.utf8))
+  }
+
+  /// The bytes of the answer; `isHead` leaves the body out but says its length.
+  func bytes(date: String, closes: Bool, isHead: Bool) -> [UInt8] {
+    var writer = HTTPHeadWriter(status: status, date: date)
+    for (name, value) in fields { try? writer.field(name, value) }
+    if !status.forbidsBody { writer.contentLength(body.count) }
+    if closes { writer.close() }
+    var bytes = writer.end()
+    if !isHead { bytes.append(contentsOf: body) }
+    return bytes
+  }
+}
+
+extension Refusal {
+  /// `{"code":…,"message":…}`.
+  func append(to writer: inout JSONWriter) {
+    writer.beginObject()
+    writer.field("code", Int64(code))
+    writer.field("name", name)
+    writer.field("message", message)
+    writer.endObject()
+  }
+}

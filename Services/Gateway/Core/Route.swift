@@ -1,0 +1,61 @@
+internal import HTTPCodec
+
+/// Which of the gateway's doors a request is for. Pure.
+enum Route: Equatable {
+  case page(String)
+  case health, live, ready, metrics, channels
+  case api(String)
+  case vault(sha256: String)
+  /// `/ws`: several channels, or none to publish only.
+  case manyChannels([String])
+  /// `/ws/{channel}`: one channel, raw frames.
+  case oneChannel(String)
+  /// `/ws/events/{channel}`: one channel with a welcome (S003-08).
+  case events(String)
+  case echo
+  case notFound
+
+  init(_ target: HTTPTarget) {
+    switch target.path {
+    case [], [""]: self = .page("index.html")
+    case ["health"]: self = .health
+    case ["live"]: self = .live
+    case ["ready"]: self = .ready
+    case ["metrics"]: self = .metrics
+    case ["channels"]: self = .channels
+    case ["ws"]: self = .manyChannels(target.queryAll("channel"))
+    case ["ws", "echo"]: self = .echo
+    default: self = Self.nested(target.path)
+    }
+  }
+
+  private static func nested(_ path: [String]) -> Route {
+    guard path.count == 2 else {
+      return path.count == 3 && path[0] == "ws" && path[1] == "events" && !path[2].isEmpty
+        ? .events(path[2]) : path.count == 1 ? .page(path[0]) : .notFound
+    }
+    switch path[0] {
+    case "api": return .api(path[1])
+    case "vault": return .vault(sha256: path[1])
+    case "ws" where !path[1].isEmpty: return .oneChannel(path[1])
+    default: return .notFound
+    }
+  }
+
+  /// The methods a plain request may use here; sockets want an upgrade instead.
+  var methods: [HTTPMethod] {
+    switch self {
+    case .api: [.post, .options]
+    case .vault: [.get, .head, .put, .options]
+    case .notFound: []
+    default: [.get, .head, .options]
+    }
+  }
+
+  var isSocket: Bool {
+    switch self {
+    case .manyChannels, .oneChannel, .events, .echo: true
+    default: false
+    }
+  }
+}

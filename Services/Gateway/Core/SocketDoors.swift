@@ -1,0 +1,100 @@
+internal import Bytes
+internal import Crypto
+internal import HTTPCodec
+internal import Loop
+internal import WebSocketCodec
+
+/// Turns an accepted handshake into the session that its address asks for.
+enum SocketDoors {
+  /// Whether the connection is a socket now; if not, the exchange has been answered.
+  static func open(
+    _ route: Route, _ head: HTTPRequestHead, _ key: String, _ exchange: HTTPExchange,
+    _ connection: Connection
+  ) -> Bool {
+    let settings = connection.gateway.settings
+    let target = head.target
+    func refuse(_ refusal: Refusal) -> Bool {
+      exchange.closes = true
+      exchange.respond(.error(refusal))
+      return false
+    }
+    if route == .echo {
+      guard settings.isEchoOn else {
+        return refuse(Refusal(104, "not_found", "echo is off here: diagnostics.echo", .notFound))
+      }
+      accept(key, connection)
+      connection.become(EchoSession(connection))
+      return true
+    }
+    var names: [ChannelName] = []
+    for text in texts(route) {
+      guard let name = ChannelName(text) else { return refuse(.unknownChannel(text)) }
+      if !names.contains(name) { names.append(name) }
+    }
+    guard names.count <= settings.channelsPerConnectionMax else { return refuse(.limitExceeded) }
+    guard let since = since(target.query("since"), names) else {
+      return refuse(.badRequest("since is \"start\", EPOCH:OFFSET, or a position vector"))
+    }
+    var door: SocketSession.Door
+    switch route {
+    case .manyChannels:
+      door = SocketSession.Door(style: .manyChannels, encoding: .envelope, welcomes: true)
+    default:
+      guard let only = names.first else { return refuse(.unknownChannel("")) }
+      let isEnvelope = target.isOn("envelope")
+      let isEvents = if case .events = route { true } else { false }
+      door = SocketSession.Door(
+        style: .oneChannel(only), encoding: isEnvelope ? .envelope : .raw,
+        welcomes: isEvents || isEnvelope || target.isOn("presence"))
+      door.acknowledges = target.isOn("ack")
+    }
+    door.wantsPresence = target.isOn("presence")
+    accept(key, connection)
+    let session = SocketSession(connection, door, session: sessionToken(target.query("session")))
+    connection.become(session)
+    session.open(names.map { ($0, since[$0] ?? .now) })
+    return true
+  }
+
+  private static func texts(_ route: Route) -> [String] {
+    switch route {
+    case .manyChannels(let texts): texts
+    case .oneChannel(let text), .events(let text): [text]
+    default: []
+    }
+  }
+
+  /// A token as we make them; anything else is taken as none.
+  private static func sessionToken(_ text: String?) -> String? {
+    guard let text, text.utf8.count == 22, Epoch(text) != nil else { return nil }
+    return text
+  }
+
+  private static func since(_ text: String?, _ names: [ChannelName])
+    -> [ChannelName: Subscription.Since]?
+  {
+    guard let text, !text.isEmpty else { return [:] }
+    if let simple = Subscription.Since(text), text == "start" || names.count == 1 {
+      return Dictionary(uniqueKeysWithValues: names.map { ($0, simple) })
+    }
+    return PositionVector.decode(text)?.mapValues { .position($0) }
+  }
+
+  private static func accept(_ key: String, _ connection: Connection) {
+    let accept = base64(SHA1.digest(WebSocketHandshake.acceptInput(key: key)))
+    connection.stream.send(
+      [UInt8](
+        ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+          + "Sec-WebSocket-Accept: \(accept)\r\n\r\n").utf8))
+  }
+}
+
+extension HTTPTarget {
+  /// Whether a switch such as `?ack=1` is on.
+  func isOn(_ name: String) -> Bool {
+    switch query(name) {
+    case "1", "true", "yes", "on": true
+    default: false
+    }
+  }
+}

@@ -1,0 +1,438 @@
+internal import Bytes
+internal import ChannelKit
+internal import Crypto
+internal import Loop
+internal import Observe
+internal import Platform
+internal import WebSocketCodec
+internal import Wire
+
+/// A WebSocket that carries channels, until it ends.
+///
+/// Knows the two doors (one channel raw, several as envelopes) and nothing of how publications
+/// come to be: it is a `Subscriber` of the channels and a publisher into them.
+final class SocketSession: Subscriber, EffectTarget {
+  struct Door {
+    var style: Style
+    var encoding: Encoding
+    var acknowledges = false
+    var wantsPresence = false
+    /// Clients of these doors get the `connection` message first.
+    var welcomes: Bool
+  }
+
+  enum Style: Equatable {
+    case oneChannel(ChannelName)
+    case manyChannels
+  }
+
+  private unowned let connection: Connection
+  private unowned let gateway: GatewayLoop
+  private var reader: WebSocketReader
+  private var keepAlive: SocketKeepAlive
+  private let door: Door
+  let clientNumber: UInt64
+  /// The secret by which presence knows a client that comes back; made when it is first needed.
+  private var sessionToken: String?
+  private var subscriptions: [Subscription] = []
+  private var welcomesPending = 0
+  private var welcomed: [(name: String, subscribers: Int, position: Position?)] = []
+  private var acknowledged: Int64 = 0
+  private var isClosing = false
+  private var isHeldBack = false
+  private var tracked: [ChannelName] = []
+
+  var stream: Stream { connection.stream }
+  var queueBytesMax: Int { gateway.settings.queueBytesMax }
+
+  init(_ connection: Connection, _ door: Door, session: String?) {
+    self.connection = connection
+    gateway = connection.gateway
+    self.door = door
+    sessionToken = session
+    reader = WebSocketReader(
+      role: .server,
+      limits: WebSocketLimits(messageBytesMax: gateway.settings.payloadBytesMax + 64 * 1024))
+    keepAlive = SocketKeepAlive(gateway.loop.now)
+    clientNumber = gateway.takeClientNumber()
+  }
+
+  var context: ClientContext { ClientContext(id: ClientID(number: clientNumber)) }
+
+  private var session: String {
+    if let sessionToken { return sessionToken }
+    let made = base64URL(SystemRandom.bytes(16))
+    sessionToken = made
+    return made
+  }
+
+  // MARK: opening
+
+  /// Subscribes to what the address named.
+  func open(_ channels: [(ChannelName, Subscription.Since)]) {
+    welcomesPending = door.welcomes ? channels.count : 0
+    if door.welcomes, channels.isEmpty { welcome() }
+    for (name, since) in channels { subscribe(name, since, id: nil) }
+  }
+
+  private func subscribe(_ name: ChannelName, _ since: Subscription.Since, id: MessageID?) {
+    // Subscribing twice on one connection is subscribing once (S003-24).
+    if let known = subscriptions.first(where: { $0.channel.name == name }) {
+      if let id { tell(ControlMessage.ack(id: id, position: known.channel.position)) }
+      return
+    }
+    guard subscriptions.count < gateway.settings.channelsPerConnectionMax else {
+      return refuse(.limitExceeded, name.text, id)
+    }
+    switch gateway.channel(name) {
+    case .failure(let refusal): refuse(refusal, name.text, id)
+    case .success(let channel):
+      guard gateway.settings.access.maySubscribe(context, channel.policy) else {
+        return refuse(.permissionDenied, name.text, id)
+      }
+      if let most = channel.policy.subscribersMax,
+        channel.subscribersEverywhere >= most
+      {
+        return refuse(.limitExceeded, name.text, id)
+      }
+      var effects: [Effect] = []
+      do throws(ChannelError) {
+        effects = try channel.plugin?.admit(context) ?? []
+      } catch { return refuse(Refusal(error), name.text, id) }
+      let subscription = Subscription(self, channel, door.encoding, since: since)
+      subscription.messageID = id
+      subscription.wantsPresence = door.wantsPresence
+      subscriptions.append(subscription)
+      channel.add(subscription)
+      carryOut(effects)
+    }
+  }
+
+  private func refuse(_ refusal: Refusal, _ channel: String, _ id: MessageID?) {
+    tell(ControlMessage.error(id: id, refusal, channel: channel))
+    if case .oneChannel = door.style { close(.policyViolation, refusal.name) }
+  }
+
+  func subscribed(_ subscription: Subscription) {
+    let channel = subscription.channel
+    if let id = subscription.messageID {
+      tell(ControlMessage.ack(id: id, position: channel.position))
+      subscription.messageID = nil
+    }
+    if welcomesPending > 0 {
+      welcomed.append(
+        (channel.name.text, channel.subscribersEverywhere, channel.position))
+      welcomesPending -= 1
+      if welcomesPending == 0 { welcome() }
+    }
+    if channel.policy.hasPresence {
+      tracked.append(channel.name)
+      gateway.presence.joined(
+        channel.name, client: context, session: subscription.wantsPresence || door.welcomes ? session : "")
+    }
+    if subscription.wantsPresence { gateway.presence.watch(channel.name, for: self) }
+  }
+
+  private func welcome() {
+    let message =
+      if case .oneChannel(let name) = door.style {
+        "✨ Connected to channel '\(name.text)' ✨"
+      } else {
+        "✨ Connected to \(welcomed.count) channels ✨"
+      }
+    tell(
+      ControlMessage.connection(
+        message: message, channels: welcomed, session: session,
+        client: ClientID(number: clientNumber).text))
+    welcomed = []
+  }
+
+  // MARK: what the client says
+
+  func received(_ bytes: borrowing Span<UInt8>) -> Int {
+    var offset = 0
+    do throws(WebSocketError) {
+      while !isClosing, let event = try reader.next(bytes, from: &offset) {
+        switch event {
+        case .message(let kind, let payload): received(kind, payload)
+        case .ping(let payload):
+          stream.send { WebSocketFrame.append(.pong, payload.span, into: &$0) }
+        case .pong:
+          if let time = keepAlive.receivedPong(gateway.loop.now) {
+            gateway.metrics.roundTrip.record(time)
+          }
+        case .close(let code, _): return answerClose(code, bytes.count)
+        }
+      }
+    } catch {
+      close(error.closeCode, error.reason)
+      return bytes.count
+    }
+    // A client that does not read its answers is not read either.
+    if stream.queuedBytes > queueBytesMax {
+      isHeldBack = true
+      stream.pauseReading()
+    }
+    return isClosing ? bytes.count : offset
+  }
+
+  private func answerClose(_ code: WebSocketCloseCode?, _ count: Int) -> Int {
+    isClosing = true
+    leaveAll(isClean: true)
+    stream.send { WebSocketFrame.close(code, into: &$0) }
+    stream.closeAfterWriting()
+    return count
+  }
+
+  private func received(_ kind: WebSocketMessageKind, _ payload: [UInt8]) {
+    gateway.metrics.messages.add()
+    switch door.style {
+    case .oneChannel(let name): receivedPayload(kind, payload, name)
+    case .manyChannels:
+      guard kind == .text else {
+        return tell(
+          ControlMessage.error(id: nil, .badRequest("this socket takes JSON text messages")))
+      }
+      do throws(ClientMessage.Malformed) {
+        receivedMessage(try ClientMessage.parse(payload))
+      } catch {
+        tell(ControlMessage.error(id: error.id, .badRequest(error.message)))
+      }
+    }
+  }
+
+  /// On a socket of one channel every message is one payload.
+  private func receivedPayload(
+    _ kind: WebSocketMessageKind, _ bytes: [UInt8], _ name: ChannelName
+  ) {
+    var id: MessageID?
+    if door.acknowledges {
+      acknowledged += 1
+      id = .number(acknowledged)
+    }
+    publish(name, Payload(kind == .text ? .uncheckedText : .binary, bytes), key: "", id)
+  }
+
+  private func receivedMessage(_ message: ClientMessage) {
+    switch message {
+    case .ping(let id):
+      tell(ControlMessage.pong(id: id, timeMs: gateway.loop.wallMilliseconds))
+    case .publish(let id, let channel, let payload, let key):
+      guard let name = named(channel, id) else { return }
+      publish(name, payload, key: key, id)
+    case .subscribe(let id, let channel, let since):
+      guard let name = named(channel, id) else { return }
+      guard let from = Subscription.Since(since) else {
+        return tell(
+          ControlMessage.error(
+            id: id, .badRequest("since is \"start\" or EPOCH:OFFSET"), channel: channel))
+      }
+      subscribe(name, from, id: id)
+    case .unsubscribe(let id, let channel):
+      guard let name = named(channel, id) else { return }
+      unsubscribe(name, isClean: true)
+      if let id { tell(ControlMessage.ack(id: id, position: nil)) }
+    }
+  }
+
+  private func named(_ text: String, _ id: MessageID?) -> ChannelName? {
+    if let name = ChannelName(text) { return name }
+    tell(ControlMessage.error(id: id, .unknownChannel(text)))
+    return nil
+  }
+
+  private func publish(_ name: ChannelName, _ payload: Payload, key: String, _ id: MessageID?) {
+    let channel: LocalChannel
+    switch gateway.channel(name) {
+    case .success(let found): channel = found
+    case .failure(let refusal):
+      return tell(ControlMessage.error(id: id, refusal, channel: name.text))
+    }
+    let request = PublishRequest(
+      channel: channel,
+      event: ChannelEvent(payload, idempotencyKey: key.isEmpty ? nil : key), client: context,
+      clientNumber: clientNumber)
+    // Without an id nobody waits for the hub's answer; refusals found here are told all the same.
+    let needsAnswer = id != nil || channel.policy.isDurable || channel.plugin != nil || !key.isEmpty
+    guard needsAnswer else { return publishUnanswered(request) }
+    gateway.publishing.publish(request, client: self) { [weak self] result in
+      guard let self, !isClosing else { return }
+      switch result {
+      case .success(let done):
+        if let id {
+          tell(ControlMessage.ack(id: id, position: done.position, reply: done.reply))
+        } else if let reply = done.reply {
+          send(reply, name)
+        }
+      case .failure(let refusal):
+        tell(ControlMessage.error(id: id, refusal, channel: name.text))
+      }
+    }
+  }
+
+  private func publishUnanswered(_ request: PublishRequest) {
+    let access = gateway.settings.access
+    let refusal: Refusal? =
+      if !access.mayPublish(request.client, request.channel.policy, nil) {
+        .permissionDenied
+      } else if request.event.payload.bytes.count > gateway.settings.payloadBytesMax {
+        .tooLarge(gateway.settings.payloadBytesMax)
+      } else if gateway.upstreams.hub == nil {
+        .unavailable
+      } else { nil }
+    if let refusal {
+      return tell(ControlMessage.error(id: nil, refusal, channel: request.channel.name.text))
+    }
+    if request.channel.policy.requiredFields.isEmpty {
+      gateway.publishing.publish(request, nil)
+    } else {
+      gateway.publishing.publish(request) { [weak self] result in
+        if case .failure(let refusal) = result {
+          self?.tell(ControlMessage.error(id: nil, refusal, channel: request.channel.name.text))
+        }
+      }
+    }
+  }
+
+  // MARK: what the client is told
+
+  func tell(_ message: [UInt8]) {
+    guard !isClosing else { return }
+    stream.send { WebSocketFrame.append(.text, message, into: &$0) }
+  }
+
+  private func send(_ payload: Payload, _ channel: ChannelName) {
+    stream.send { bytes in
+      door.encoding.append(
+        payload, position: nil, timeMs: gateway.loop.wallMilliseconds,
+        prefix: Encoding.prefix(channel), to: &bytes)
+    }
+  }
+
+  func carryOut(_ effects: [Effect]) {
+    for effect in effects {
+      switch effect {
+      case .send(let payload):
+        if case .oneChannel(let name) = door.style { send(payload, name) }
+      case .close(let reason): close(.policyViolation, reason.name)
+      case .publish, .reply, .track, .untrack, .after: break
+      }
+    }
+  }
+
+  func cutOff(_ subscription: Subscription) {
+    guard !isClosing else { return }
+    gateway.metrics.cutOff.add()
+    // What is queued can't be delivered in time: the close goes behind it and the rest is lost.
+    close(WebSocketCloseCode(4008), "slow consumer: come back with your position")
+  }
+
+  func refused(_ subscription: Subscription, _ refusal: Refusal) {
+    let name = subscription.channel.name
+    let id = subscription.messageID
+    remove(subscription)
+    tell(ControlMessage.error(id: id, refusal, channel: name.text))
+    if case .oneChannel = door.style { close(.tryAgainLater, refusal.name) }
+  }
+
+  /// The queue is empty after it had been full.
+  func drained() {
+    if isHeldBack {
+      isHeldBack = false
+      stream.resumeReading()
+    }
+    for subscription in subscriptions {
+      subscription.relieved()
+      subscription.channel.advance(subscription)
+    }
+  }
+
+  // MARK: the end
+
+  private func unsubscribe(_ name: ChannelName, isClean: Bool) {
+    guard let subscription = subscriptions.first(where: { $0.channel.name == name }) else { return }
+    leave(name, isClean: isClean)
+    remove(subscription)
+  }
+
+  private func remove(_ subscription: Subscription) {
+    subscriptions.removeAll { $0 === subscription }
+    subscription.channel.remove(subscription)
+    if subscription.wantsPresence { gateway.presence.unwatch(subscription.channel.name, for: self) }
+  }
+
+  private func leave(_ name: ChannelName, isClean: Bool) {
+    guard let index = tracked.firstIndex(of: name) else { return }
+    tracked.remove(at: index)
+    gateway.presence.left(name, client: context, isClean: isClean)
+  }
+
+  private func leaveAll(isClean: Bool) {
+    for name in tracked { gateway.presence.left(name, client: context, isClean: isClean) }
+    tracked = []
+  }
+
+  private func close(_ code: WebSocketCloseCode, _ reason: String) {
+    guard !isClosing else { return }
+    isClosing = true
+    stream.send { WebSocketFrame.close(code, reason: reason, into: &$0) }
+    stream.closeAfterWriting()
+    gateway.loop.after(.seconds(2)) { [weak connection] in connection?.close() }
+  }
+
+  func sweep(_ now: Instant) {
+    switch keepAlive.sweep(
+      now, every: gateway.settings.pingEvery, within: gateway.settings.pongMax)
+    {
+    case .nothing: break
+    case .ping: stream.send { WebSocketFrame.append(.ping, [UInt8]().span, into: &$0) }
+    case .close: connection.close()
+    }
+  }
+
+  /// Tells the client when to come back, then closes.
+  func drain() {
+    tell(ControlMessage.reconnect(afterMs: Int.random(in: 100...5000)))
+    close(.serviceRestart, "the gateway restarts")
+  }
+
+  func ended() {
+    isClosing = true
+    leaveAll(isClean: false)
+    let all = subscriptions
+    subscriptions = []
+    for subscription in all {
+      subscription.channel.remove(subscription)
+      if subscription.wantsPresence {
+        gateway.presence.unwatch(subscription.channel.name, for: self)
+      }
+      if let plugin = subscription.channel.plugin { left(plugin, subscription.channel) }
+    }
+  }
+
+  private func left(_ plugin: AnyChannel, _ channel: LocalChannel) {
+    guard let effects = try? plugin.left(context) else { return }
+    for case .publish(let effect) in effects {
+      let request = PublishRequest(
+        channel: channel, event: ChannelEvent(effect.payload), client: .api, clientNumber: 0)
+      gateway.publishing.publish(request) { _ in }
+    }
+  }
+}
+
+extension Subscription.Since {
+  /// `start`, or `EPOCH:OFFSET`; nothing means from now on. Nil for anything else.
+  init?(_ text: String?) {
+    guard let text, !text.isEmpty else {
+      self = .now
+      return
+    }
+    if text == "start" {
+      self = .start
+    } else if let position = Position(text) {
+      self = .position(position)
+    } else {
+      return nil
+    }
+  }
+}

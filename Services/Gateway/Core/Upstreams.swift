@@ -1,0 +1,101 @@
+internal import Bytes
+internal import Link
+internal import Loop
+internal import Observe
+internal import Platform
+internal import Wire
+
+/// This loop's own links to the hub, the event store and presence.
+///
+/// Knows which frames come from whom and hands them on; keeps no state of channels.
+final class Upstreams {
+  struct Addresses: Sendable {
+    var hub: SocketAddress
+    var eventstore: SocketAddress
+    var presence: SocketAddress
+  }
+
+  private var dialers: [Role: LinkDialer] = [:]
+  private unowned let gateway: GatewayLoop
+
+  init(_ addresses: Addresses, identity: LinkIdentity, gateway: GatewayLoop) {
+    self.gateway = gateway
+    for (role, address) in [
+      (Role.hub, addresses.hub), (.eventstore, addresses.eventstore),
+      (.presence, addresses.presence),
+    ] {
+      dialers[role] = LinkDialer(
+        to: address, expecting: role, identity: identity, on: gateway.loop,
+        owner: UpstreamOwner(role, gateway))
+    }
+  }
+
+  func start() { for dialer in dialers.values { dialer.start() } }
+  func stop() { for dialer in dialers.values { dialer.stop() } }
+
+  var hub: Link? { dialers[.hub]?.open }
+  var eventstore: Link? { dialers[.eventstore]?.open }
+  var presence: Link? { dialers[.presence]?.open }
+
+  func failure(_ role: Role) -> String? {
+    guard let dialer = dialers[role], dialer.open == nil else { return nil }
+    return dialer.lastFailure ?? "not connected yet"
+  }
+}
+
+/// Tells the gateway's loop which service a link's news is of.
+private final class UpstreamOwner: LinkOwner {
+  private let role: Role
+  private unowned let gateway: GatewayLoop
+
+  init(_ role: Role, _ gateway: GatewayLoop) {
+    self.role = role
+    self.gateway = gateway
+  }
+
+  func linkOpened(_ link: Link) {
+    switch role {
+    case .hub: gateway.hubOpened(link)
+    case .eventstore: gateway.storeOpened(link)
+    case .presence: gateway.presenceOpened(link)
+    default: break
+    }
+    gateway.upstreamsChanged()
+  }
+
+  func linkReceived(_ link: Link, _ header: FrameHeader, _ body: borrowing Span<UInt8>)
+    throws(FrameError) -> Consumption
+  {
+    switch header.kind {
+    case .publication: gateway.received(try Publication(body: body))
+    case .gap: gateway.received(try Gap(body: body))
+    case .subscriberCount: gateway.received(try SubscriberCount(body: body))
+    case .presencePage: gateway.presence.received(try PresencePage(body: body))
+    case .presenceChanges: gateway.presence.received(try PresenceChanges(body: body))
+    case .artifactChunk: gateway.artifacts.received(try ArtifactChunk(body: body))
+    case .endArtifact: gateway.artifacts.received(try EndArtifact(body: body))
+    case .artifactCredit: gateway.artifacts.received(try ArtifactCredit(body: body))
+    case .cancelArtifact: gateway.artifacts.received(try CancelArtifact(body: body))
+    default: break
+    }
+    return .now
+  }
+
+  func linkMissedPublications(_ link: Link) {
+    if role == .hub { gateway.missedPublications() }
+  }
+
+  func linkRelieved(_ link: Link) {}
+
+  func linkEnded(_ link: Link, _ end: LinkEnd) {
+    gateway.logger.warning(
+      "lost the link to \(role.name)", ["reason": .text(end.message)])
+    switch role {
+    case .hub: gateway.hubLost()
+    case .eventstore: gateway.artifacts.linkLost()
+    case .presence: gateway.presence.linkLost()
+    default: break
+    }
+    gateway.upstreamsChanged()
+  }
+}

@@ -1,0 +1,167 @@
+internal import Bytes
+internal import JSON
+
+extension ChannelRules {
+  /// The rules of the section `channels`, or the standard ones where it is absent.
+  ///
+  /// - Parameter types: the channel types that are compiled in; empty: any name is taken.
+  init(reading value: ConfigValue?, types: [String], _ reading: inout ConfigReading) {
+    guard let value, value.content != .null else {
+      self = .standard
+      return
+    }
+    guard case .array(let elements) = value.content else {
+      reading.report(value.place, "channels", "write a list of rules: [ { match: …, type: … } ]")
+      self = .standard
+      return
+    }
+    var rules: [ChannelRule] = []
+    var seen: [(pattern: ChannelPattern, place: ConfigPlace)] = []
+    for (index, element) in elements.enumerated() {
+      let path = "channels[\(index)]"
+      let rule = ChannelRule(reading: element, path: path, types: types, &reading)
+      for pattern in rule.match {
+        if let earlier = seen.first(where: { Self.hides($0.pattern, pattern) }) {
+          let place = if case .line(let line) = earlier.place { " in line \(line)" } else { "" }
+          reading.report(
+            element.place, "\(path).match",
+            "\"\(pattern)\" is never reached: \"\(earlier.pattern)\"\(place) matches first; "
+              + "move this rule up or remove it")
+        }
+      }
+      seen += rule.match.map { ($0, element.place) }
+      rules.append(rule)
+    }
+    self.init(rules)
+  }
+
+  /// Whether `earlier` matches all that `later` does, as far as that is plain to see.
+  private static func hides(_ earlier: ChannelPattern, _ later: ChannelPattern) -> Bool {
+    if earlier.matchesEverything || earlier.text == later.text { return true }
+    return later.exactName.map { earlier.matches($0) } ?? false
+  }
+}
+
+extension ChannelRule {
+  init(
+    reading value: ConfigValue, path: String, types: [String], _ reading: inout ConfigReading
+  ) {
+    var reader = SettingsReader(value, path: path, &reading)
+    let remedy = "name the channels, such as \"map:*\""
+    let match = reader.list("match", &reading, ifEmpty: remedy) { value throws(Refused) in
+      try value.pattern()
+    }
+    if match == nil { reading.report(value.place, "\(path).match", remedy) }
+    self.init(match: match ?? [])
+    if let type = reader.read(
+      "type", &reading,
+      { value throws(Refused) in
+        try value.channelType(among: types)
+      })
+    {
+      self.type = type
+    }
+    if let options = reader.take("options") {
+      if case .object = options.content {
+        self.options = options.json
+      } else {
+        reading.report(options.place, "\(path).options", "write an object here: { … }")
+      }
+    }
+    history = HistoryRule(reading: reader.take("history"), path: "\(path).history", &reading)
+    subscribe = AccessRule(reading: "subscribe", of: &reader, &reading)
+    publish = AccessRule(reading: "publish", of: &reader, &reading)
+    presence =
+      reader.read("presence", &reading) { value throws(Refused) in try value.bool() } ?? true
+    maxSubscribers = reader.read("maxSubscribers", &reading) { value throws(Refused) in
+      try value.int(in: 1...10_000_000)
+    }
+    requireFields =
+      reader.list("requireFields", &reading) { value throws(Refused) in try value.text() } ?? []
+    reader.finish(&reading)
+  }
+}
+
+extension HistoryRule {
+  /// Absent or "none": none. An object: size and ttl of a history in memory, or durable alone.
+  init(reading value: ConfigValue?, path: String, _ reading: inout ConfigReading) {
+    self = .none
+    guard let value, value.content != .string("none") else { return }
+    guard case .object = value.content else {
+      reading.report(
+        value.place, path, "write \"none\", { durable: true } or { size: 100, ttl: \"5m\" }")
+      return
+    }
+    var reader = SettingsReader(value, path: path, &reading)
+    let durable = reader.read("durable", &reading) { value throws(Refused) in try value.bool() }
+    let size = reader.read("size", &reading) { value throws(Refused) in
+      try value.int(in: 1...100_000)
+    }
+    let ttl = reader.read("ttl", &reading) { value throws(Refused) in
+      try value.duration(in: 1_000...(365 * 86_400_000))
+    }
+    reader.finish(&reading)
+    if durable == true {
+      if size != nil || ttl != nil {
+        reading.report(
+          value.place, path, "a durable history keeps everything; leave out size and ttl")
+      }
+      self = .durable
+    } else {
+      self = .memory(size: size ?? Self.standardSize, ttl: ttl ?? Self.standardTTL)
+    }
+  }
+}
+
+extension AccessRule {
+  /// Nil where the key is absent. "none" stands alone.
+  fileprivate init?(
+    reading key: String, of reader: inout SettingsReader, _ reading: inout ConfigReading
+  ) {
+    let grants = reader.list(key, &reading) { value throws(Refused) in try value.grant() }
+    guard let grants else { return nil }
+    if grants.contains(nil), grants.count > 1 {
+      reading.report(
+        reader.place, reader.path(of: key), "\"none\" stands alone; remove it or the others")
+    }
+    self.init(grants.compactMap { $0 })
+  }
+}
+
+extension ConfigValue {
+  func pattern() throws(Refused) -> ChannelPattern {
+    guard case .string(let text) = content, let pattern = ChannelPattern(text) else {
+      throw Refused(
+        "write a pattern of 1 to 255 of A-Z a-z 0-9 _ : . @ # , = - and * for any run of characters"
+      )
+    }
+    return pattern
+  }
+
+  /// A grant, or nil for "none".
+  func grant() throws(Refused) -> AccessRule.Grant? {
+    guard case .string(let text) = content else {
+      throw Refused("write \"anonymous\", \"user:NAME\", \"user:*\", \"role:NAME\" or \"none\"")
+    }
+    switch text {
+    case "none": return nil
+    case "anonymous": return .anonymous
+    case "user:*": return .anyUser
+    default: break
+    }
+    if text.hasPrefix("user:"), text.utf8.count > 5 { return .user(String(text.dropFirst(5))) }
+    if text.hasPrefix("role:"), text.utf8.count > 5 { return .role(String(text.dropFirst(5))) }
+    throw Refused(
+      "\"\(text)\" is nobody; write \"anonymous\", \"user:NAME\", \"user:*\", \"role:NAME\" or "
+        + "\"none\"")
+  }
+
+  func channelType(among types: [String]) throws(Refused) -> String {
+    let name = try text()
+    guard !types.isEmpty, !types.contains(name) else { return name }
+    let hint = nearest(to: name, among: types).map { "did you mean \"\($0)\"?" }
+    throw Refused(
+      "no channel type \"\(name)\" is compiled in; "
+        + (hint ?? "there are \(types.sorted().joined(separator: ", "))"))
+  }
+}

@@ -1,0 +1,124 @@
+public import Bytes
+public import JSON
+
+/// Who may do something with a channel. The API key always may.
+public struct AccessRule: Hashable, Sendable {
+  public enum Grant: Hashable, Sendable {
+    /// Everybody, signed in or not.
+    case anonymous
+    /// Whoever is signed in: `user:*`.
+    case anyUser
+    case user(String)
+    case role(String)
+  }
+
+  /// Any of these is enough; none means nobody.
+  public let grants: [Grant]
+
+  public init(_ grants: [Grant]) { self.grants = grants }
+
+  /// Whether a client of that user (nil: not signed in) with those roles is let in.
+  public func allows(user: String?, roles: [String]) -> Bool {
+    grants.contains { grant in
+      switch grant {
+      case .anonymous: true
+      case .anyUser: user != nil
+      case .user(let name): user.map { $0.utf8.elementsEqual(name.utf8) } ?? false
+      case .role(let name): roles.contains { $0.utf8.elementsEqual(name.utf8) }
+      }
+    }
+  }
+}
+
+/// What is kept of a channel's publications.
+public enum HistoryRule: Hashable, Sendable {
+  /// Nothing; the channel has neither epoch nor offsets.
+  case none
+  /// The hub keeps the latest `size` publications, none for longer than `ttl`; lost with the hub.
+  case memory(size: Int, ttl: Duration)
+  /// The event store keeps all of them.
+  case durable
+
+  public static let standardSize = 100
+  public static let standardTTL: Duration = .seconds(300)
+}
+
+/// How the channels that match some patterns behave.
+public struct ChannelRule: Hashable, Sendable {
+  public var match: [ChannelPattern]
+  /// The name of a channel type that is compiled in.
+  public var type: String
+  /// An object for the channel type, read by it alone.
+  public var options: JSONValue
+  public var history: HistoryRule
+  /// Nil: as the listener treats anonymous clients.
+  public var subscribe: AccessRule?
+  /// Nil: as the listener treats anonymous clients.
+  public var publish: AccessRule?
+  public var presence: Bool
+  /// A subscriber beyond this is refused (S003-25); nil: no limit of the channel's own.
+  public var maxSubscribers: Int?
+  /// Members that a published JSON object has to have (S003-22); empty: nothing is looked at.
+  public var requireFields: [String]
+
+  public init(
+    match: [ChannelPattern], type: String = "relay", options: JSONValue = .object([:]),
+    history: HistoryRule = .none, subscribe: AccessRule? = nil, publish: AccessRule? = nil,
+    presence: Bool = true, maxSubscribers: Int? = nil, requireFields: [String] = []
+  ) {
+    self.match = match
+    self.type = type
+    self.options = options
+    self.history = history
+    self.subscribe = subscribe
+    self.publish = publish
+    self.presence = presence
+    self.maxSubscribers = maxSubscribers
+    self.requireFields = requireFields
+  }
+}
+
+/// The rules in their order: the first that matches a channel decides.
+public struct ChannelRules: Hashable, Sendable {
+  public let rules: [ChannelRule]
+
+  public init(_ rules: [ChannelRule]) { self.rules = rules }
+
+  /// The rule for `channel`; nil where none matches, and the channel then does not exist.
+  ///
+  /// - Cost: linear in rules and name. Look once per channel and keep the answer.
+  public func rule(for channel: ChannelName) -> ChannelRule? {
+    let name = [UInt8](channel.text.utf8)
+    for rule in rules {
+      for pattern in rule.match where pattern.matches(name.span) { return rule }
+    }
+    return nil
+  }
+
+  /// The channels of the source documents, and a relay for all others. In force where a
+  /// configuration has no `channels`.
+  public static let standard = ChannelRules([
+    standardRule(["universal-frequency", "log:*"], "relay", .durable),
+    standardRule(["sim:tick", "data:refreshed"], "broadcast", .durable, publish: AccessRule([])),
+    standardRule(
+      ["map:cursor", "map:cursor:*"], "cursor", .none,
+      options: .object(["framesPerSecond": .int(30)])),
+    standardRule(["map:annotation"], "board", .durable),
+    standardRule(
+      ["admin:broadcast"], "broadcast", .memory(size: 100, ttl: .seconds(300)),
+      publish: AccessRule([.role("admin")])),
+    standardRule(
+      ["route", "notifications", "spell", "daemon"], "relay",
+      .memory(size: 100, ttl: .seconds(300))),
+    standardRule(["*"], "relay", .memory(size: 100, ttl: .seconds(300))),
+  ])
+
+  private static func standardRule(
+    _ match: [String], _ type: String, _ history: HistoryRule,
+    options: JSONValue = .object([:]), publish: AccessRule? = nil
+  ) -> ChannelRule {
+    ChannelRule(
+      match: match.compactMap { ChannelPattern($0) }, type: type, options: options,
+      history: history, publish: publish)
+  }
+}

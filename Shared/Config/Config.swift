@@ -1,2 +1,0 @@
-/// Stand-in.
-public struct Settings: Sendable { public init() {} }

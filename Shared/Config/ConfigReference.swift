@@ -1,0 +1,27 @@
+/// The parts of docs/CONFIGURATION.md that are made from the code, as Markdown.
+public enum ConfigReference {
+  /// One row for every limit: name, default, range, what happens at it, why.
+  public static var limitsTable: String {
+    var text = "| limit | default | from … to | beyond it | what for |\n|---|---|---|---|---|\n"
+    let limits = Limits()
+    for limit in Limits.table {
+      let range = "\(limit.text(limit.range.lowerBound)) … \(limit.text(limit.range.upperBound))"
+      text += "| `\(limit.name.rawValue)` | \(limits.text(of: limit)) | \(range) | "
+      text += "\(limit.overflow) | \(limit.reason) |\n"
+    }
+    return text
+  }
+
+  /// One row for every variable: its name and the setting that it overrides. Limits are left out:
+  /// they follow the same rule.
+  public static var variablesTable: String {
+    var text = "| variable | setting |\n|---|---|\n"
+    for name in Configuration.variables.keys.sorted() {
+      guard let (section, key) = Configuration.variables[name], section != "limits" else {
+        continue
+      }
+      text += "| `\(name)` | `\(section).\(key)` |\n"
+    }
+    return text
+  }
+}

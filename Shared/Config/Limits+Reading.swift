@@ -1,0 +1,50 @@
+extension Limits {
+  /// The limits with what the section `limits` overrides.
+  init(reading value: ConfigValue?, _ reading: inout ConfigReading) {
+    self.init()
+    var reader = SettingsReader(value, path: "limits", &reading)
+    for limit in Self.table {
+      let key = limit.name.rawValue
+      switch limit.slot {
+      case .count(let path):
+        let read = reader.read(key, &reading) { value throws(Refused) in
+          try value.int(in: limit.range)
+        }
+        if let read { self[keyPath: path] = read }
+      case .bytes(let path):
+        let read = reader.read(key, &reading) { value throws(Refused) in
+          try value.bytes(in: limit.range)
+        }
+        if let read { self[keyPath: path] = read }
+      case .duration(let path):
+        let read = reader.read(key, &reading) { value throws(Refused) in
+          try value.duration(in: limit.range)
+        }
+        if let read { self[keyPath: path] = read }
+      }
+    }
+    reader.finish(&reading)
+    checkTogether(at: reader.place, &reading)
+  }
+
+  /// Values that are possible one by one and not together.
+  private func checkTogether(at place: ConfigPlace, _ reading: inout ConfigReading) {
+    let pairs: [(small: LimitName, big: LimitName, why: String)] = [
+      (.httpFieldBytes, .httpHeadBytes, "a field is part of the head"),
+      (.pongTimeout, .pingInterval, "an answer is due before the next ping"),
+      (.publicationBytes, .clientQueueBytes, "a client's queue has to hold one publication"),
+      (.publicationBytes, .linkCreditBytes, "a link's credit has to cover one publication"),
+      (.publicationBytes, .commitBytes, "a commit has to hold one publication"),
+      (.publicationBytes, .httpBodyBytes, "a body has to hold one publication"),
+    ]
+    for pair in pairs {
+      guard let small = Self.table.first(where: { $0.name == pair.small }),
+        let big = Self.table.first(where: { $0.name == pair.big }),
+        value(of: small) > value(of: big)
+      else { continue }
+      reading.report(
+        place, "limits.\(pair.small.rawValue)",
+        "\(text(of: small)) is over \(pair.big.rawValue), \(text(of: big)); \(pair.why)")
+    }
+  }
+}

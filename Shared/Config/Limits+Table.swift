@@ -1,0 +1,156 @@
+private let second: Int64 = 1_000
+private let minute: Int64 = 60_000
+private let day: Int64 = 86_400_000
+private let kiB: Int64 = 1 << 10
+private let miB: Int64 = 1 << 20
+private let giB: Int64 = 1 << 30
+
+extension Limits {
+  /// All limits, in the order of the reference.
+  public static let table: [Limit] = http + webSocket + clients + publications + services
+
+  private static let http: [Limit] = [
+    Limit(
+      .httpHeadBytes, .bytes(\.httpHeadBytes), kiB...miB, at: "431, close",
+      for: "a head is held in memory until it is whole"),
+    Limit(
+      .httpFieldBytes, .bytes(\.httpFieldBytes), 256...miB, at: "431, close",
+      for: "one field, name and value"),
+    Limit(
+      .httpFields, .count(\.httpFields), 10...10_000, at: "431, close",
+      for: "fields of one head"),
+    Limit(
+      .httpURLBytes, .bytes(\.httpURLBytes), 256...miB, at: "414, close",
+      for: "room for many channels in one query"),
+    Limit(
+      .httpBodyBytes, .bytes(\.httpBodyBytes), kiB...giB, at: "413, close",
+      for: "a body is held until it is whole; vault uploads are streamed and have their own"),
+    Limit(
+      .httpHeadTimeout, .duration(\.httpHeadTimeout), 100...(10 * minute), at: "408, close",
+      for: "slow senders hold descriptors"),
+    Limit(
+      .httpBodyTimeout, .duration(\.httpBodyTimeout), 100...(60 * minute), at: "408, close",
+      for: "slow senders hold memory"),
+    Limit(
+      .httpIdleTimeout, .duration(\.httpIdleTimeout), 100...day, at: "close",
+      for: "a kept-alive connection without a request"),
+    Limit(
+      .batchCommands, .count(\.batchCommands), 1...100_000, at: "error 107",
+      for: "commands of one batch and channels of one broadcast"),
+    Limit(
+      .historyPage, .count(\.historyPage), 1...10_000, at: "page ends, next one to be asked for",
+      for: "publications that one history answer or one read of recovery holds"),
+  ]
+
+  private static let webSocket: [Limit] = [
+    Limit(
+      .wsMessageBytes, .bytes(\.wsMessageBytes), 256...(256 * miB), at: "close 1009",
+      for: "a message from a client, fragments together; refused from the header alone"),
+    Limit(
+      .wsFragments, .count(\.wsFragments), 1...1_000_000, at: "close 1009",
+      for: "frames of one message"),
+    Limit(
+      .wsHandshakeTimeout, .duration(\.wsHandshakeTimeout), 100...(10 * minute), at: "close",
+      for: "from accept to the end of the upgrade"),
+    Limit(
+      .wsFrameTimeout, .duration(\.wsFrameTimeout), 100...(60 * minute), at: "close 1008",
+      for: "from a frame's first byte to its last"),
+    Limit(
+      .echoMessageBytes, .bytes(\.echoMessageBytes), 256...(256 * miB), at: "close 1009",
+      for: "a message to /ws/echo"),
+    Limit(
+      .pingInterval, .duration(\.pingInterval), second...day, at: "a ping is sent",
+      for: "finds dead peers and keeps proxies from closing"),
+    Limit(
+      .pongTimeout, .duration(\.pongTimeout), 100...day, at: "close",
+      for: "a peer that doesn't answer a ping is gone"),
+  ]
+
+  private static let clients: [Limit] = [
+    Limit(
+      .connections, .count(\.connections), 1...10_000_000, at: "503, close",
+      for: "connections of one gateway; descriptors may allow fewer; not for loopback peers"),
+    Limit(
+      .connectionsPerAddress, .count(\.connectionsPerAddress), 1...10_000_000, at: "429, close",
+      for: "connections from one address; not for loopback peers"),
+    Limit(
+      .channelsPerConnection, .count(\.channelsPerConnection), 1...100_000, at: "error 106",
+      for: "channels that one connection has subscribed to"),
+    Limit(
+      .framesPerSecond, .count(\.framesPerSecond), 1...10_000_000, at: "close 1008",
+      for: "frames from one client, pings too; not for loopback peers"),
+    Limit(
+      .clientQueueBytes, .bytes(\.clientQueueBytes), 4_096...giB,
+      at: "ephemeral dropped and told as gap, durable close 4008",
+      for: "what waits for one slow client; others are not slowed"),
+    Limit(
+      .recoveryHeldBytes, .bytes(\.recoveryHeldBytes), 4_096...giB,
+      at: "held ones dropped and read again from the store",
+      for: "live publications held while one channel's past is being read"),
+  ]
+
+  private static let publications: [Limit] = [
+    Limit(
+      .publicationBytes, .bytes(\.publicationBytes), 1...(64 * miB), at: "413 or error 107",
+      for: "payload of one publication"),
+    Limit(
+      .idempotencyKeyBytes, .bytes(\.idempotencyKeyBytes), 16...kiB, at: "error 107",
+      for: "an idempotency key"),
+    Limit(
+      .durableIdempotencyWindow, .duration(\.durableIdempotencyWindow), minute...(30 * day),
+      at: "key forgotten", for: "how long keys are kept on durable channels"),
+    Limit(
+      .idempotencyWindow, .duration(\.idempotencyWindow), second...day, at: "key forgotten",
+      for: "how long keys are kept on other channels, in memory"),
+    Limit(
+      .idempotencyKeys, .count(\.idempotencyKeys), 1...100_000_000, at: "oldest key forgotten",
+      for: "keys of channels that are not durable"),
+    Limit(
+      .commitEvents, .count(\.commitEvents), 1...65_536, at: "the rest waits for the next commit",
+      for: "events of one transaction"),
+    Limit(
+      .commitBytes, .bytes(\.commitBytes), 65_536...giB, at: "the rest waits for the next commit",
+      for: "payloads of one transaction"),
+    Limit(
+      .appendQueueBytes, .bytes(\.appendQueueBytes), miB...(16 * giB), at: "503, Retry-After",
+      for: "appends that wait for the event store's next commit"),
+  ]
+
+  private static let services: [Limit] = [
+    Limit(
+      .linkCreditBytes, .bytes(\.linkCreditBytes), 65_536...giB, at: "sender waits or drops",
+      for: "what a service lets a peer send before it has been read"),
+    Limit(
+      .linkQueueBytes, .bytes(\.linkQueueBytes), 65_536...(4 * giB),
+      at: "ephemeral dropped, counted and told; requests fail at once",
+      for: "what waits for one link"),
+    Limit(
+      .linkChannels, .count(\.linkChannels), 16...16_777_216,
+      at: "least used unsubscribed one closed, else error 106",
+      for: "names opened on one link"),
+    Limit(
+      .requestTimeout, .duration(\.requestTimeout), 10...(10 * minute), at: "503",
+      for: "an answer from another service"),
+    Limit(
+      .hubChannels, .count(\.hubChannels), 16...100_000_000, at: "error 106",
+      for: "channels that one hub knows at a time"),
+    Limit(
+      .hubHistoryBytes, .bytes(\.hubHistoryBytes), 65_536...(1_024 * giB),
+      at: "oldest publications dropped", for: "histories in memory, all channels together"),
+    Limit(
+      .presenceInfoBytes, .bytes(\.presenceInfoBytes), 16...(64 * kiB), at: "error 107",
+      for: "info of one member"),
+    Limit(
+      .presenceMembers, .count(\.presenceMembers), 1...10_000_000,
+      at: "not listed, still counted", for: "members of one channel"),
+    Limit(
+      .presencePage, .count(\.presencePage), 1...100_000, at: "page ends, next one to be asked for",
+      for: "members that one answer holds"),
+    Limit(
+      .vaultFileBytes, .bytes(\.vaultFileBytes), kiB...(1_024 * giB), at: "413",
+      for: "content of one artifact"),
+    Limit(
+      .drainTimeout, .duration(\.drainTimeout), 100...(10 * minute), at: "exit with what is left",
+      for: "from SIGTERM to exit"),
+  ]
+}

@@ -1,0 +1,211 @@
+"""The platform as an operator has it: `sapphire up`, its pid files, its key, its command line."""
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import websockets
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+KEPT = os.path.join(ROOT, ".build", "screenshots")
+
+
+def executables():
+    chosen = os.environ.get("SAPPHIRE_BIN")
+    candidates = [chosen] if chosen else [os.path.join(ROOT, ".build", kind) for kind in ("release", "debug")]
+    for folder in candidates:
+        if os.access(os.path.join(folder, "sapphire"), os.X_OK):
+            return folder
+    raise RuntimeError(f"no sapphire executable in {' or '.join(candidates)}: run swift build -c release")
+
+
+def within(seconds, coroutine):
+    """Runs a coroutine to its end, or fails the test after `seconds`."""
+    async def bounded():
+        return await asyncio.wait_for(coroutine, seconds)
+    return asyncio.run(bounded())
+
+
+def eventually(seconds, what, probe):
+    """Waits until `probe` gives something true and returns it; fails with the last value seen."""
+    deadline = time.monotonic() + seconds
+    seen = None
+    while time.monotonic() < deadline:
+        seen = probe()
+        if seen:
+            return seen
+        time.sleep(0.02)
+    raise AssertionError(f"not within {seconds} s: {what}; last seen {seen!r}")
+
+
+class Sapphire:
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="sapphire-clients-")
+        self.data = os.path.join(self.folder, "data")
+        self.log = os.path.join(self.folder, "log")
+        self.process = None
+        self.lines = []
+        self.url = ""
+        self._helpers = []
+
+    # Starting and stopping.
+
+    def start(self, configuration=None):
+        options = []
+        if configuration:
+            options = ["--config", os.path.join(self.folder, "sapphire.json5")]
+            with open(options[1], "w") as file:
+                file.write(configuration)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [os.path.join(executables(), "sapphire"), "up", "--listen", "127.0.0.1:0", "--data", self.data,
+                 *options],
+                stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
+        threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
+        self.url = eventually(30, "a ready line on stdout", self._ready)
+
+    def _read(self, stdout):
+        for line in stdout:
+            self.lines.append(line.rstrip("\n"))
+
+    def _ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"sapphire up ended with {self.process.returncode}\n{self.log_tail()}")
+        return next((line.split()[1] for line in self.lines if line.startswith("ready http://")), None)
+
+    def stop(self):
+        """Drains the platform; returns the exit code of `sapphire up`, or None where it had to be killed."""
+        for helper in self._helpers:
+            end(helper)
+        if self.process is None:
+            return None
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(25)
+        except subprocess.TimeoutExpired:
+            # The services die with `up`: the kernel sees to that.
+            self.process.kill()
+            self.process.wait(5)
+            return None
+
+    def remove(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def log_tail(self):
+        with contextlib.suppress(OSError), open(self.log, errors="replace") as log:
+            return log.read()[-4000:]
+        return ""
+
+    # Its parts.
+
+    def pid(self, service):
+        with open(os.path.join(self.data, "run", f"{service}.pid")) as file:
+            return int(file.read())
+
+    def kill(self, service):
+        """Kills one service for good and returns once another process has taken its place."""
+        victim = self.pid(service)
+        with open(f"/proc/{victim}/stat") as stat:
+            parent = int(stat.read().rsplit(")", 1)[1].split()[1])
+        assert parent == self.process.pid, f"{service}.pid names {victim}, which is no child of this platform"
+        os.kill(victim, signal.SIGKILL)
+        eventually(10, f"{service} started again", lambda: self._pid_other_than(service, victim))
+
+    def _pid_other_than(self, service, victim):
+        with contextlib.suppress(OSError, ValueError):
+            found = self.pid(service)
+            return found if found != victim else None
+        return None
+
+    @property
+    def key(self):
+        with open(os.path.join(self.data, "api.key")) as file:
+            return file.read().strip()
+
+    # Its doors.
+
+    def socket(self, path, **options):
+        address = self.url.replace("http://", "ws://") + path
+        return websockets.connect(address, max_size=None, open_timeout=10, **options)
+
+    def get(self, path, **headers):
+        """(status, headers, body bytes); a status of 400 and over is an answer too."""
+        return self._request(urllib.request.Request(self.url + path, headers=headers))
+
+    def post(self, path, body, key=None, **headers):
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", **headers}
+        if key is not None:
+            headers["X-API-Key"] = key
+        status, head, answer = self._request(urllib.request.Request(self.url + path, data, headers))
+        return status, head, json.loads(answer) if answer else None
+
+    def publish(self, channel, data):
+        status, _, answer = self.post("/api/publish", {"channel": channel, "data": data}, self.key)
+        assert status == 200 and "result" in answer, (status, answer)
+        return answer["result"]
+
+    @staticmethod
+    def _request(request):
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, answer.headers, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.headers, error.read()
+
+    # Its command line.
+
+    def command(self, *words, **options):
+        """Starts `sapphire …` against this platform; it is ended with the platform at the latest."""
+        helper = subprocess.Popen(
+            [os.path.join(executables(), "sapphire"), *words], start_new_session=True,
+            env=dict(os.environ, SAPPHIRE_DATA=self.data, SAPPHIRE_URL=self.url), **options)
+        self._helpers.append(helper)
+        return helper
+
+    def run(self, *words):
+        done = subprocess.run(
+            [os.path.join(executables(), "sapphire"), *words], capture_output=True, text=True, timeout=60,
+            env=dict(os.environ, SAPPHIRE_DATA=self.data, SAPPHIRE_URL=self.url))
+        assert done.returncode == 0, (words, done.returncode, done.stderr[-2000:])
+        return done.stdout
+
+
+def end(process):
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(5)
+
+
+# Reading one socket.
+
+async def next_message(socket, seconds=10):
+    return await asyncio.wait_for(socket.recv(), seconds)
+
+
+async def next_json(socket, seconds=10):
+    message = await next_message(socket, seconds)
+    assert isinstance(message, str), f"binary where JSON was due: {message[:40]!r}"
+    return json.loads(message)
+
+
+async def next_of(socket, kind, seconds=10):
+    """The next message of one kind: a control message's `type`, or `envelope`. Others are passed over."""
+    async def search():
+        while True:
+            message = await next_json(socket, seconds)
+            if message.get("type", "envelope") == kind:
+                return message
+    return await asyncio.wait_for(search(), seconds)

@@ -1,0 +1,73 @@
+"""The HTTP doors, with nothing but Python's own client."""
+import json
+
+from platform_under_test import eventually
+
+
+def test_publishes_and_reads_history(sapphire):
+    results = [sapphire.publish("universal-frequency", {"n": n}) for n in (1, 2, 3)]
+    assert [r["offset"] for r in results] == [1, 2, 3]
+    body = {"channel": "universal-frequency", "limit": 2, "since": {"epoch": results[0]["epoch"], "offset": 1}}
+    status, _, answer = sapphire.post("/api/history", body, sapphire.key)
+    assert status == 200
+    assert [p["data"] for p in answer["result"]["publications"]] == [{"n": 2}, {"n": 3}]
+    assert answer["result"]["epoch"] == results[0]["epoch"] and answer["result"]["offset"] == 3
+
+
+def test_separates_logical_errors_from_refusals(sapphire):
+    key = sapphire.key
+    good = {"channel": "a", "data": 1}
+    assert sapphire.post("/api/publish", good)[0] == 401
+    assert sapphire.post("/api/publish", good, "wrong")[0] == 401
+    assert sapphire.post("/api/publish", b"[1]", key)[0] == 400
+    assert sapphire.post("/api/publish", b"{", key)[0] == 400
+    for body in ({"channel": "a b", "data": 1}, {"channel": "a"}, {"channel": "x" * 256, "data": 1}, {"data": 1}):
+        status, _, answer = sapphire.post("/api/publish", body, key)
+        assert status == 200 and answer["error"]["message"] and answer["error"]["code"], (body, status, answer)
+    assert "result" in sapphire.post("/api/publish", {"channel": "a", "data": None}, key)[2]
+    assert sapphire.get("/no/such/route")[0] == 404
+
+
+def test_takes_the_key_in_the_authorization_header_as_well(sapphire):
+    status, _, answer = sapphire.post("/api/info", {}, Authorization=f"apikey {sapphire.key}")
+    assert status == 200 and "result" in answer
+
+
+def test_lists_channels_with_their_subscribers(sapphire):
+    """S003-10."""
+    import asyncio
+
+    async def scenario():
+        async with sapphire.socket("/ws/route"), sapphire.socket("/ws/route"):
+            def listed():
+                status, _, body = sapphire.get("/channels")
+                answer = json.loads(body)
+                assert status == 200 and "status" in answer and "message" in answer
+                return answer if answer["channels"].get("route") == 2 else None
+            answer = eventually(10, "two subscribers of route", listed)
+            assert answer["total_channels"] == len(answer["channels"])
+    asyncio.run(scenario())
+
+
+def test_reports_health_and_metrics(sapphire):
+    """S004-30."""
+    status, _, body = sapphire.get("/health")
+    health = json.loads(body)
+    assert status == 200 and {"status", "timestamp", "checks"} <= health.keys()
+    assert {"database", "sessions", "memory", "uptime"} <= health["checks"].keys()
+    assert sapphire.get("/live")[0] == 200 and sapphire.get("/ready")[0] == 200
+    status, headers, body = sapphire.get("/metrics")
+    assert status == 200 and headers["Content-Type"].startswith("text/plain")
+    assert b"# TYPE sapphire_" in body
+
+
+def test_carries_cli_and_api_on_one_flow(sapphire):
+    """S000: `sapphire publish` and `observe --since start --json`."""
+    import subprocess
+    sapphire.run("publish", "universal-frequency", "Artifact #42 discovered")
+    observer = sapphire.command("observe", "universal-frequency", "--since", "start", "--json",
+                                stdout=subprocess.PIPE, text=True)
+    first = json.loads(observer.stdout.readline())
+    assert first["data"] == "Artifact #42 discovered" and first["offset"] == 1
+    sapphire.publish("universal-frequency", {"n": 2})
+    assert json.loads(observer.stdout.readline())["data"] == {"n": 2}

@@ -1,0 +1,262 @@
+"""Any WebSocket client: PyPI's `websockets` on every raw door of the gateway."""
+import asyncio
+import base64
+import json
+import re
+import time
+
+import pytest
+import websockets
+
+from platform_under_test import next_json, next_message, next_of, within
+
+
+def test_carries_the_very_bytes_one_message_each(sapphire):
+    async def scenario():
+        async with sapphire.socket("/ws/signal") as observer, sapphire.socket("/ws/signal") as producer:
+            sent = ["plain", '{ "spaces":  [1,2] }', "", "žluťoučký 🎉", b"\x00\xff\x80", b"", "x" * 70000]
+            for payload in sent:
+                await producer.send(payload)
+            # Both are subscribed: the publisher gets its own publications as well, once each.
+            for socket in (observer, producer):
+                assert [await next_message(socket) for _ in sent] == sent
+    within(30, scenario())
+
+
+def test_welcomes_on_the_events_door(sapphire):
+    """S003-08, S003-09."""
+    async def scenario():
+        async with sapphire.socket("/ws/events/route") as first:
+            welcome = await next_json(first)
+            assert welcome["type"] == "connection"
+            assert welcome["message"] == "✨ Connected to channel 'route' ✨"
+            assert welcome["channel"] == "route" and welcome["subscribers"] == 1
+            async with sapphire.socket("/ws/events/route") as second:
+                assert (await next_json(second))["subscribers"] == 2
+                await second.send('{"type":"navigation"}')
+                assert await next_message(first) == '{"type":"navigation"}'
+    within(30, scenario())
+
+
+def test_wraps_in_envelopes_on_request(sapphire):
+    async def scenario():
+        async with sapphire.socket("/ws/universal-frequency?envelope=1") as observer:
+            opening = await next_json(observer)
+            assert opening["type"] == "connection" and opening["session"]
+            for payload in ("text", '{"a": [1, 2.5, null]}', "[1]", '"quoted"', "{broken", b"\x01\x02"):
+                await observer.send(payload)
+            envelopes = [await next_of(observer, "envelope") for _ in range(6)]
+            assert [e.get("data") for e in envelopes] == [
+                "text", {"a": [1, 2.5, None]}, [1], '"quoted"', "{broken", None]
+            assert base64.b64decode(envelopes[5]["b64data"]) == b"\x01\x02"
+            assert [e["offset"] for e in envelopes] == [1, 2, 3, 4, 5, 6]
+            for envelope in envelopes:
+                assert "type" not in envelope and envelope["channel"] == "universal-frequency"
+                assert re.fullmatch(r"[A-Za-z0-9_-]{1,32}", envelope["epoch"])
+                assert isinstance(envelope["time"], int)
+                assert abs(envelope["time"] - time.time() * 1000) < 60_000
+            assert len({e["epoch"] for e in envelopes}) == 1
+    within(30, scenario())
+
+
+@pytest.mark.configuration('{ channels: [{ match: "plain" }] }')
+def test_gives_no_position_without_history(sapphire):
+    async def scenario():
+        async with sapphire.socket("/ws?channel=plain") as socket:
+            await socket.send('{"id":1,"channel":"plain","data":"x"}')
+            envelope = await next_of(socket, "envelope")
+            assert "epoch" not in envelope and "offset" not in envelope
+        async with sapphire.socket("/ws/plain?ack=1") as socket:
+            await socket.send("x")
+            ack = await next_message(socket)
+            ack = json.loads(ack if ack != "x" else await next_message(socket))
+            assert ack["type"] == "ack" and ack["id"] == 1 and ack.get("offset") is None
+    within(30, scenario())
+
+
+def test_acknowledges_by_number_on_a_one_channel_socket(sapphire):
+    async def scenario():
+        async with sapphire.socket("/ws/log:alpha?ack=1") as socket:
+            for number in (1, 2, 3):
+                await socket.send(f"event {number}")
+            received = [await next_message(socket) for _ in range(6)]
+            acks = [json.loads(m) for m in received if m.startswith("{")]
+            assert [(a["type"], a["id"], a["offset"]) for a in acks] == [("ack", n, n) for n in (1, 2, 3)]
+            assert [m for m in received if not m.startswith("{")] == ["event 1", "event 2", "event 3"]
+    within(30, scenario())
+
+
+def test_acknowledges_by_id_on_a_many_channel_socket(sapphire):
+    async def scenario():
+        async with sapphire.socket("/ws") as socket:
+            await socket.send('{"id":"a","channel":"log:beta","data":{"n":1}}')
+            await socket.send('{"id":7,"channel":"log:beta","b64data":"AAEC"}')
+            acks = [await next_of(socket, "ack") for _ in range(2)]
+            assert [(a["id"], a["offset"]) for a in acks] == [("a", 1), (7, 2)]
+        history = sapphire.post("/api/history", {"channel": "log:beta", "limit": 10}, sapphire.key)[2]
+        publications = history["result"]["publications"]
+        assert publications[0]["data"] == {"n": 1} and publications[1]["b64data"] == "AAEC"
+    within(30, scenario())
+
+
+def test_sends_nothing_back_to_a_publish_only_socket(sapphire):
+    async def scenario():
+        async with sapphire.socket("/ws") as producer, sapphire.socket("/ws/one") as observer:
+            await producer.send('{"channel":"one","data":"first"}')
+            assert await next_message(observer) == "first"
+            await producer.send('{"type":"ping","id":1}')
+            assert (await next_of(producer, "pong"))["id"] == 1
+    within(30, scenario())
+
+
+def test_keeps_the_connection_after_a_refused_message(sapphire):
+    async def scenario():
+        async with sapphire.socket("/ws") as socket:
+            bad = ['{"id":1,"channel":"no spaces","data":1}', '{"id":2,"channel":"%s","data":1}' % ("x" * 256),
+                   '{"id":3,"channel":"ok"}', '{"id":4,"channel":"ok","b64data":"***"}', '{"id":5,"data":1}']
+            for message in bad:
+                await socket.send(message)
+            errors = [await next_of(socket, "error") for _ in bad]
+            assert [e["id"] for e in errors] == [1, 2, 3, 4, 5]
+            assert all(e["message"] and e["code"] for e in errors)
+            for message in ("not json", "[]", "7"):
+                await socket.send(message)
+                assert (await next_of(socket, "error"))["message"]
+            await socket.send('{"id":9,"channel":"log:ok","data":null}')
+            assert (await next_of(socket, "ack"))["id"] == 9
+    within(30, scenario())
+
+
+def test_refuses_to_let_clients_publish_on_a_broadcast_channel(sapphire):
+    async def scenario():
+        async with sapphire.socket("/ws/admin:broadcast") as socket:
+            await socket.send("not for clients")
+            assert (await next_of(socket, "error"))["code"]
+            sapphire.publish("admin:broadcast", "from the API")
+            assert await next_message(socket) == "from the API"
+    within(30, scenario())
+
+
+def test_replays_from_the_start_and_goes_live(sapphire):
+    for number in range(1, 51):
+        sapphire.publish("universal-frequency", f"n{number}")
+
+    async def scenario():
+        async with sapphire.socket("/ws/universal-frequency?since=start") as socket:
+            await socket.send("n51")
+            assert [await next_message(socket) for _ in range(51)] == [f"n{n}" for n in range(1, 52)]
+    within(30, scenario())
+
+
+def test_resumes_after_a_position(sapphire):
+    results = [sapphire.publish("universal-frequency", f"n{n}") for n in range(1, 11)]
+    position = f"{results[3]['epoch']}:{results[3]['offset']}"
+
+    async def scenario():
+        async with sapphire.socket(f"/ws?channel=universal-frequency&since={position}") as socket:
+            envelopes = [await next_of(socket, "envelope") for _ in range(6)]
+            assert [e["offset"] for e in envelopes] == [5, 6, 7, 8, 9, 10]
+            assert [e["data"] for e in envelopes] == [f"n{n}" for n in range(5, 11)]
+    within(30, scenario())
+
+
+@pytest.mark.parametrize("case", ["epoch_changed", "ahead"])
+def test_says_first_that_a_position_cannot_be_recovered(sapphire, case):
+    result = sapphire.publish("universal-frequency", "one")
+    position = "AnotherHistory:1" if case == "epoch_changed" else f"{result['epoch']}:99"
+
+    async def scenario():
+        async with sapphire.socket(f"/ws?channel=universal-frequency&since={position}") as socket:
+            sapphire.publish("universal-frequency", "two")
+            messages = []
+            while not messages or "type" in messages[-1]:
+                messages.append(await next_json(socket))
+            kinds = [m.get("type", "envelope") for m in messages]
+            assert "unrecoverable" in kinds and kinds[-1] == "envelope"
+            told = messages[kinds.index("unrecoverable")]
+            assert told["channel"] == "universal-frequency" and told["reason"] == case
+            assert told["epoch"] == result["epoch"] and told["head"] >= 1 and "floor" in told
+    within(30, scenario())
+
+
+def test_carries_several_channels_once_each(sapphire):
+    async def scenario():
+        async with sapphire.socket("/ws?channel=a&channel=b&channel=a") as socket:
+            await next_of(socket, "connection")
+            for channel in ("a", "b", "a"):
+                await socket.send(json.dumps({"channel": channel, "data": f"for {channel}"}))
+            received = [await next_of(socket, "envelope") for _ in range(3)]
+            assert [(e["channel"], e["data"]) for e in received if e["channel"] == "a"] == [("a", "for a")] * 2
+            assert [e["data"] for e in received if e["channel"] == "b"] == ["for b"]
+            await socket.send('{"type":"ping","id":1}')
+            assert (await next_json(socket))["type"] == "pong", "something was delivered twice"
+    within(30, scenario())
+
+
+def test_publishes_once_under_one_key(sapphire):
+    async def scenario():
+        async with sapphire.socket("/ws?channel=log:keyed") as socket:
+            message = {"channel": "log:keyed", "data": "once", "idempotency_key": "k1"}
+            for number in (1, 2):
+                await socket.send(json.dumps({"id": number, **message}))
+            await socket.send(json.dumps({"id": 3, **message, "data": "other"}))
+            answers, envelopes = {}, []
+            while len(answers) < 3:
+                reply = await next_json(socket)
+                if reply.get("type") in ("ack", "error"):
+                    answers[reply["id"]] = reply
+                elif "type" not in reply:
+                    envelopes.append(reply)
+            assert answers[1]["offset"] == answers[2]["offset"] == 1
+            assert answers[3]["type"] == "error" and "idempotency_conflict" in json.dumps(answers[3])
+            await socket.send('{"id":4,"channel":"log:keyed","data":"last"}')
+            while len(envelopes) < 2:
+                envelopes.append(await next_of(socket, "envelope"))
+            assert [(e["offset"], e["data"]) for e in envelopes] == [(1, "once"), (2, "last")]
+    within(30, scenario())
+
+
+def test_echoes_up_to_sixteen_mebibytes_unchanged(sapphire):
+    async def scenario():
+        async with sapphire.socket("/ws/echo", compression=None) as socket:
+            for payload in ("text", b"\x00\x01", "ž" * 100_000, bytes(range(256)) * 65536):
+                await socket.send(payload)
+                assert await next_message(socket, 20) == payload
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await socket.send(bytes(16 * 1024 * 1024 + 1))
+                await next_message(socket, 20)
+            assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
+    within(60, scenario())
+
+
+def test_closes_with_1007_on_text_that_is_not_utf8(sapphire):
+    async def scenario():
+        async with sapphire.socket("/ws/signal", compression=None) as socket:
+            await socket.write_frame(True, 1, b"\xff\xfe")
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await next_message(socket)
+            assert closed.value.rcvd.code == 1007
+    within(30, scenario())
+
+
+def test_answers_protocol_pings(sapphire):
+    async def scenario():
+        async with sapphire.socket("/ws/signal") as socket:
+            await asyncio.wait_for(await socket.ping(b"beat"), 5)
+    within(30, scenario())
+
+
+def test_asks_for_a_reconnect_when_it_drains(sapphire):
+    async def scenario():
+        async with sapphire.socket("/ws?channel=route") as socket:
+            await next_of(socket, "connection")
+            stopped = asyncio.get_running_loop().run_in_executor(None, sapphire.stop)
+            closed = None
+            try:
+                while True:
+                    await next_message(socket, 25)
+            except websockets.ConnectionClosed as ended:
+                closed = ended
+            assert closed.rcvd is not None and closed.rcvd.code in (1001, 1012), closed
+            assert await stopped == 0
+    within(60, scenario())

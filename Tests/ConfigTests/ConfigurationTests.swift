@@ -1,0 +1,233 @@
+import Bytes
+import Config
+import JSON
+import Testing
+
+@Suite struct ConfigurationTests {
+  static func check(_ text: String, _ environment: [String: String] = [:]) -> ConfigCheck {
+    Configuration.check(
+      file: "s.json5", text: [UInt8](text.utf8), environment: environment,
+      channelTypes: ["relay", "broadcast", "cursor", "board", "echo"])
+  }
+
+  @Test func nothingWrittenMeansTheDefaults() {
+    #expect(Configuration.check(file: "none", text: nil).configuration == Configuration())
+    #expect(Self.check("{}").configuration == Configuration())
+    #expect(Self.check("{gateway:{},channels:null,limits:{pingInterval:null}}").problems == [])
+    #expect(Configuration().gateway.listen == [.tcp(host: "127.0.0.1", port: 8000)])
+  }
+
+  @Test func readsEverySetting() throws {
+    let check = Self.check(
+      """
+      {
+        channels: [
+          { match: "a:*", type: "board", options: { x: [1, 'y'] }, history: { durable: true },
+            subscribe: ["anonymous"], publish: ["role:admin", "user:alice", "user:*"],
+            presence: false, maxSubscribers: 100, requireFields: ["type", "timestamp"] },
+          { match: ["b", "c*"], history: { size: 5, ttl: "90s" }, publish: "none" },
+          { match: "d", history: "none" },
+          { match: "*", history: {} },
+        ],
+        gateway: { listen: ["0.0.0.0:80", "unix:/run/g"], loops: 4, anonymous: "off",
+                   origins: ["https://app.example.org", "http://localhost:3000"] },
+        hub: { listen: "unix:/run/h" },
+        eventstore: { listen: ["unix:/run/e"], data: "/var/lib/e" },
+        presence: { lease: "20s", grace: "250ms" },
+        links: { hub: "10.0.0.2:7001", eventstore: "[fd00::1]:7002", keyFile: "/etc/k" },
+        api: { keyFile: "/etc/api" },
+        limits: { wsMessageBytes: "64KiB", httpFields: 50, pingInterval: "1m", connections: 7 },
+        diagnostics: { echo: "on" },
+        log: { level: "warning", format: "json", subsystems: { "gateway.*": "debug" } },
+        vault: { directory: "/srv/vault" },
+      }
+      """)
+    #expect(check.problems == [])
+    let c = check.configuration
+    let rule = c.channels.rules[0]
+    #expect(rule.type == "board")
+    #expect(String(decoding: rule.options.jsonBytes, as: UTF8.self) == #"{"x":[1,"y"]}"#)
+    #expect(rule.history == .durable)
+    #expect(rule.subscribe == AccessRule([.anonymous]))
+    #expect(rule.publish == AccessRule([.role("admin"), .user("alice"), .anyUser]))
+    #expect(!rule.presence)
+    #expect(rule.maxSubscribers == 100)  // S003-25
+    #expect(rule.requireFields == ["type", "timestamp"])  // S003-22
+    #expect(c.channels.rules[1].match.map(\.text) == ["b", "c*"])
+    #expect(c.channels.rules[1].history == .memory(size: 5, ttl: .seconds(90)))
+    #expect(c.channels.rules[1].publish == AccessRule([]))
+    #expect(c.channels.rules[2].history == .none)
+    #expect(c.channels.rules[3].history == .memory(size: 100, ttl: .seconds(300)))
+    #expect(c.gateway.listen == [.tcp(host: "0.0.0.0", port: 80), .unix("/run/g")])
+    #expect(c.gateway.loops == 4)
+    #expect(c.gateway.anonymous == .off)
+    #expect(c.gateway.origins == ["https://app.example.org", "http://localhost:3000"])
+    #expect(c.hub.listen == [.unix("/run/h")])
+    #expect(c.eventstore.data == "/var/lib/e")
+    #expect(c.presence.lease == .seconds(20))
+    #expect(c.presence.grace == .milliseconds(250))
+    #expect(c.links.eventstore == .tcp(host: "fd00::1", port: 7002))
+    #expect(c.links.keyFile == "/etc/k")
+    #expect(c.api.keyFile == "/etc/api")
+    #expect(c.limits.wsMessageBytes == 65_536)
+    #expect(c.limits.httpFields == 50)
+    #expect(c.limits.pingInterval == .seconds(60))
+    #expect(c.limits.connections == 7)
+    #expect(c.diagnostics.echo == .on)
+    #expect(c.log.levels == "warning,gateway.*=debug")
+    #expect(c.log.format == .json)
+    #expect(c.vault.directory == "/srv/vault")
+  }
+
+  @Test func allProblemsAreToldAtOnceInTheOrderOfTheFile() {
+    let check = Self.check(
+      """
+      {
+        gatway: {},
+        limits: { pingIntervall: "5s", wsMessageBytes: "64KB", connections: -1,
+          pongTimeout: 10 },
+        gateway: { listen: "::1:80", loops: "many", anonymous: "maybe" },
+        channels: [
+          { match: "a b", type: "relai" },
+          { type: "relay" },
+        ],
+        log: 5,
+      }
+      """)
+    #expect(
+      check.problems.map { $0.description.split(separator: ";")[0] } == [
+        "s.json5:2: gatway: unknown key",
+        "s.json5:3: limits.wsMessageBytes: write a size in bytes or with KiB, MiB, GiB, such as \"64KiB\"",
+        "s.json5:3: limits.connections: write a whole number from 1 to 10000000",
+        "s.json5:3: limits.pingIntervall: unknown key",
+        "s.json5:4: limits.pongTimeout: write a duration with its unit (ms, s, m, h, d), such as \"5s\"",
+        "s.json5:5: gateway.listen: write an IPv6 address in brackets, such as [::1]:8000",
+        "s.json5:5: gateway.loops: write a whole number from 1 to 1024, not a string",
+        "s.json5:5: gateway.anonymous: write one of \"auto\", \"on\", \"off\"",
+        "s.json5:7: channels[0].match: write a pattern of 1 to 255 of A-Z a-z 0-9 _ : . @ # , = - and * for any run of characters",
+        "s.json5:7: channels[0].type: no channel type \"relai\" is compiled in",
+        "s.json5:8: channels[1].match: name the channels, such as \"map:*\"",
+        "s.json5:10: log: write an object here: { … }, not the number 5",
+      ])
+    #expect(check.problems[0].reason.contains("did you mean \"gateway\"?"))
+    #expect(check.problems[3].reason.contains("did you mean \"pingInterval\"?"))
+    #expect(check.problems[9].reason.contains("did you mean \"relay\"?"))
+  }
+
+  @Test(arguments: [
+    ("{limits:{publicationBytes:'2MiB'}}", "limits.publicationBytes", "clientQueueBytes"),
+    ("{limits:{pongTimeout:'30s'}}", "limits.pongTimeout", "pingInterval"),
+    ("{limits:{httpFieldBytes:'32KiB'}}", "limits.httpFieldBytes", "httpHeadBytes"),
+    ("{presence:{grace:'1m'}}", "presence.grace", "lease"),
+    ("{links:{hub:'10.0.0.1:7000'}}", "links.keyFile", "secret"),
+    ("{links:{hub:'10.0.0.1:0',keyFile:'k'}}", "links.hub", "port 0"),
+    ("{gateway:{listen:[]}}", "gateway.listen", "at least one"),
+    ("{gateway:{origins:['https://a/b']}}", "gateway.origins[0]", "without a path"),
+    ("{gateway:{origins:['app.example.org']}}", "gateway.origins[0]", "https://"),
+    ("{eventstore:{data:''}}", "eventstore.data", "not empty"),
+    ("{channels:{}}", "channels", "list"), ("{channels:[5]}", "channels[0]", "object"),
+    ("{channels:[{match:'*'},{match:'a'}]}", "channels[1].match", "never reached"),
+    ("{channels:[{match:'a:*'},{match:['b','a:b']}]}", "channels[1].match", "never reached"),
+    ("{channels:[{match:'a',history:'forever'}]}", "channels[0].history", "durable: true"),
+    ("{channels:[{match:'a',history:{durable:true,size:5}}]}", "channels[0].history", "leave out"),
+    ("{channels:[{match:'a',history:{ttl:'5'}}]}", "channels[0].history.ttl", "unit"),
+    ("{channels:[{match:'a',publish:['none','anonymous']}]}", "channels[0].publish", "alone"),
+    ("{channels:[{match:'a',publish:['admin']}]}", "channels[0].publish[0]", "role:NAME"),
+    ("{channels:[{match:'a',options:[]}]}", "channels[0].options", "object"),
+    ("{channels:[{match:'a',maxSubscribers:0}]}", "channels[0].maxSubscribers", "1 to"),
+    ("{log:{subsystems:{'a=b':'info'}}}", "log.subsystems.a=b", "name"),
+    ("{log:{subsystems:{a:'loud'}}}", "log.subsystems.a", "debug"),
+    ("[]", "", "object"),
+  ])
+  func impossibleValuesAreRefusedWithAReason(text: String, setting: String, word: String) throws {
+    let check = Self.check(text)
+    #expect(!check.isSound)
+    let problem = try #require(check.problems.first { $0.setting == setting }, "\(check.report)")
+    #expect(problem.reason.contains(word), "\(problem)")
+  }
+
+  @Test func malformedTextIsOneProblemWithItsLine() {
+    #expect(Self.check("{\n a: 1,\n b\n}").report == "s.json5:4: a colon is needed after \"b\"\n")
+  }
+
+  @Test func theEnvironmentOverridesSingleSettings() {
+    let check = Self.check(
+      "{gateway:{listen:'1.2.3.4:5',loops:2},limits:{connections:5}}",
+      [
+        "SAPPHIRE_GATEWAY_LISTEN": "0.0.0.0:8000, [::]:8000", "SAPPHIRE_GATEWAY_LOOPS": "3",
+        "SAPPHIRE_LIMITS_WS_MESSAGE_BYTES": "2MiB", "SAPPHIRE_LIMITS_HTTP_URL_BYTES": "4096",
+        "SAPPHIRE_EVENTSTORE_DATA": "/data", "SAPPHIRE_LOG_LEVEL": "debug",
+        "SAPPHIRE_LIMITS_PING_INTERVAL": "30s", "SAPPHIRE_DIAGNOSTICS_ECHO": "off",
+        "SAPPHIRE_API_KEY": "not a setting", "SAPPHIRE_DATA": "/d", "PATH": "/bin",
+        "SAPPHIRE_GATEWAY_SERVICE_HOST": "10.0.0.1", "SAPPHIRE_GATEWAY_PORT": "tcp://10.0.0.1:80",
+        "SAPPHIRE_GATEWAY_PORT_80_TCP": "tcp://10.0.0.1:80", "SAPPHIRE_HUB_SERVICE_PORT": "7000",
+      ])
+    #expect(check.problems == [])
+    let c = check.configuration
+    #expect(c.gateway.listen == [.tcp(host: "0.0.0.0", port: 8000), .tcp(host: "::", port: 8000)])
+    #expect(c.gateway.loops == 3)
+    #expect(c.limits.connections == 5)
+    #expect(c.limits.wsMessageBytes == 2 << 20)
+    #expect(c.limits.httpURLBytes == 4_096)
+    #expect(c.limits.pingInterval == .seconds(30))
+    #expect(c.eventstore.data == "/data")
+    #expect(c.log.level == .debug)
+    #expect(c.diagnostics.echo == .off)
+    #expect(
+      Configuration.check(file: "", text: nil, environment: ["SAPPHIRE_HUB_LISTEN": "unix:/h"])
+        .configuration.hub.listen == [.unix("/h")])
+  }
+
+  @Test func problemsOfTheEnvironmentNameTheVariable() {
+    let check = Self.check(
+      "{}",
+      [
+        "SAPPHIRE_GATEWAY_LISTN": "x", "SAPPHIRE_GATEWAY_LOOPS": "many",
+        "SAPPHIRE_GATEWAY_LISTEN": "a:1,b", "SAPPHIRE_LOG_SUBSYSTEMS": "a=debug",
+      ])
+    #expect(
+      check.problems.map(\.description).sorted() == [
+        "SAPPHIRE_GATEWAY_LISTEN: gateway.listen: write HOST:PORT, [IPV6]:PORT or unix:PATH",
+        "SAPPHIRE_GATEWAY_LISTN: no setting has this variable; did you mean "
+          + "SAPPHIRE_GATEWAY_LISTEN?",
+        "SAPPHIRE_GATEWAY_LOOPS: gateway.loops: write a whole number from 1 to 1024",
+        "SAPPHIRE_LOG_SUBSYSTEMS: no setting has this variable; remove it",
+      ])
+  }
+
+  @Test func servicesFindEachOther() throws {
+    var c = Configuration()
+    #expect(try c.listen(of: .hub, runDirectory: "/r") == [.unix("/r/hub.sock")])
+    #expect(try c.link(to: .hub, runDirectory: "/r") == .unix("/r/hub.sock"))
+    c.hub.listen = [.tcp(host: "0.0.0.0", port: 7000)]
+    #expect(try c.link(to: .hub, runDirectory: "/r") == .tcp(host: "127.0.0.1", port: 7000))
+    c.links.hub = .tcp(host: "hub.internal", port: 7000)
+    #expect(try c.link(to: .hub, runDirectory: "/r") == .tcp(host: "hub.internal", port: 7000))
+    #expect(try c.listen(of: .hub, runDirectory: "/r") == [.tcp(host: "0.0.0.0", port: 7000)])
+    c.links.presence = .unix("/p")
+    #expect(try c.listen(of: .presence, runDirectory: "/r") == [.unix("/p")])
+    let long = String(repeating: "d", count: 100)
+    #expect(throws: Endpoint.Refusal.pathTooLong(116)) {
+      try c.listen(of: .eventstore, runDirectory: long)
+    }
+  }
+
+  @Test func autoFollowsTheListeners() throws {
+    let local = try Endpoint("127.0.0.1:1")
+    let open = try Endpoint("0.0.0.0:1")
+    var diagnostics = DiagnosticsSettings()
+    #expect(diagnostics.echoIsOn(listening: [local, .unix("/x")]))
+    #expect(!diagnostics.echoIsOn(listening: [local, open]))
+    diagnostics.echo = .on
+    #expect(diagnostics.echoIsOn(listening: [open]))
+    diagnostics.echo = .off
+    #expect(!diagnostics.echoIsOn(listening: [local]))
+    var gateway = GatewaySettings()
+    #expect(gateway.allowsAnonymous(on: local))
+    #expect(!gateway.allowsAnonymous(on: open))
+    gateway.anonymous = .off
+    #expect(!gateway.allowsAnonymous(on: local))
+    gateway.anonymous = .on
+    #expect(gateway.allowsAnonymous(on: open))
+  }
+}

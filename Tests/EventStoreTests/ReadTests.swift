@@ -1,0 +1,187 @@
+import Bytes
+import SQLite
+import Testing
+import Wire
+
+@testable import EventStoreCore
+
+struct ReadTests {
+  /// A store with events "1" to "count" in stream a, some of them past the index.
+  private func filled(_ count: Int, lag: Int) throws -> (TemporaryStore, EventStore, StoreReader) {
+    let temporary = try TemporaryStore()
+    temporary.options.indexLag = lag
+    let store = try temporary.open()
+    for number in 1...count {
+      _ = try store.commit([request("other", "x"), request("a", "\(number)")], at: temporary.now)
+    }
+    return (temporary, store, try StoreReader(of: store))
+  }
+
+  @Test(arguments: [1, 7, 10_000]) func pagesJoinWithoutGapAcrossIndexAndTail(lag: Int) throws {
+    let (_, store, reader) = try filled(50, lag: lag)
+    var read: [String] = []
+    var offset = Offset.zero
+    repeat {
+      let page = try reader.read(name("a"), from: offset, count: 7)
+      #expect(page.head == Offset(50) && page.floor == .zero && page.events.count <= 7)
+      #expect(page.hasMore == ((page.events.last?.offset ?? page.head) < page.head))
+      read += page.texts
+      offset = page.events.last?.offset ?? page.head
+    } while offset < Offset(50)
+    #expect(read == (1...50).map(String.init))
+    withExtendedLifetime(store) {}
+  }
+
+  @Test(arguments: [1, 7, 10_000]) func backwardsPagesGiveTheNewestFirst(lag: Int) throws {
+    let (_, store, reader) = try filled(50, lag: lag)
+    let last = try reader.read(name("a"), from: .zero, .backwards, count: 20)
+    #expect(last.offsets == (31...50).reversed().map { UInt64($0) } && last.hasMore)
+    let before = try reader.read(name("a"), from: Offset(31), .backwards, count: 20)
+    #expect(before.offsets == (11...30).reversed().map { UInt64($0) } && before.hasMore)
+    let first = try reader.read(name("a"), from: Offset(11), .backwards, count: 20)
+    #expect(first.offsets == (1...10).reversed().map { UInt64($0) } && !first.hasMore)
+    #expect(try reader.read(name("a"), from: Offset(1), .backwards).events.isEmpty)
+    withExtendedLifetime(store) {}
+  }
+
+  @Test func positionAtOrBeyondTheHeadGivesAnEmptyPage() throws {
+    let (_, store, reader) = try filled(3, lag: 2)
+    for from in [UInt64(3), 4, .max] {
+      let page = try reader.read(name("a"), from: Offset(from))
+      #expect(page.events.isEmpty && !page.hasMore && page.head == Offset(3))
+      #expect(page.epoch != nil)
+    }
+    withExtendedLifetime(store) {}
+  }
+
+  @Test func countZeroAsksForThePositionAlone() throws {
+    let (_, store, reader) = try filled(3, lag: 2)
+    let page = try reader.read(name("a"), from: .zero, count: 0)
+    #expect(page.events.isEmpty && page.head == Offset(3) && page.epoch != nil)
+    withExtendedLifetime(store) {}
+  }
+
+  @Test func streamThatDoesNotExistIsAnEmptyOne() throws {
+    let (_, store, reader) = try filled(1, lag: 1)
+    let page = try reader.read(name("nowhere"), from: .zero)
+    #expect(
+      page == EventPage(epoch: nil, floor: .zero, head: .zero, hasMore: false, events: []))
+    #expect(try reader.head(of: name("nowhere")).epoch == nil)
+    withExtendedLifetime(store) {}
+  }
+
+  @Test func pageEndsAtItsBytesAndHoldsAtLeastOneEvent() throws {
+    let temporary = try TemporaryStore()
+    let store = try temporary.open()
+    let large = NewEvent(payload: Payload(.binary, [UInt8](repeating: 1, count: 2 << 20)))
+    _ = try store.append(AppendRequest(to: name("a"), [large, large], time: 0), temporary)
+    let reader = try StoreReader(of: store)
+    let page = try reader.read(name("a"), from: .zero, bytes: 10)
+    #expect(page.offsets == [1] && page.hasMore)
+    #expect(try reader.read(name("a"), from: .zero).offsets == [1])
+  }
+
+  @Test func streamsAreListedByPrefixInOrderOfName() throws {
+    let temporary = try TemporaryStore()
+    let store = try temporary.open()
+    for text in ["log:b", "log:a", "log", "map:x", "log:c", "Log:z"] {
+      _ = try store.append(request(text, "1"), temporary)
+    }
+    let reader = try StoreReader(of: store)
+    #expect(try reader.streams().map(\.name.text) == ["Log:z", "log", "log:a", "log:b", "log:c", "map:x"])
+    #expect(try reader.streams(prefix: "log:").map(\.name.text) == ["log:a", "log:b", "log:c"])
+    let page = try reader.streams(prefix: "log:", after: name("log:a"), limit: 1)
+    #expect(page.map(\.name.text) == ["log:b"] && page[0].head == Offset(1))
+  }
+
+  @Test func readerSeesACommitAtOnceAndNeverHoldsOneUp() throws {
+    let (temporary, store, reader) = try filled(1, lag: 4)
+    for number in 2...30 {
+      _ = try store.append(request("a", "\(number)"), temporary)
+      let page = try reader.read(name("a"), from: Offset(UInt64(number - 1)))
+      #expect(page.texts == ["\(number)"])
+    }
+  }
+
+  @Test func changedEventIsNeverServedAndTheOthersAre() throws {
+    let (_, store, reader) = try filled(10, lag: 1)
+    try store.connection.execute(
+      "UPDATE events SET payload = x'39' WHERE stream = (SELECT id FROM streams WHERE name = 'a') AND offset = 5")
+    #expect(try reader.read(name("a"), from: .zero).offsets == [1, 2, 3, 4])
+    #expect(throws: ReadFailure.corrupt(stream: name("a"), offset: Offset(5))) {
+      try reader.read(name("a"), from: Offset(4))
+    }
+    #expect(try reader.read(name("a"), from: Offset(5)).offsets == [6, 7, 8, 9, 10])
+    #expect(try reader.read(name("a"), from: .zero, .backwards).offsets == [10, 9, 8, 7, 6])
+    #expect(try reader.unannounced(after: 0).corruptCount == 1)
+  }
+
+  @Test(arguments: [
+    "UPDATE events SET stream = 1 WHERE position = 10", "UPDATE events SET offset = 6 WHERE position = 10",
+    "UPDATE events SET time = 3 WHERE position = 10", "UPDATE events SET user = 'x' WHERE position = 10",
+    "UPDATE events SET client = 3 WHERE position = 10", "UPDATE events SET kind = 3 WHERE position = 10",
+    "UPDATE events SET type = 'x' WHERE position = 10", "UPDATE events SET meta = x'00' WHERE position = 10",
+    "UPDATE events SET crc = crc + 1 WHERE position = 10", "DELETE FROM events WHERE position = 10",
+    "DELETE FROM places WHERE position = 10", "UPDATE places SET position = 8 WHERE position = 10",
+  ]) func anyDamageToAnEventOrItsPlaceIsNoticed(sql: String) throws {
+    let (_, store, reader) = try filled(10, lag: 1)
+    let statement = try store.connection.prepareForTest(sql)
+    try statement.run()
+    #expect(throws: ReadFailure.corrupt(stream: name("a"), offset: Offset(5))) {
+      try reader.read(name("a"), from: Offset(4))
+    }
+  }
+
+  @Test func damagedStreamRowIsNoticed() throws {
+    let (_, store, reader) = try filled(10, lag: 1)
+    try store.connection.execute("UPDATE streams SET head = 4 WHERE name = 'a'")
+    #expect(throws: ReadFailure.corrupt(stream: name("a"), offset: .zero)) {
+      try reader.read(name("a"), from: .zero)
+    }
+  }
+}
+
+struct OutboxTests {
+  @Test func whatTheHubHasNotConfirmedIsPagedInCommitOrderAfterACrash() throws {
+    let temporary = try TemporaryStore()
+    let store = try temporary.open()
+    _ = try store.commit([request("a", "1"), request("b", "2", "3")], at: temporary.now)
+    store.confirmAnnounced(through: 2, at: temporary.now)
+    _ = try store.append(request("a", "4"), temporary)
+    let crashed = try temporary.image()
+    let reopened = try crashed.open()
+    #expect(reopened.announced == 2)
+    let reader = try StoreReader(of: reopened)
+    let page = try reader.unannounced(after: reopened.announced, limit: 1)
+    #expect(page.announcements.map(\.event.payload.bytes) == [[UInt8]("3".utf8)] && page.hasMore)
+    let rest = try reader.unannounced(after: page.through)
+    #expect(rest.announcements.map(\.stream.text) == ["a"] && rest.through == 4 && !rest.hasMore)
+    #expect(rest.announcements[0].event.offset == Offset(2))
+    #expect(rest.announcements[0].epoch == (try reader.head(of: name("a")).epoch))
+  }
+
+  @Test func confirmationIsStoredAloneWhenNoCommitComes() throws {
+    let temporary = try TemporaryStore()
+    let store = try temporary.open()
+    _ = try store.append(request("a", "1", "2"), temporary)
+    try store.maintain(at: temporary.now)
+    store.confirmAnnounced(through: 2, at: temporary.now)
+    #expect(store.maintenanceDue <= temporary.monotonic + 250)
+    try store.maintain(at: temporary.now)
+    #expect(store.announced == 0)
+    temporary.pass(milliseconds: 250)
+    try store.maintain(at: temporary.now)
+    #expect(store.announced == 2)
+    #expect(try temporary.image().open().announced == 2)
+  }
+
+  @Test func confirmationBeyondTheLastEventOrBackwardsMovesNothing() throws {
+    let temporary = try TemporaryStore()
+    let store = try temporary.open()
+    _ = try store.append(request("a", "1", "2"), temporary)
+    store.confirmAnnounced(through: 900, at: temporary.now)
+    store.confirmAnnounced(through: 1, at: temporary.now)
+    try store.settle(at: temporary.now)
+    #expect(store.announced == 2)
+  }
+}

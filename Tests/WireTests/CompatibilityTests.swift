@@ -1,0 +1,115 @@
+import Bytes
+import Testing
+import Wire
+
+/// How an older and a newer build live on one link.
+@Suite struct CompatibilityTests {
+  @Test(arguments: Samples.all)
+  func fieldsAppendedByANewerBuildAreIgnored(sample: Sample) throws {
+    for extra in [[0], digest(0xff), [UInt8](repeating: 0, count: 300)] {
+      #expect(try sample.message.isDecoded(from: sample.message.body + extra))
+    }
+  }
+
+  @Test(arguments: Samples.all)
+  func aBodyCutAnywhereIsRefused(sample: Sample) {
+    let body = sample.message.body
+    for count in 0..<body.count {
+      #expect(throws: FrameError.self, "the first \(count) bytes") {
+        _ = try sample.message.isDecoded(from: Array(body[..<count]))
+      }
+    }
+  }
+
+  @Test(arguments: [UInt16(0), 9, 31, 500, .max])
+  func anUnknownKindEndsTheLink(kind: UInt16) {
+    #expect(frames([head(length: 0, kind: kind)], .none) == [.failed(.unknownKind(kind))])
+    let reply = head(length: 0, kind: kind, flags: FrameFlags.reply.rawValue)
+    #expect(frames([reply], .none) == [.failed(.unknownKind(kind))])
+  }
+
+  @Test(arguments: FrameOrdealTests.modes)
+  func anUnknownKindThatMayBeIgnoredIsSkipped(checksums: Checksums) {
+    let bytes =
+      Samples.all[0].frame(checksums) + unknown(checksums) + Samples.all[1].frame(checksums)
+    let events = [Samples.all[0].event, Samples.all[1].event]
+    #expect(frames([bytes], checksums) == events)
+    #expect(frames(bytes.map { [$0] }, checksums) == events)
+  }
+
+  @Test func anUnknownKindWithAWrongChecksumIsNotSkipped() {
+    var bytes = unknown(.crc32c)
+    bytes[bytes.count - 1] ^= 1
+    #expect(frames([bytes], .crc32c) == [.failed(.checksumMismatch)])
+  }
+
+  @Test func anUnknownKindMayBeIgnoredUpToTheSmallLimitOnly() {
+    let flags = FrameFlags.mayIgnore.rawValue
+    let most = UInt32(Limits.smallBodyBytesMax)
+    #expect(frames([head(length: most, kind: 500, flags: flags)], .none) == [])
+    #expect(
+      frames([head(length: most + 1, kind: 500, flags: flags)], .none)
+        == [.failed(.unknownKind(500))])
+  }
+
+  @Test(arguments: 2..<16)
+  func aReservedFlagIsRefused(bit: Int) {
+    let flags = UInt16(1) << UInt16(bit)
+    let bytes = head(length: 0, kind: Kind.probe.rawValue, flags: flags)
+    #expect(frames([bytes], .none) == [.failed(.reservedFlags(flags))])
+    let both = head(length: 0, kind: 500, flags: flags | FrameFlags.mayIgnore.rawValue)
+    #expect(frames([both], .none) == [.failed(.reservedFlags(flags | 1))])
+  }
+
+  @Test func theHighestCommonVersionIsSpoken() {
+    #expect(hello(1, 3).commonVersion(with: hello(2, 5)) == 3)
+    #expect(hello(2, 5).commonVersion(with: hello(1, 3)) == 3)
+    #expect(hello(1, 1).commonVersion(with: hello(1, .max)) == 1)
+    #expect(hello(1, 2).commonVersion(with: hello(3, 4)) == nil)
+    #expect(hello(3, 4).commonVersion(with: hello(1, 2)) == nil)
+  }
+
+  @Test func aHelloOfAnotherProtocolIsRefused() {
+    var body = hello(1, 1).body
+    body[0] ^= 1
+    #expect(throws: FrameError.malformedBody(.hello, .invalidValue)) { try Hello(body: body.span) }
+  }
+
+  @Test func aHelloWhoseVersionsRunBackwardsIsRefused() {
+    let body = hello(2, 1).body
+    #expect(throws: FrameError.malformedBody(.hello, .invalidValue)) { try Hello(body: body.span) }
+  }
+
+  @Test func theLargestAnswerToFindArtifactFitsItsLimit() {
+    let most = ArtifactStreams(
+      size: .max, streams: [ChannelName](repeating: longestName, count: 256))
+    #expect(most.body.count <= Kind.artifactStreams.bodyBytesMax)
+  }
+
+  @Test func theLargestChunkFitsItsLimit() {
+    let content = [UInt8](repeating: 1, count: Limits.chunkBytesMax)
+    let chunk = ArtifactChunk(transfer: .max, content: content)
+    #expect(chunk.body.count <= Kind.artifactChunk.bodyBytesMax)
+    #expect(frames([chunk.frame(correlation: 0, flags: [], .none)], .none).count == 1)
+  }
+
+  @Test func theLargestFrameIsWithinTheCreditOfALink() {
+    let largest = Kind.allCases.map(\.bodyBytesMax).max() ?? 0
+    #expect(largest + FrameHeader.bytes <= Limits.linkCreditBytes)
+  }
+
+  private func hello(_ lowest: UInt16, _ highest: UInt16) -> Hello {
+    var hello = Hello(role: .hub, instance: 1, incarnation: 1)
+    hello.versionMin = lowest
+    hello.versionMax = highest
+    return hello
+  }
+
+  private func unknown(_ checksums: Checksums) -> [UInt8] {
+    var bytes = head(length: 3, kind: 500, flags: FrameFlags.mayIgnore.rawValue) + [1, 2, 3]
+    guard checksums == .crc32c else { return bytes }
+    let sum = crc32c(Array(bytes[..<12]) + [1, 2, 3])
+    bytes.replaceSubrange(12..<16, with: (0..<4).map { UInt8(truncatingIfNeeded: sum >> (8 * $0)) })
+    return bytes
+  }
+}

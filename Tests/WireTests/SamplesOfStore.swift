@@ -1,0 +1,96 @@
+import Bytes
+import Wire
+
+enum SamplesOfStore {
+  static let all = streams + artifacts
+
+  private static let streams: [Sample] = [
+    Sample(
+      label: "two events at an expected offset",
+      message: Append(
+        remainingMs: 30_000, stream: longestName, expected: Offset(.max - 1), key: "once-1",
+        client: 0x1122_3344_5566_7788, user: "ada",
+        events: [
+          NewEvent(payload: Payload(json: #"{"n":1}"#), eventType: "tick", meta: [0xff]),
+          NewEvent(payload: Payload(.jsonWithParts, [0])),
+        ]),
+      correlation: 1),
+    Sample(
+      label: "wherever the stream stands",
+      message: Append(
+        remainingMs: 0, stream: channel("s"), expected: nil, key: "", client: 0, user: "",
+        events: [NewEvent(payload: Payload(text: "Artifact #42 discovered"))]),
+      correlation: 2),
+    Sample(
+      label: "rich",
+      message: Appended(
+        epoch: epoch(longestEpoch), first: Offset(.max), count: .max, isDuplicate: true,
+        timeMs: 1_700_000_000_123),
+      correlation: 1, flags: .reply),
+    Sample(
+      label: "rich",
+      message: ReadStream(
+        remainingMs: 1_000, stream: channel("log:audit"), after: Offset(7), count: 4096,
+        bytes: .max, isReverse: true),
+      correlation: 3),
+    Sample(
+      label: "two events", message: StreamPage(SamplesOfHub.twoEvents), correlation: 3,
+      flags: .reply),
+    Sample(
+      label: "no stream", message: StreamPage(SamplesOfHub.noEvents), correlation: 4,
+      flags: .reply),
+    Sample(
+      label: "rich",
+      message: ListStreams(remainingMs: 1_000, prefix: "log:", after: "", limit: .max),
+      correlation: 5),
+    Sample(
+      label: "rich",
+      message: StreamList(
+        hasMore: true,
+        streams: [
+          StreamHead(name: channel("log:a"), epoch: epoch("x"), floor: .zero, head: Offset(1))
+        ]),
+      correlation: 5, flags: .reply),
+    Sample(label: "rich", message: Probe(remainingMs: 2_000), correlation: 6),
+    Sample(
+      label: "rich", message: Probed(events: .max, bytes: 1 << 40), correlation: 6, flags: .reply),
+  ]
+
+  private static let artifacts: [Sample] = [
+    Sample(
+      label: "rich",
+      message: PutArtifact(remainingMs: 60_000, transfer: 9, sha256: digest(0x20), size: 1 << 30),
+      correlation: 7),
+    Sample(
+      label: "to be sent", message: ArtifactReady(isStored: false, credit: 262_144),
+      correlation: 7, flags: .reply),
+    Sample(
+      label: "there already", message: ArtifactReady(isStored: true, credit: 0), correlation: 7,
+      flags: .reply),
+    Sample(label: "rich", message: ArtifactChunk(transfer: 9, content: digest(0x80) + [1, 2, 3])),
+    Sample(label: "empty", message: ArtifactChunk(transfer: .max, content: [])),
+    Sample(label: "rich", message: EndArtifact(transfer: 9), correlation: 8),
+    Sample(label: "rich", message: ArtifactStored(size: .max), correlation: 8, flags: .reply),
+    Sample(
+      label: "rich",
+      message: GetArtifact(
+        remainingMs: 60_000, transfer: 10, sha256: digest(0x20), offset: 1 << 33, count: .max,
+        credit: .max),
+      correlation: 9),
+    Sample(label: "rich", message: ArtifactFound(size: 1 << 30), correlation: 9, flags: .reply),
+    Sample(label: "rich", message: ArtifactCredit(transfer: 10, bytes: 262_144)),
+    Sample(
+      label: "rich",
+      message: CancelArtifact(transfer: 10, code: ErrorCode.hashMismatch.rawValue)),
+    Sample(
+      label: "rich", message: FindArtifact(remainingMs: 1_000, sha256: digest(0x20)),
+      correlation: 10),
+    Sample(
+      label: "announced twice",
+      message: ArtifactStreams(size: 1 << 30, streams: [channel("vault:a"), longestName]),
+      correlation: 10, flags: .reply),
+    Sample(
+      label: "not stored", message: ArtifactStreams(size: 0, streams: []), correlation: 11,
+      flags: .reply),
+  ]
+}

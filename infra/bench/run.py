@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+"""Measures our processes beside their peers in one interleaved run and holds the medians to the bars.
+
+  run.py                                   the default servers and scenarios, 5 runs each
+  run.py --scenarios fan_w1,echo64 --runs 9
+  run.py --servers ours,epoll,uring --scenarios fan_w16
+  run.py --table FILE                      the table and verdicts of an earlier run
+
+Exit code: 0 every bar measured was held, 1 a bar was missed, 2 nothing could be measured.
+"""
+import argparse
+import json
+import os
+import shlex
+import shutil
+import statistics
+import sys
+import time
+
+import harness
+from harness import Failed, Server, append_line
+from scenarios import (BARS, DEFAULT_SCENARIOS, DEFAULT_SERVERS, FIGURE_OF, FIGURES, RELEASE, SCENARIOS,
+                       SERVERS)
+
+# Any of these makes a run no result, however good its figures are.
+FAULTS = ["lost", "dup", "out_of_order", "bad", "pub_errors", "unanswered", "errors", "unmatched"]
+
+
+def measure(name, scenario):
+    """One run of one scenario against a fresh server."""
+    server_facts = SERVERS[name]
+    mode, door, options = SCENARIOS[scenario]
+    with Server(name, server_facts["command"], server_facts.get("ready"), server_facts.get("env")) as server:
+        words = server_facts[door]
+        if "{key}" in words:
+            with open(os.path.join(server.data, "api.key")) as key:
+                words = words.replace("{key}", key.read().strip())
+        # Templates are JSON: split at spaces alone, quotes belong to them.
+        time.sleep(0.3)
+        return harness.load(mode, server, options.split() + words.split(), f"{name}/{scenario}",
+                            server_facts.get("port_offset", 0))
+
+
+def faults(row):
+    count = sum(abs(row.get(key, 0)) for key in FAULTS)
+    if row["mode"] == "connect":
+        count += row["conns"] - row["alive"]
+    return count
+
+
+def run(scenarios, servers, runs, out):
+    """scenario -> server -> rows. Interleaved: ours, peer, ours, peer, so that drift meets all alike."""
+    results = {}
+    for scenario in scenarios:
+        able = [name for name in servers if SCENARIOS[scenario][1] in SERVERS[name]]
+        if not able:
+            continue
+        table = results.setdefault(scenario, {name: [] for name in able})
+        for number in range(runs):
+            for name in able:
+                with harness.machine():
+                    try:
+                        row = measure(name, scenario)
+                    except (Failed, OSError) as problem:
+                        print(f"{name} {scenario}: {problem}", file=sys.stderr)
+                        continue
+                row.update(server=name, scenario=scenario, run=number, machine_load=os.getloadavg()[0])
+                append_line(out, row)
+                table[name].append(row)
+        print_scenario(scenario, table)
+    return results
+
+
+def figure(scenario):
+    return FIGURE_OF.get(scenario, "cpu_s_per_M")
+
+
+def middle(rows, key):
+    return statistics.median(row[key] for row in rows)
+
+
+def print_scenario(scenario, table):
+    key = figure(scenario)
+    print(f"\n{scenario}: {FIGURES[key]}, median (least-most)")
+    for name, rows in table.items():
+        if not rows:
+            print(f"  {name:<14} no result")
+            continue
+        values = [row[key] for row in rows]
+        rate = rows[0].get("deliveries_per_s") and "deliveries_per_s" or "replies_per_s"
+        rest = [f"{statistics.median(values):>10,.4g} ({min(values):,.4g}-{max(values):,.4g})"]
+        if scenario == "conn10k":
+            rest += [f"{middle(rows, 'cpu_us_per_connect'):,.0f} us CPU to connect",
+                     f"{middle(rows, 'idle_cpu_s'):.3f} s CPU idle"]
+        elif rate in rows[0]:
+            latency = [statistics.median(row["lat_us"][q] for row in rows) for q in ("p50", "p99")]
+            rest += [f"{middle(rows, rate):,.0f}/s", f"p50 {latency[0]:,.0f} us p99 {latency[1]:,.0f} us",
+                     f"client {middle(rows, 'client_cores'):.2f} cores"]
+        wrong = sum(faults(row) for row in rows)
+        print(f"  {name:<14} {'  '.join(rest)}  n={len(rows)}{f'  BAD {wrong}' if wrong else ''}", flush=True)
+
+
+def verdicts(results):
+    """Rows of (scenario, text, held); a scenario that was measured without its peer has no verdict."""
+    for scenario, table in results.items():
+        mine = table.get("ours")
+        if mine is None:
+            continue
+        if not mine:
+            yield scenario, "ours gave no result", False
+            continue
+        wrong = sum(faults(row) for row in mine)
+        if wrong:
+            yield scenario, f"BAD: {wrong} messages lost, doubled, reordered, refused or unanswered", False
+        if scenario not in BARS:
+            continue
+        peer, direction, bar = BARS[scenario]
+        value = middle(mine, figure(scenario))
+        if peer is not None:
+            if not table.get(peer):
+                yield scenario, f"no result of {peer} to compare with", False
+                continue
+            value /= middle(table[peer], figure(scenario))
+        held = value <= bar if direction == "at most" else value >= bar
+        what = f"{value:.2f} x {peer}" if peer else f"{value:,.0f} {FIGURES[figure(scenario)]}"
+        yield scenario, f"{what}, bar {direction} {bar:g}", held
+
+
+def print_verdicts(results):
+    rows = list(verdicts(results))
+    print("\nBars")
+    for scenario, text, held in rows:
+        print(f"  {'pass' if held else 'FAIL'}  {scenario:<10} {text}")
+    missed = sum(not held for _, _, held in rows)
+    print(f"{len(rows) - missed} held, {missed} missed")
+    return 1 if missed else 0
+
+
+def print_method(runs):
+    with open("/proc/cpuinfo") as info:
+        model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), "?")
+    pinned = (f"server on core {harness.CORES[0]}, load generator on core {harness.CORES[1]}"
+              if harness.PIN else "nothing pinned")
+    print(f"""How these figures are taken
+  machine    {model}, {len(harness.CORES)} cores, Linux {os.uname().release}, load {os.getloadavg()[0]:.2f}
+  placing    {pinned}; loopback TCP, no TLS, no compression, 128 B payload (appends 200 B)
+  ours       all processes under `sapphire up` together, without a configuration file
+  runs       {runs} of each, interleaved, each against a fresh server; medians are compared
+  CPU-s/M    CPU-seconds of all server processes per million deliveries or replies, from schedstat
+  a message  carries publisher, sequence and time: loss, doubling and order are checked, BAD is no result
+  appends    64 publishers, one in flight each, acknowledged after the sync; files under {harness.HOME}""")
+
+
+def read_table(path):
+    results = {}
+    with open(path) as lines:
+        for row in map(json.loads, lines):
+            results.setdefault(row["scenario"], {}).setdefault(row["server"], []).append(row)
+    return results
+
+
+def missing(servers):
+    if not os.path.exists(harness.WSLOAD):
+        yield f"the tools are not built: make -C {os.path.relpath(harness.HERE)}"
+    if "ours" in servers and not os.path.exists(os.path.join(RELEASE, "sapphire")):
+        yield "no release build of ours: swift build -c release"
+    if {"redis", "redis_aof"} & set(servers) and not shutil.which("redis-server"):
+        yield "redis-server is missing: apt-get install --no-install-recommends redis-server"
+    if harness.PIN and not shutil.which("taskset"):
+        yield "taskset is missing: apt-get install util-linux"
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    options.add_argument("--servers", default=",".join(DEFAULT_SERVERS))
+    options.add_argument("--scenarios", default=",".join(DEFAULT_SCENARIOS))
+    options.add_argument("--runs", type=int, default=5)
+    options.add_argument("--out", help="JSON lines, one a run (default: a new file under .build/bench)")
+    options.add_argument("--table")
+    chosen = options.parse_args()
+    if chosen.table:
+        results = read_table(chosen.table)
+        for scenario, table in results.items():
+            print_scenario(scenario, table)
+        return print_verdicts(results)
+    servers, scenarios = chosen.servers.split(","), chosen.scenarios.split(",")
+    for name in [n for n in servers if n not in SERVERS] + [s for s in scenarios if s not in SCENARIOS]:
+        options.error(f"unknown name {shlex.quote(name)}")
+    problems = list(missing(servers))
+    if problems:
+        print("\n".join(problems), file=sys.stderr)
+        return 2
+    out = chosen.out or os.path.join(harness.HOME, time.strftime("run-%Y%m%d-%H%M%S.jsonl"))
+    print_method(chosen.runs)
+    results = run(scenarios, servers, chosen.runs, out)
+    code = print_verdicts(results)
+    print(f"every run: {os.path.relpath(out)}")
+    return code if any(rows for table in results.values() for rows in table.values()) else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
