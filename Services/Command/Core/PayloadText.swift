@@ -6,7 +6,7 @@ extension Payload {
   var displayBytes: [UInt8] {
     switch kind {
     case .json: oneLine(json: bytes)
-    case .text: bytes
+    case .text, .uncheckedText: bytes
     case .binary, .jsonWithParts: [UInt8]("base64:\(base64(bytes))".utf8)
     }
   }

@@ -95,8 +95,6 @@ final class ServerCalls {
   {
     var answer: Result<HTTPResponse, HTTPFailure>?
     client.send(request, within: within) { answer = $0 }
-    // `send` begins at the end of a turn, which therefore must not wait.
-    loop.turn(waiting: .zero)
     while true {
       if let answer { return answer }
       loop.turn()
@@ -128,13 +126,5 @@ extension CommandContext {
     case .refused(let refusal): return refusal.isAboutPermission ? .notPermitted : .failure
     case .unexpected(let status, _): return status >= 500 ? .unavailable : .failure
     }
-  }
-}
-
-extension ServerRefusal {
-  /// Whether it says that the caller may not, rather than that the request is wrong.
-  var isAboutPermission: Bool {
-    let words = ["permission", "denied", "forbidden", "unauthorized", "not_allowed", "103", "101"]
-    return words.contains { code == $0 || ($0.utf8.count > 3 && code.contains($0)) }
   }
 }

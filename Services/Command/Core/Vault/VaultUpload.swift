@@ -58,15 +58,7 @@ enum VaultUpload {
     case .notPermitted: return .notPermitted(failure.description)
     case .refused(let refusal) where refusal.isAboutPermission:
       return .notPermitted(failure.description)
-    case .refused(let refusal) where refusal.isTemporary: return .later(failure.description)
     default: return .refused(failure.description)
     }
-  }
-}
-
-extension ServerRefusal {
-  /// Codes of the HTTP API that say "not now": internal error, too many requests, unavailable.
-  var isTemporary: Bool {
-    ["100", "111", "unavailable", "timeout", "overloaded", "rate_limited"].contains(code)
   }
 }
