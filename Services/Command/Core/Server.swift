@@ -7,6 +7,10 @@ internal import Platform
 struct Server: Equatable {
   var url: ServerURL
   var key: String?
+  var expectation = Expectation.unknown
+
+  /// Whether the data directory says that it runs.
+  enum Expectation: Equatable { case running, unknown }
 
   static let options: [Option] = [
     .value("--url", "URL", "the server, such as http://127.0.0.1:8000 (or SAPPHIRE_URL)"),
@@ -38,6 +42,7 @@ struct Server: Equatable {
       throw UsageError("this program speaks http:// only; put a TLS tunnel before it")
     }
     self.url = url
+    if told == nil, hints.file != nil { expectation = .running }
     // The key of this machine's server is not shown to a server elsewhere.
     let isOurs = told == nil || url.address.isLoopback || hints.namesDirectory
     key = hints.keyVariable ?? (isOurs ? hints.keyFile : nil)
