@@ -118,7 +118,8 @@ let package = Package(
         "Bytes", "Platform", "Observe", "JSON", "Loop", "Config", "HTTPCodec", "WebSocketCodec",
         "Crypto", "Client", "Service",
       ]),
-    executable("CommandMain", "Services/Command/Main", ["CommandCore"]),
+    executable(
+      "CommandMain", "Services/Command/Main", ["CommandCore", "ChannelKit", "PluginRegistry"]),
 
     // Plugins; their own targets are added below.
     library("PluginRegistry", "Plugins/Registry", ["ChannelKit"] + pluginTargets),

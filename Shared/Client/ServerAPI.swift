@@ -27,7 +27,8 @@ public enum ServerAPI {
       switch self {
       case .transport(.malformed), .transport(.unsendable): false
       case .transport, .notNow: true
-      case .notPermitted, .refused: false
+      case .notPermitted: false
+      case .refused(let refusal): refusal.isTemporary
       case .unexpected(let status, _): status >= 500
       }
     }
