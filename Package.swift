@@ -144,7 +144,7 @@ let package = Package(
       "PluginTests",
       ["PluginRegistry", "ChannelKit", "JSON", "Bytes", "TestKit"] + pluginTargets),
     tests("HubTests", ["HubCore", "Wire", "Bytes", "TestKit"]),
-    tests("EventStoreTests", ["EventStoreCore", "SQLite", "Wire", "Bytes", "Crypto", "TestKit"]),
+    tests("EventStoreTests", ["EventStoreCore", "SQLite", "Wire", "Platform", "Bytes", "Crypto", "TestKit"]),
     executable(
       "CrashWorkload", "Tests/Crash/Workload", ["EventStoreCore", "Platform", "Wire", "Crypto", "Bytes"]),
     tests("PresenceTests", ["PresenceCore", "Wire", "Bytes", "TestKit"]),
