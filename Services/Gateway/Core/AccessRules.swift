@@ -29,7 +29,7 @@ struct AccessRules: Sendable {
     if origins.contains(origin) { return true }
     guard let parsed = Self.authority(ofOrigin: origin) else { return false }
     if isLoopback { return Self.isLoopback(parsed.host) }
-    return origins.isEmpty && parsed == host
+    return parsed == host
   }
 
   func mayPublish(_ client: ClientContext, _ policy: ChannelPolicy, _ plugin: AnyChannel?) -> Bool {
