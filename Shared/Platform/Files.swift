@@ -45,6 +45,25 @@ public enum Files {
     }
   }
 
+  /// At most `count` bytes from `offset` on (`pread(2)`); fewer only at the end of the file.
+  public static func read(_ descriptor: borrowing Descriptor, at offset: UInt64, count: Int)
+    throws(SystemError) -> [UInt8]
+  {
+    var content = [UInt8](repeating: 0, count: count)
+    var filled = 0
+    while filled < count {
+      switch Syscalls.read(descriptor, into: &content, at: filled, from: offset + UInt64(filled)) {
+      case .count(let bytes): filled += bytes
+      case .endOfStream:
+        content.removeLast(count - filled)
+        return content
+      case .wouldBlock: throw SystemError(code: EAGAIN, call: "pread")
+      case .failed(let code): throw SystemError(code: code, call: "pread")
+      }
+    }
+    return content
+  }
+
   /// Puts `content` in the place of `path` in one step: temporary file, `rename(2)`.
   ///
   /// - Errors: the old content stands, or there is still no file; the temporary one is removed.
