@@ -29,7 +29,7 @@ struct AccessRules: Sendable {
     if origins.contains(origin) { return true }
     guard let parsed = Self.authority(ofOrigin: origin) else { return false }
     if isLoopback { return Self.isLoopback(parsed.host) }
-    return origins.isEmpty && parsed == host
+    return parsed == host
   }
 
   /// - Parameter publishers: who may by the channel's rule or type; nil: the listener's default.

@@ -220,6 +220,8 @@ final class HubService {
     throws(FrameError)
   {
     let request = try ReadHeads(body: body)
+    // More would not fit the answer's frame.
+    guard request.names.count <= 10_000 else { return link.fail(header, .limitReached) }
     let heads = request.names.map { name in
       history.head(of: name)
         ?? StreamHead(name: name, epoch: nil, floor: .zero, head: .zero)
