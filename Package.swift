@@ -145,7 +145,7 @@ let package = Package(
     tests("HubTests", ["HubCore", "Wire", "Bytes", "TestKit"]),
     tests("EventStoreTests", ["EventStoreCore", "SQLite", "Wire", "Platform", "Bytes", "Crypto", "TestKit"]),
     executable(
-      "CrashWorkload", "Tests/Crash/Workload", ["EventStoreCore", "Platform", "Wire", "Crypto", "Bytes"]),
+      "CrashWorkload", "Tests/Crash/Workload", ["EventStoreCore", "Platform", "Wire", "Bytes", "TestKit"]),
     tests("PresenceTests", ["PresenceCore", "Wire", "Bytes", "TestKit"]),
     tests("GatewayTests", ["GatewayCore", "HTTPCodec", "WebSocketCodec", "JSON", "Bytes", "TestKit"]),
     tests("ClientTests", ["Client", "Loop", "Bytes", "TestKit"]),
