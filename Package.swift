@@ -118,7 +118,8 @@ let package = Package(
         "Bytes", "Platform", "Observe", "JSON", "Loop", "Config", "HTTPCodec", "WebSocketCodec",
         "Crypto", "Client", "Service",
       ]),
-    executable("CommandMain", "Services/Command/Main", ["CommandCore"]),
+    executable(
+      "CommandMain", "Services/Command/Main", ["CommandCore", "ChannelKit", "PluginRegistry"]),
 
     // Plugins; their own targets are added below.
     library("PluginRegistry", "Plugins/Registry", ["ChannelKit"] + pluginTargets),
@@ -155,7 +156,7 @@ let package = Package(
       name: "ServiceTests",
       dependencies: ["TestKit", "Platform", "JSON", "Bytes"],
       path: "Tests/Services", swiftSettings: strict),
-    tests("EventStoreTests", ["EventStoreCore", "SQLite", "Wire", "Bytes", "Crypto", "TestKit"]),
+    tests("EventStoreTests", ["EventStoreCore", "SQLite", "Wire", "Platform", "Bytes", "Crypto", "TestKit"]),
     executable(
       "CrashWorkload", "Tests/Crash/Workload", ["EventStoreCore", "Platform", "Wire", "Crypto", "Bytes"]),
     tests("PresenceTests", ["PresenceCore", "Wire", "Bytes", "TestKit"]),

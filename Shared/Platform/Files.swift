@@ -130,6 +130,19 @@ public enum Files {
     try sync(descriptor)
   }
 
+  /// Whether some process has the open file open for writing, as a read lease tells
+  /// (`fcntl(2)`, F_SETLEASE); nil where the file system or its owner does not let us know.
+  ///
+  /// SIGIO has to be blocked or ignored: a writer who comes in between would raise it.
+  public static func hasWriter(_ descriptor: borrowing Descriptor) -> Bool? {
+    let setLease: Int32 = 1024
+    if fcntl(descriptor.number, setLease, Int32(F_RDLCK)) == 0 {
+      _ = fcntl(descriptor.number, setLease, Int32(F_UNLCK))
+      return false
+    }
+    return errno == EAGAIN ? true : nil
+  }
+
   /// `rename(2)`.
   public static func rename(_ path: FilePath, to target: FilePath) throws(SystemError) {
     let result = unsafe path.withPointer { from in
@@ -231,6 +244,17 @@ public enum Files {
       throw error(errno, "flock", path)
     }
     return descriptor
+  }
+
+  /// The absolute path without links and dots (`realpath(3)`).
+  public static func realPath(_ path: FilePath) throws(SystemError) -> FilePath {
+    // SAFE BECAUSE realpath gives memory of its own that ends with NUL, and it is freed once here.
+    guard let resolved = unsafe path.withPointer({ unsafe realpath($0, nil) }) else {
+      throw error(errno, "realpath", path)
+    }
+    defer { unsafe free(resolved) }
+    let count = unsafe strlen(resolved)
+    return unsafe FilePath(bytes: [UInt8](UnsafeRawBufferPointer(start: resolved, count: count)))
   }
 
   /// Whether `access(2)` finds a program that may be run.

@@ -32,9 +32,10 @@ struct AccessRules: Sendable {
     return parsed == host
   }
 
-  func mayPublish(_ client: ClientContext, _ policy: ChannelPolicy, _ plugin: AnyChannel?) -> Bool {
+  /// - Parameter publishers: who may by the channel's rule or type; nil: the listener's default.
+  func mayPublish(_ client: ClientContext, _ publishers: [Principal]?) -> Bool {
     if client.isAPI { return true }
-    if let allowed = policy.publish ?? plugin?.traits.publishers { return allowed.include(client) }
+    if let publishers { return publishers.include(client) }
     return allowsAnonymous || client.user != nil
   }
 
