@@ -1,5 +1,6 @@
 internal import Bytes
 internal import ChannelKit
+internal import Crypto
 internal import JSON
 internal import Link
 internal import Loop
@@ -183,7 +184,7 @@ final class Publishing {
     let message = Append(
       remainingMs: UInt32(clamping: limit.millisecondsMax), stream: request.channel.name,
       expected: expected, key: request.event.idempotencyKey ?? "", client: request.clientNumber,
-      user: request.client.user?.text ?? "",
+      user: request.client.user?.text ?? "", keyHash: keyHash(request),
       events: [NewEvent(payload: payload, eventType: request.eventType, meta: request.meta)])
     store.request(message, expecting: Appended.self, within: limit) { [metrics = gateway.metrics] in
       switch $0 {
@@ -197,6 +198,13 @@ final class Publishing {
               isDuplicate: appended.isDuplicate)))
       }
     }
+  }
+
+  /// A plugin may make another payload of the same event each time; a retry is known by the event.
+  private func keyHash(_ request: PublishRequest) -> [UInt8] {
+    guard request.channel.plugin != nil, request.event.idempotencyKey != nil else { return [] }
+    let sent = request.event.payload
+    return SHA256.digest([sent.kind.rawValue] + sent.bytes)
   }
 
   private func sendToHub(
