@@ -118,7 +118,8 @@ let package = Package(
         "Bytes", "Platform", "Observe", "JSON", "Loop", "Config", "HTTPCodec", "WebSocketCodec",
         "Crypto", "Client", "Service",
       ]),
-    executable("CommandMain", "Services/Command/Main", ["CommandCore"]),
+    executable(
+      "CommandMain", "Services/Command/Main", ["CommandCore", "ChannelKit", "PluginRegistry"]),
 
     // Plugins; their own targets are added below.
     library("PluginRegistry", "Plugins/Registry", ["ChannelKit"] + pluginTargets),
@@ -143,7 +144,7 @@ let package = Package(
       "PluginTests",
       ["PluginRegistry", "ChannelKit", "JSON", "Bytes", "TestKit"] + pluginTargets),
     tests("HubTests", ["HubCore", "Wire", "Bytes", "TestKit"]),
-    tests("EventStoreTests", ["EventStoreCore", "SQLite", "Wire", "Bytes", "Crypto", "TestKit"]),
+    tests("EventStoreTests", ["EventStoreCore", "SQLite", "Wire", "Platform", "Bytes", "Crypto", "TestKit"]),
     executable(
       "CrashWorkload", "Tests/Crash/Workload", ["EventStoreCore", "Platform", "Wire", "Crypto", "Bytes"]),
     tests("PresenceTests", ["PresenceCore", "Wire", "Bytes", "TestKit"]),

@@ -60,7 +60,7 @@ enum ClientMessage {
     writer.field("channel", channel.text)
     if let key { writer.field("idempotency_key", key) }
     do throws(PayloadJSON.Refusal) {
-      try PayloadJSON.appendMember(payload, text: .declared, to: &writer)
+      try PayloadJSON.appendMember(payload, to: &writer)
     } catch {
       return nil
     }

@@ -65,8 +65,8 @@ public enum ClientEvent: Sendable, Equatable {
   case publication(Publication)
   /// A `join`, `leave` or `presence` message, as JSON text.
   case presence(ChannelName?, type: String, json: [UInt8])
-  /// The server has dropped this many publications of the channel for this client.
-  case gap(ChannelName, dropped: Int64)
+  /// So many publications of the channel did not reach this client; nil when nobody knows.
+  case gap(ChannelName, dropped: Int64?)
   /// The position asked for is gone; what follows is live.
   case unrecoverable(ChannelName, reason: String)
   /// The server refuses this subscription; it is given up.

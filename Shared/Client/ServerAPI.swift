@@ -27,7 +27,8 @@ public enum ServerAPI {
       switch self {
       case .transport(.malformed), .transport(.unsendable): false
       case .transport, .notNow: true
-      case .notPermitted, .refused: false
+      case .notPermitted: false
+      case .refused(let refusal): refusal.isTemporary
       case .unexpected(let status, _): status >= 500
       }
     }
@@ -51,7 +52,7 @@ public enum ServerAPI {
     writer.beginObject()
     writer.field("channel", channel.text)
     if let key { writer.field("idempotency_key", key) }
-    try PayloadJSON.appendMember(payload, text: .declared, to: &writer)
+    try PayloadJSON.appendMember(payload, to: &writer)
     writer.endObject()
     return .json("/api/publish", writer.bytes)
   }

@@ -25,7 +25,7 @@ public struct Publication: Hashable, Sendable {
 
 /// A refusal that the server gave, in its own words.
 public struct ServerRefusal: Error, Hashable, Sendable, CustomStringConvertible {
-  /// A word or a number, as the server wrote it.
+  /// The error's name where the server gives one, such as `permission_denied`, else its number.
   public let code: String
   public let message: String
   public init(code: String, message: String) {
@@ -33,6 +33,18 @@ public struct ServerRefusal: Error, Hashable, Sendable, CustomStringConvertible 
     self.message = message
   }
   public var description: String { message.isEmpty ? code : "\(message) (\(code))" }
+
+  /// Whether the same request may be granted later.
+  public var isTemporary: Bool {
+    [
+      "internal", "unavailable", "overloaded", "limit_exceeded", "out_of_space", "outcome_unknown",
+    ].contains(code)
+  }
+
+  /// Whether it says that the caller may not, rather than that the request is wrong.
+  public var isAboutPermission: Bool {
+    ["unauthorized", "permission_denied", "not_permitted"].contains(code)
+  }
 }
 
 /// What a gateway says on a many-channel socket: an envelope, or a message with a `type`.
@@ -44,7 +56,7 @@ enum ServerMessage: Equatable {
   /// Without `id` it answers nothing that we numbered.
   case refusal(id: String?, ServerRefusal)
   case presence(ChannelName?, type: String, JSONValue)
-  case gap(ChannelName, dropped: Int64)
+  case gap(ChannelName, dropped: Int64?)
   case unrecoverable(ChannelName, reason: String, head: Position?)
   case reconnect(afterMs: Int64)
   case pong(id: String?)
@@ -76,7 +88,7 @@ enum ServerMessage: Equatable {
     case "join", "leave", "presence": return .presence(channel, type: type, value)
     case "pong": return .pong(id: identifier(value))
     case "reconnect": return .reconnect(afterMs: value["after_ms"]?.int ?? 0)
-    case "gap": return channel.map { .gap($0, dropped: value["dropped"]?.int ?? 0) }
+    case "gap": return channel.map { .gap($0, dropped: value["dropped"]?.int) }
     case "unrecoverable":
       return channel.map {
         .unrecoverable(
@@ -92,7 +104,9 @@ enum ServerMessage: Equatable {
   }
 
   static func refusal(_ value: JSONValue) -> ServerRefusal {
-    let code = value["code"]?.string ?? value["code"]?.int.map { String($0) } ?? "error"
+    let code =
+      value["name"]?.string ?? value["code"]?.string ?? value["code"]?.int.map { String($0) }
+      ?? "error"
     return ServerRefusal(code: code, message: value["message"]?.string ?? "")
   }
 

@@ -30,12 +30,13 @@ public struct DirectoryWatch: ~Copyable {
     descriptor = Descriptor(owning: number)
   }
 
-  /// Watches the directory at `path`; the same directory twice gives the same id.
+  /// Watches the directory at `path`. The same directory gives the same id, also under another
+  /// path: a directory that was moved keeps its watch, and whoever adds it again learns so.
   ///
   /// - Errors: ENOSPC where the user's `fs.inotify.max_user_watches` are used up.
   public func add(_ path: FilePath) throws(SystemError) -> WatchID {
     let wanted = UInt32(IN_CLOSE_WRITE) | UInt32(IN_MOVED_TO) | UInt32(IN_CREATE)
-      | UInt32(IN_DELETE_SELF) | UInt32(IN_MOVE_SELF) | UInt32(IN_ONLYDIR)
+      | UInt32(IN_DELETE_SELF) | UInt32(IN_ONLYDIR)
     // SAFE BECAUSE the path is lent for this call only.
     let number = unsafe path.withPointer {
       unsafe inotify_add_watch(descriptor.number, $0, wanted)
@@ -84,7 +85,7 @@ public struct DirectoryWatch: ~Copyable {
     let id = WatchID(number: record.watch)
     func has(_ bit: Int32) -> Bool { record.mask & UInt32(bit) != 0 }
     if has(IN_Q_OVERFLOW) { return .overflowed }
-    if has(IN_IGNORED) || has(IN_DELETE_SELF) || has(IN_MOVE_SELF) { return .ended(id) }
+    if has(IN_IGNORED) || has(IN_DELETE_SELF) { return .ended(id) }
     if has(IN_ISDIR) {
       return has(IN_CREATE) || has(IN_MOVED_TO)
         ? .directoryAppeared(id, name: record.name) : nil

@@ -45,6 +45,25 @@ public enum Files {
     }
   }
 
+  /// At most `count` bytes from `offset` on (`pread(2)`); fewer only at the end of the file.
+  public static func read(_ descriptor: borrowing Descriptor, at offset: UInt64, count: Int)
+    throws(SystemError) -> [UInt8]
+  {
+    var content = [UInt8](repeating: 0, count: count)
+    var filled = 0
+    while filled < count {
+      switch Syscalls.read(descriptor, into: &content, at: filled, from: offset + UInt64(filled)) {
+      case .count(let bytes): filled += bytes
+      case .endOfStream:
+        content.removeLast(count - filled)
+        return content
+      case .wouldBlock: throw SystemError(code: EAGAIN, call: "pread")
+      case .failed(let code): throw SystemError(code: code, call: "pread")
+      }
+    }
+    return content
+  }
+
   /// Puts `content` in the place of `path` in one step: temporary file, `rename(2)`.
   ///
   /// - Errors: the old content stands, or there is still no file; the temporary one is removed.
@@ -109,6 +128,19 @@ public enum Files {
   public static func syncDirectory(_ path: FilePath) throws(SystemError) {
     let descriptor = try open(path, O_RDONLY | O_DIRECTORY, mode: 0)
     try sync(descriptor)
+  }
+
+  /// Whether some process has the open file open for writing, as a read lease tells
+  /// (`fcntl(2)`, F_SETLEASE); nil where the file system or its owner does not let us know.
+  ///
+  /// SIGIO has to be blocked or ignored: a writer who comes in between would raise it.
+  public static func hasWriter(_ descriptor: borrowing Descriptor) -> Bool? {
+    let setLease: Int32 = 1024
+    if fcntl(descriptor.number, setLease, Int32(F_RDLCK)) == 0 {
+      _ = fcntl(descriptor.number, setLease, Int32(F_UNLCK))
+      return false
+    }
+    return errno == EAGAIN ? true : nil
   }
 
   /// `rename(2)`.
@@ -212,6 +244,17 @@ public enum Files {
       throw error(errno, "flock", path)
     }
     return descriptor
+  }
+
+  /// The absolute path without links and dots (`realpath(3)`).
+  public static func realPath(_ path: FilePath) throws(SystemError) -> FilePath {
+    // SAFE BECAUSE realpath gives memory of its own that ends with NUL, and it is freed once here.
+    guard let resolved = unsafe path.withPointer({ unsafe realpath($0, nil) }) else {
+      throw error(errno, "realpath", path)
+    }
+    defer { unsafe free(resolved) }
+    let count = unsafe strlen(resolved)
+    return unsafe FilePath(bytes: [UInt8](UnsafeRawBufferPointer(start: resolved, count: count)))
   }
 
   /// Whether `access(2)` finds a program that may be run.

@@ -1,3 +1,7 @@
+// INVARIANTS:
+// - Signal sets live on the stack of one call; the kernel copies them.
+// - A record is 128 bytes, which is what signalfd writes; it is read into an array of that many.
+
 internal import CLinux
 internal import Glibc
 
@@ -28,11 +32,13 @@ public struct SignalReader: ~Copyable {
   }
 
   /// Blocks only what `SignalReader` reads, in this thread and those it starts, and ignores
-  /// SIGPIPE: for a program in a terminal, where Ctrl-Z and Ctrl-\ keep their meaning.
+  /// SIGPIPE; SIGIO too, which read leases raise: for a program in a terminal, where Ctrl-Z and Ctrl-\ keep their meaning.
   public static func blockHandled() {
     var handled = sigset_t()
     _ = unsafe sigemptyset(&handled)
-    for number in [SIGTERM, SIGINT, SIGHUP, SIGCHLD] { _ = unsafe sigaddset(&handled, number) }
+    for number in [SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGIO] {
+      _ = unsafe sigaddset(&handled, number)
+    }
     _ = unsafe pthread_sigmask(SIG_BLOCK, &handled, nil)
     _ = Glibc.signal(SIGPIPE, SIG_IGN)
   }

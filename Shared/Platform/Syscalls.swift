@@ -70,6 +70,23 @@ public enum Syscalls {
     return outcome(result, zeroIsEnd: true)
   }
 
+  /// `pread(2)` from `position` of a file into `buffer[offset...]`.
+  public static func read(
+    _ descriptor: borrowing Descriptor, into buffer: inout [UInt8], at offset: Int,
+    from position: UInt64
+  ) -> IOOutcome {
+    let number = descriptor.number
+    let result = unsafe buffer.withUnsafeMutableBytes { raw -> Int in
+      let room = raw.count - offset
+      guard offset >= 0, room > 0, let base = raw.baseAddress,
+        let start = off_t(exactly: position)
+      else { return -Int(EINVAL) }
+      // SAFE BECAUSE offset + room is the array's count.
+      return retrying { unsafe pread(number, base + offset, room, start) }
+    }
+    return outcome(result, zeroIsEnd: true)
+  }
+
   /// `write(2)` of `bytes[offset...]`.
   public static func write(
     _ descriptor: borrowing Descriptor, _ bytes: [UInt8], from offset: Int = 0

@@ -23,6 +23,7 @@ public struct SystemError: Error, Equatable, Sendable, CustomStringConvertible {
   public var isNotFound: Bool { code == ENOENT }
   public var isPermissionDenied: Bool { code == EACCES || code == EPERM }
   public var isOutOfDescriptors: Bool { code == EMFILE || code == ENFILE }
+  public var isOutOfSpace: Bool { code == ENOSPC || code == EDQUOT }
   public var isConnectionRefused: Bool { code == ECONNREFUSED }
 }
 

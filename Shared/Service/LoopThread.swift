@@ -9,12 +9,13 @@ public final class LoopThread<Message: Sendable>: Sendable {
   public let mailbox: Mailbox<Message>
   private let ended: WakeSignal
 
-  /// Returns when `setup` has; throws what it throws.
+  /// Returns when `setup` has; throws what it throws. A mailbox may be given that others hold
+  /// already.
   public init(
-    name: String,
+    name: String, mailbox given: Mailbox<Message>? = nil,
     _ setup: @escaping @Sendable (EventLoop) throws -> ([Message]) -> Void
   ) throws {
-    let mailbox = try Mailbox<Message>()
+    let mailbox = try given ?? Mailbox<Message>()
     let ended = try WakeSignal()
     let started = try WakeSignal()
     self.mailbox = mailbox

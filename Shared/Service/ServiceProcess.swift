@@ -17,6 +17,11 @@ public enum ExitCode {
   public static let configuration: Int32 = 78
 }
 
+/// An error that says with which code the process ends.
+public protocol ExitCoded: Error {
+  var exitCode: Int32 { get }
+}
+
 /// What a service is called and may be told on its command line.
 public struct ServiceDescription: Sendable {
   public var role: Role
@@ -155,6 +160,8 @@ final class ServiceRunner {
       return complain(error.description, ExitCode.usage)
     } catch let error as ConfigurationRefused {
       return complain(error.description, ExitCode.configuration)
+    } catch let error as any ExitCoded & CustomStringConvertible {
+      return complain(error.description, error.exitCode)
     } catch let error as SystemError {
       return complain(error.description, ExitCode.cannotListen)
     } catch {

@@ -36,6 +36,8 @@ struct Command: Sendable {
 /// What every command is given.
 struct CommandContext: Sendable {
   var console = Console()
+  /// The channel types that the services of this build know, for configurations.
+  var channelTypes: [String] = []
   /// One variable of the environment.
   var environment: @Sendable (String) -> String? = { Processes.environment($0) }
 
@@ -67,13 +69,21 @@ public enum CommandLineTool {
     UpCommand.command,
     ObserveCommand.command,
     PublishCommand.command,
+    LookCommands.channels,
+    LookCommands.history,
+    LookCommands.presence,
+    LookCommands.health,
+    VaultCommands.watch,
+    VaultCommands.drop,
+    ConfigCheckCommand.command,
+    BenchCommand.command,
     versionCommand,
   ]
 
   /// Runs `sapphire` with the words after its name. Call on the main thread, before any other
   /// thread is started: `up` blocks signals and ties its children to this thread.
-  public static func run(_ words: [String]) -> Int32 {
-    let context = CommandContext()
+  public static func run(_ words: [String], channelTypes: [String]) -> Int32 {
+    let context = CommandContext(channelTypes: channelTypes)
     guard let name = words.first else {
       context.console.report("what should be done?\n\n\(overview)")
       return ExitCode.usage.number
@@ -87,7 +97,9 @@ public enum CommandLineTool {
   }
 
   /// `run`, and ends the process with its exit code.
-  public static func runAndExit(_ words: [String]) -> Never { Processes.exit(run(words)) }
+  public static func runAndExit(_ words: [String], channelTypes: [String]) -> Never {
+    Processes.exit(run(words, channelTypes: channelTypes))
+  }
 
   private static func show(_ text: String, _ context: CommandContext) -> Int32 {
     context.console.line(text) ? ExitCode.ok.number : ExitCode.failure.number

@@ -118,7 +118,8 @@ private final class Observation {
     case .presence(_, _, let json): showPresence(json)
     case .state(let state): stateChanged(state)
     case .gap(let channel, let dropped):
-      console.report("\(channel): the server has dropped \(dropped) publications for this client")
+      let count = dropped.map { "\($0)" } ?? "some"
+      console.report("\(channel): \(count) publications did not reach this client")
     case .unrecoverable(let channel, let reason):
       console.report("\(channel): the position is gone (\(reason)); what follows is live")
     case .subscriptionRefused(let channel, let refusal): subscriptionRefused(channel, refusal)

@@ -2,10 +2,11 @@ internal import Bytes
 internal import JSON
 
 extension Payload {
-  /// The payload as a person reads it: text and JSON as they are, bytes as `base64:…`.
+  /// The payload as a person reads it: text as it is, JSON on one line, bytes as `base64:…`.
   var displayBytes: [UInt8] {
     switch kind {
-    case .json, .text: bytes
+    case .json: oneLine(json: bytes)
+    case .text, .uncheckedText: bytes
     case .binary, .jsonWithParts: [UInt8]("base64:\(base64(bytes))".utf8)
     }
   }

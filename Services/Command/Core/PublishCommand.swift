@@ -52,7 +52,8 @@ enum PublishCommand {
     _ request: HTTPRequest, _ channel: ChannelName, _ server: Server, _ context: CommandContext
   ) throws(SystemError) -> ExitCode {
     let calls = try ServerCalls(server)
-    var retries = PublishRetries(now: SystemClock.monotonic())
+    var retries = PublishRetries(
+      now: SystemClock.monotonic(), server: server.expectation)
     while true {
       do throws(ServerAPI.Failure) {
         let receipt = ServerAPI.receipt(try calls.result(request))
@@ -107,21 +108,30 @@ enum PublishCommand {
 
 /// Decides whether a publication is tried again. Pure.
 ///
-/// A server that was never reached is reported at once; one that was lost on the way, or is busy,
-/// is given some seconds.
+/// A server that was never reached is reported at once, unless it runs on this machine and may be
+/// starting again; one that was lost on the way, or is busy, is given some seconds.
 struct PublishRetries {
   private let deadline: Instant
-  private var hasBegun = false
+  private var unreachableUntil: Instant
   static let patience = Duration.seconds(10)
   static let pause = Duration.milliseconds(200)
 
-  init(now: Instant) { deadline = now + Self.patience }
+  /// - Parameter server: whether it is known to run, or only may.
+  init(now: Instant, server: Server.Expectation) {
+    deadline = now + Self.patience
+    unreachableUntil = server == .running ? now + Self.restartPatience : now
+  }
+
+  static let restartPatience = Duration.seconds(3)
 
   /// How long to wait before the next try; nil to give up.
   mutating func delay(after failure: ServerAPI.Failure, now: Instant) -> Duration? {
     guard failure.isTemporary, now + Self.pause < deadline else { return nil }
-    if case .transport(.unreachable) = failure, !hasBegun { return nil }
-    hasBegun = true
+    if case .transport(.unreachable) = failure {
+      return now < unreachableUntil ? Self.pause : nil
+    }
+    // It was there a moment ago, so it is expected back.
+    unreachableUntil = deadline
     return Self.pause
   }
 }

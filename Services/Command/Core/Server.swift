@@ -7,6 +7,10 @@ internal import Platform
 struct Server: Equatable {
   var url: ServerURL
   var key: String?
+  var expectation = Expectation.unknown
+
+  /// Whether the data directory says that it runs.
+  enum Expectation: Equatable { case running, unknown }
 
   static let options: [Option] = [
     .value("--url", "URL", "the server, such as http://127.0.0.1:8000 (or SAPPHIRE_URL)"),
@@ -38,6 +42,7 @@ struct Server: Equatable {
       throw UsageError("this program speaks http:// only; put a TLS tunnel before it")
     }
     self.url = url
+    if told == nil, hints.file != nil { expectation = .running }
     // The key of this machine's server is not shown to a server elsewhere.
     let isOurs = told == nil || url.address.isLoopback || hints.namesDirectory
     key = hints.keyVariable ?? (isOurs ? hints.keyFile : nil)
@@ -95,8 +100,6 @@ final class ServerCalls {
   {
     var answer: Result<HTTPResponse, HTTPFailure>?
     client.send(request, within: within) { answer = $0 }
-    // `send` begins at the end of a turn, which therefore must not wait.
-    loop.turn(waiting: .zero)
     while true {
       if let answer { return answer }
       loop.turn()
@@ -128,13 +131,5 @@ extension CommandContext {
     case .refused(let refusal): return refusal.isAboutPermission ? .notPermitted : .failure
     case .unexpected(let status, _): return status >= 500 ? .unavailable : .failure
     }
-  }
-}
-
-extension ServerRefusal {
-  /// Whether it says that the caller may not, rather than that the request is wrong.
-  var isAboutPermission: Bool {
-    let words = ["permission", "denied", "forbidden", "unauthorized", "not_allowed", "103", "101"]
-    return words.contains { code == $0 || ($0.utf8.count > 3 && code.contains($0)) }
   }
 }

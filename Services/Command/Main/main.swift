@@ -1,3 +1,6 @@
+internal import ChannelKit
 internal import CommandCore
+internal import PluginRegistry
 
-CommandLineTool.runAndExit(Array(CommandLine.arguments.dropFirst()))
+CommandLineTool.runAndExit(
+  Array(CommandLine.arguments.dropFirst()), channelTypes: ChannelRegistry.compiledIn.names)

@@ -288,7 +288,9 @@ public final class EventStore {
   }
 
   /// Where readers of this store find it.
-  var source: StoreReader.Source { StoreReader.Source(directory: directory, tail: tail) }
+  var source: StoreReader.Source {
+    StoreReader.Source(directory: directory, tail: tail, announced: state.announced)
+  }
 
   /// The position of the last event, 0 for an empty store.
   public var position: Int64 { state.position }

@@ -27,6 +27,8 @@ public final class StoreReader {
   struct Source: Sendable {
     let directory: String
     let tail: CommittedTail
+    /// Up to where the hub had confirmed events when the store was opened.
+    let announced: Int64
   }
 
   /// Opens a reader beside `store`; any number may be open.

@@ -68,6 +68,9 @@ public final class StoreThread: Sendable {
   private let writes: WriteQueue
   private let reads: ReadQueue
   private let threads: Mutex<Threads?>
+  /// Up to where the hub had confirmed events when the store was opened: what follows has to be
+  /// announced, perhaps again.
+  public let announcedAtOpen: Int64
 
   private struct Threads: ~Copyable, Sendable {
     let writer: RunningThread
@@ -94,8 +97,10 @@ public final class StoreThread: Sendable {
       StoreWriter(queue: writes, handlers: handlers).run(directory, options, opening)
     }
     let reader: RunningThread
+    let announced: Int64
     do throws(StoreFailure) {
       let source = try opening.wait()
+      announced = source.announced
       reader = try Self.start("store-reader") {
         StoreAnswerer(queue: reads, handlers: handlers).run(source)
       }
@@ -104,6 +109,7 @@ public final class StoreThread: Sendable {
       writer.join()
       throw error
     }
+    announcedAtOpen = announced
     threads = Mutex(Threads(writer: writer, reader: reader))
   }
 

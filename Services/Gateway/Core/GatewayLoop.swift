@@ -95,16 +95,15 @@ final class GatewayLoop {
     if let known = channels[name] { return .success(known) }
     guard channels.count < settings.channelsMax else { return .failure(.limitExceeded) }
     let policy = settings.policy(name)
-    let plugin: AnyChannel?
+    let made: AnyChannel
     do throws(ChannelOptionsError) {
-      let made = try settings.registry.make(
+      made = try settings.registry.make(
         policy.type, channel: name, options: policy.options, history: policy.history)
-      plugin = made.isPassThrough ? nil : made
     } catch {
       logger.error("a channel can't be made", ["channel": .text(name.text), "reason": .text(error.description)])
       return .failure(.internalError)
     }
-    let channel = LocalChannel(name, policy, self, plugin: plugin)
+    let channel = LocalChannel(name, policy, self, made)
     channels[name] = channel
     metrics.channels.add(1)
     return .success(channel)
@@ -112,12 +111,19 @@ final class GatewayLoop {
 
   func existing(_ name: ChannelName) -> LocalChannel? { channels[name] }
 
-  /// A plugin that folded a history which is gone begins anew.
+  /// A plugin that folded a history which is gone begins anew. The rule made it before, so it can
+  /// be made again; a plugin that refuses all the same keeps what it had and says so.
   func rebuildPlugin(_ channel: LocalChannel) {
     guard channel.plugin != nil else { return }
-    channel.plugin = try? settings.registry.make(
-      channel.policy.type, channel: channel.name, options: channel.policy.options,
-      history: channel.policy.history)
+    do throws(ChannelOptionsError) {
+      channel.plugin = try settings.registry.make(
+        channel.policy.type, channel: channel.name, options: channel.policy.options,
+        history: channel.policy.history)
+    } catch {
+      logger.error(
+        "a channel's state can't be built anew",
+        ["channel": .text(channel.name.text), "reason": .text(error.description)])
+    }
   }
 
   /// Asks the hub for the channel's number and publications.
@@ -247,7 +253,8 @@ final class GatewayLoop {
     channel.received(
       Arrival(
         position: publication.position, timeMs: publication.timeMs,
-        publisher: publication.publisher, payload: publication.payload))
+        publisher: publication.publisher, payload: publication.payload,
+        isForOthers: publication.flags.contains(.forOthers)))
   }
 
   /// The hub could not send us everything of this channel.

@@ -26,6 +26,7 @@ struct PublishRequest {
   var eventType = ""
   var meta: [UInt8] = []
   var skipHistory = false
+  var flags: Publish.Flags = []
 }
 
 /// From an event to a publication: rights, the plugin's decision, then the sequencer, which is the
@@ -48,7 +49,7 @@ final class Publishing {
     let channel = request.channel
     channel.lastUsed = gateway.loop.now
     let answer: Completion = completion ?? { _ in }
-    guard gateway.settings.access.mayPublish(request.client, channel.policy, channel.plugin) else {
+    guard gateway.settings.access.mayPublish(request.client, channel.publishers) else {
       return answer(.failure(.permissionDenied))
     }
     guard request.event.payload.bytes.count <= gateway.settings.payloadBytesMax else {
@@ -61,6 +62,22 @@ final class Publishing {
       decide(request, effects, attempt: 1, answer)
     } else {
       sequence(request, request.event.payload, expected: request.expected, completion)
+    }
+  }
+
+  /// Carries out what a plugin decided by itself (a leave, a timer): nothing is decided again.
+  func carryOut(
+    _ effects: [Effect], in channel: LocalChannel, for client: ClientContext,
+    clientNumber: UInt64, target: (any EffectTarget)?
+  ) {
+    let request = PublishRequest(
+      channel: channel, event: ChannelEvent(Payload(text: "")), client: client,
+      clientNumber: clientNumber)
+    carryOut(effects[...], request, target, channel.position?.offset ?? .zero, PublishResult()) {
+      [logger = gateway.logger] result in
+      if case .failure(let refusal) = result {
+        logger.debug("a plugin's publication was refused", ["reason": .text(refusal.message)])
+      }
     }
   }
 
@@ -125,7 +142,7 @@ final class Publishing {
     else {
       var result = soFar
       for case .reply(let payload) in effects { result.reply = payload }
-      target?.carryOut(Array(effects))
+      target?.carryOut(Array(effects), in: request.channel)
       return answer(.success(result))
     }
     var rest = effects
@@ -133,6 +150,7 @@ final class Publishing {
     let expected = effect.expecting == .unchanged ? decidedAt : request.expected
     var request = request
     request.skipHistory = effect.persistence != .byRule
+    request.flags = effect.wireFlags
     sequence(request, effect.payload, expected: expected) { [weak self] result in
       switch result {
       case .failure: answer(result)
@@ -194,7 +212,7 @@ final class Publishing {
     }
     let message = Publish(
       remainingMs: UInt32(clamping: gateway.settings.publishMax.millisecondsMax),
-      handle: channel.handle, flags: request.skipHistory ? .skipHistory : [],
+      handle: channel.handle, flags: request.skipHistory ? request.flags.union(.skipHistory) : request.flags,
       timeMs: gateway.loop.wallMilliseconds,
       publisher: Publisher(client: request.clientNumber, user: request.client.user?.text ?? ""),
       eventType: request.eventType, key: request.event.idempotencyKey ?? "", expected: expected,
@@ -236,7 +254,19 @@ final class Publishing {
 
 /// What a plugin may do to the client that caused an event.
 protocol EffectTarget: AnyObject {
-  func carryOut(_ effects: [Effect])
+  func carryOut(_ effects: [Effect], in channel: LocalChannel)
+}
+
+extension PublishEffect {
+  fileprivate var wireFlags: Publish.Flags {
+    var flags: Publish.Flags = audience == .others ? .forOthers : []
+    switch priority {
+    case .low: flags.insert(.lowPriority)
+    case .normal: break
+    case .high: flags.insert(.highPriority)
+    }
+    return flags
+  }
 }
 
 extension Duration {

@@ -41,6 +41,7 @@ final class SocketSession: Subscriber, EffectTarget {
   private var isClosing = false
   private var isHeldBack = false
   private var tracked: [ChannelName] = []
+  private var timers: [TimerKey: TimerID] = [:]
 
   var stream: Stream { connection.stream }
   var queueBytesMax: Int { gateway.settings.queueBytesMax }
@@ -104,7 +105,8 @@ final class SocketSession: Subscriber, EffectTarget {
       subscription.wantsPresence = door.wantsPresence
       subscriptions.append(subscription)
       channel.add(subscription)
-      carryOut(effects)
+      gateway.publishing.carryOut(
+        effects, in: channel, for: context, clientNumber: clientNumber, target: self)
     }
   }
 
@@ -273,7 +275,7 @@ final class SocketSession: Subscriber, EffectTarget {
   private func publishUnanswered(_ request: PublishRequest) {
     let access = gateway.settings.access
     let refusal: Refusal? =
-      if !access.mayPublish(request.client, request.channel.policy, nil) {
+      if !access.mayPublish(request.client, request.channel.publishers) {
         .permissionDenied
       } else if request.event.payload.bytes.count > gateway.settings.payloadBytesMax {
         .tooLarge(gateway.settings.payloadBytesMax)
@@ -309,14 +311,64 @@ final class SocketSession: Subscriber, EffectTarget {
     }
   }
 
-  func carryOut(_ effects: [Effect]) {
+  func carryOut(_ effects: [Effect], in channel: LocalChannel) {
     for effect in effects {
       switch effect {
-      case .send(let payload):
-        if case .oneChannel(let name) = door.style { send(payload, name) }
-      case .close(let reason): close(.policyViolation, reason.name)
-      case .publish, .reply, .track, .untrack, .after: break
+      case .send(let payload): send(payload, channel.name)
+      case .track(let info): track(channel, info)
+      case .untrack: leave(channel.name, isClean: true)
+      case .after(let delay, let token): setTimer(token, delay, channel)
+      case .close(let reason): end(channel, Refusal(reason))
+      case .publish, .reply: break
       }
+    }
+  }
+
+  private func track(_ channel: LocalChannel, _ info: [UInt8]) {
+    guard channel.policy.hasPresence else { return }
+    if !tracked.contains(channel.name) { tracked.append(channel.name) }
+    let shown = ClientContext(id: context.id, user: context.user, roles: context.roles, info: info)
+    gateway.presence.joined(channel.name, client: shown, session: sessionToken ?? "")
+  }
+
+  /// Ends one subscription; a socket of one channel goes with it.
+  private func end(_ channel: LocalChannel, _ refusal: Refusal) {
+    tell(ControlMessage.error(id: nil, refusal, channel: channel.name.text))
+    unsubscribe(channel.name, isClean: true)
+    if case .oneChannel = door.style { close(.policyViolation, refusal.name) }
+  }
+
+  private struct TimerKey: Hashable {
+    var channel: ChannelName
+    var token: TimerToken
+  }
+
+  private func setTimer(_ token: TimerToken, _ delay: Duration, _ channel: LocalChannel) {
+    let key = TimerKey(channel: channel.name, token: token)
+    if let before = timers.removeValue(forKey: key) { gateway.loop.cancel(before) }
+    guard timers.count(where: { $0.key.channel == channel.name }) < Effects.timersMax else { return }
+    timers[key] = gateway.loop.after(delay) { [weak self, weak channel] in
+      guard let self, let channel else { return }
+      timers[key] = nil
+      due(token, channel)
+    }
+  }
+
+  private func due(_ token: TimerToken, _ channel: LocalChannel) {
+    guard !isClosing, let plugin = channel.plugin else { return }
+    do throws(ChannelError) {
+      let effects = try plugin.due(token, for: context)
+      gateway.publishing.carryOut(
+        effects, in: channel, for: context, clientNumber: clientNumber, target: self)
+    } catch {
+      gateway.logger.debug("a plugin's timer failed", ["reason": .text(error.description)])
+    }
+  }
+
+  private func cancelTimers(_ channel: ChannelName? = nil) {
+    for (key, timer) in timers where channel == nil || key.channel == channel {
+      gateway.loop.cancel(timer)
+      timers[key] = nil
     }
   }
 
@@ -358,6 +410,8 @@ final class SocketSession: Subscriber, EffectTarget {
   private func remove(_ subscription: Subscription) {
     subscriptions.removeAll { $0 === subscription }
     subscription.channel.remove(subscription)
+    cancelTimers(subscription.channel.name)
+    tellPlugin(subscription.channel)
     if subscription.wantsPresence { gateway.presence.unwatch(subscription.channel.name, for: self) }
   }
 
@@ -399,6 +453,7 @@ final class SocketSession: Subscriber, EffectTarget {
   func ended() {
     isClosing = true
     leaveAll(isClean: false)
+    cancelTimers()
     let all = subscriptions
     subscriptions = []
     for subscription in all {
@@ -406,16 +461,20 @@ final class SocketSession: Subscriber, EffectTarget {
       if subscription.wantsPresence {
         gateway.presence.unwatch(subscription.channel.name, for: self)
       }
-      if let plugin = subscription.channel.plugin { left(plugin, subscription.channel) }
+      tellPlugin(subscription.channel)
     }
   }
 
-  private func left(_ plugin: AnyChannel, _ channel: LocalChannel) {
-    guard let effects = try? plugin.left(context) else { return }
-    for case .publish(let effect) in effects {
-      let request = PublishRequest(
-        channel: channel, event: ChannelEvent(effect.payload), client: .api, clientNumber: 0)
-      gateway.publishing.publish(request) { _ in }
+  /// The plugin may publish that the client has left.
+  private func tellPlugin(_ channel: LocalChannel) {
+    guard let plugin = channel.plugin else { return }
+    do throws(ChannelError) {
+      let effects = try plugin.left(context)
+      guard !effects.isEmpty else { return }
+      gateway.publishing.carryOut(
+        effects, in: channel, for: context, clientNumber: clientNumber, target: nil)
+    } catch {
+      gateway.logger.debug("a plugin refused a leave", ["reason": .text(error.description)])
     }
   }
 }

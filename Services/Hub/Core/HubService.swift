@@ -133,9 +133,10 @@ final class HubService {
     metrics.publications.add()
     guard !channel.subscribers.isEmpty else { return }
     let handle = ChannelHandle(number: UInt32(index), generation: channel.generation)
-    let publication = Publication(
+    var publication = Publication(
       handle: handle, position: position, timeMs: request.timeMs, origin: origin,
       publisher: request.publisher, eventType: request.eventType, payload: request.payload)
+    publication.flags = request.flags.intersection(.carried)
     var plain: [UInt8] = []
     var summed: [UInt8] = []
     for number in channel.subscribers {
@@ -219,6 +220,8 @@ final class HubService {
     throws(FrameError)
   {
     let request = try ReadHeads(body: body)
+    // More would not fit the answer's frame.
+    guard request.names.count <= 10_000 else { return link.fail(header, .limitReached) }
     let heads = request.names.map { name in
       history.head(of: name)
         ?? StreamHead(name: name, epoch: nil, floor: .zero, head: .zero)

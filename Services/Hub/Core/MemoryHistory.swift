@@ -39,6 +39,9 @@ final class MemoryHistory: ChannelHistory {
   /// epoch and is told so.
   static let metadataMs: Int64 = 30 * 24 * 3600 * 1000
   static let channelsMax = 1_000_000
+  /// BUDGET: what a page holds at most, whatever its reader asks for: with the fields around
+  /// `Limits.eventsMax` events it still fits a frame.
+  static let pageBytesMax = 16 * 1024 * 1024
 
   init(bytesMax: Int, makeEpoch: @escaping () -> Epoch = { Epoch(random: SystemRandom.bits128()) })
   {
@@ -134,10 +137,10 @@ final class MemoryHistory: ChannelHistory {
     var page = EventPage(
       epoch: channel.epoch, floor: channel.floor, head: channel.head, hasMore: false, events: [])
     guard request.count > 0 else { return page }
-    var bytesLeft = Int(request.bytes)
+    var bytesLeft = min(Int(request.bytes), Self.pageBytesMax)
     let limit = min(Int(request.count), Limits.eventsMax)
     func take(_ kept: Kept) -> Bool {
-      let cost = kept.event.payload.bytes.count
+      let cost = Self.pageCost(kept.event)
       guard page.events.count < limit, page.events.isEmpty || cost <= bytesLeft else {
         page.hasMore = true
         return false
@@ -157,6 +160,11 @@ final class MemoryHistory: ChannelHistory {
       }
     }
     return page
+  }
+
+  /// What an event takes of a page: the texts that a peer chose the length of count as well.
+  private static func pageCost(_ event: StoredEvent) -> Int {
+    event.payload.bytes.count + event.publisher.user.utf8.count + event.eventType.utf8.count
   }
 
   func head(of name: ChannelName) -> StreamHead? {

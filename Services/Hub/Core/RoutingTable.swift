@@ -40,21 +40,24 @@ struct RoutingTable {
   private var free: [UInt32] = []
   private var openCount: [LinkNumber: Int] = [:]
 
+  /// Names that one link may have open.
+  private let namesMax: Int
+
+  init(namesMax: Int = Limits.openChannelsMax) { self.namesMax = namesMax }
+
   var channelCount: Int { numbers.count }
 
   /// Opens a channel for a link, or changes what the link wants of it. Nil when the link has
   /// opened its limit of names.
   mutating func open(_ request: OpenChannel, by link: LinkNumber) -> ChannelHandle? {
-    let number: UInt32
-    if let known = numbers[request.name] {
-      number = known
-    } else {
-      guard openCount[link, default: 0] < Limits.openChannelsMax else { return nil }
-      number = takeNumber(for: request.name)
+    let known = numbers[request.name]
+    let isNewHere = known.map { channels[Int($0)]?.members[link] == nil } ?? true
+    if isNewHere {
+      guard openCount[link, default: 0] < namesMax else { return nil }
+      openCount[link, default: 0] += 1
     }
+    let number = known ?? takeNumber(for: request.name)
     let index = Int(number)
-    guard channels[index] != nil else { return nil }
-    if channels[index]?.members[link] == nil { openCount[link, default: 0] += 1 }
     channels[index]?.members[link] = Member(flags: request.flags, clients: request.subscribers)
     channels[index]?.isDurable = request.isDurable
     channels[index]?.policy = HistoryPolicy(

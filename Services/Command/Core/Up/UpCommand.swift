@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Config
 internal import Crypto
 internal import Platform
 
@@ -34,20 +35,17 @@ enum UpCommand {
 
   static let defaultListen = "127.0.0.1:8000"
 
-  /// A reason not to start, with its exit code.
-  struct Refusal: Error {
-    let code: ExitCode
-    let message: String
-  }
-
   private static func run(_ arguments: Arguments, _ context: CommandContext) -> ExitCode {
     SignalReader.blockAll()
     do {
-      let address = try listenAddress(arguments, context)
+      let file = try configuration(arguments)
+      let settings = try CheckedSettings(
+        file: file, environment: Processes.environment(), channelTypes: context.channelTypes)
+      let address = try listenAddress(arguments, settings)
       let data = try context.dataDirectory(arguments)
       if let fault = data.socketPathFault { throw Refusal(code: .configuration, message: fault) }
       let plan = ServicePlan(
-        programs: try programs(), data: data, configuration: try configuration(arguments),
+        programs: try programs(), data: data, configuration: file,
         environment: childEnvironment())
       try makeDirectories(data)
       guard let lock = try Files.lock(data.lock) else { throw alreadyRunning(data) }
@@ -55,7 +53,7 @@ enum UpCommand {
       awaitEarlierServices(data)
       try makeKey(data.key)
       try checkPort(address)
-      explainClosed(address, context.console)
+      for line in closedDoors(address, settings.configuration) { context.console.report(line) }
       return try Supervisor(plan, publicAddress: address, console: context.console).run()
     } catch let refusal as Refusal {
       context.console.report(refusal.message)
@@ -70,14 +68,15 @@ enum UpCommand {
 
   // MARK: what is checked before anything starts
 
-  private static func listenAddress(_ arguments: Arguments, _ context: CommandContext)
+  /// Where the gateway listens: the option, else the configuration with what overrides it.
+  private static func listenAddress(_ arguments: Arguments, _ settings: CheckedSettings)
     throws(UsageError) -> SocketAddress
   {
     guard arguments.operands.isEmpty else {
       throw UsageError("up takes no operand `\(arguments.operands[0])`")
     }
-    let text = arguments["--listen"] ?? context.environment("SAPPHIRE_GATEWAY_LISTEN")
-      ?? defaultListen
+    let configured = settings.configuration.gateway.listen.first?.description
+    let text = arguments["--listen"] ?? configured ?? defaultListen
     guard let address = SocketAddress(text), case .tcp = address else {
       throw UsageError("--listen needs HOST:PORT, such as \(defaultListen), not `\(text)`")
     }
@@ -99,15 +98,10 @@ enum UpCommand {
     return directory
   }
 
-  private static func configuration(_ arguments: Arguments) throws -> String? {
+  /// The configuration's absolute path: the services may have other working directories one day.
+  private static func configuration(_ arguments: Arguments) throws(SystemError) -> String? {
     guard let name = arguments["--config"] else { return nil }
-    let path = name.hasPrefix("/") ? name : "\(try Files.workingDirectory())/\(name)"
-    do throws(SystemError) {
-      _ = try Files.openForReading(FilePath(path))
-    } catch {
-      throw Refusal(code: .configuration, message: "the configuration can't be read: \(error)")
-    }
-    return path
+    return name.hasPrefix("/") ? name : "\(try Files.workingDirectory())/\(name)"
   }
 
   /// A crashing service must be gone at once to be started again: the backtracer of the Swift
@@ -179,11 +173,19 @@ enum UpCommand {
     }
   }
 
-  private static func explainClosed(_ address: SocketAddress, _ console: Console) {
-    guard !address.isLoopback else { return }
-    console.report("\(address.authority) can be reached from other machines, therefore:")
-    console.report("- anonymous clients may do only what a rule of the configuration opens to them")
-    console.report("- browsers are let in from this server's own origin only")
-    console.report("- /ws/echo is off unless diagnostics.echo is set")
+  /// What is closed on an address that other machines reach; nothing on loopback.
+  static func closedDoors(_ address: SocketAddress, _ configuration: Configuration) -> [String] {
+    guard !address.isLoopback, let endpoint = try? Endpoint(address.description) else { return [] }
+    let gateway = configuration.gateway
+    let anonymous = gateway.allowsAnonymous(on: endpoint)
+      ? "anonymous clients may do what no rule forbids, since gateway.anonymous is on"
+      : "anonymous clients may do only what a rule of the configuration opens to them"
+    let origins = gateway.origins.isEmpty
+      ? "browsers are let in from this server's own origin only"
+      : "browsers are let in from this server's own origin and \(gateway.origins.count) listed ones"
+    let echo = configuration.diagnostics.echoIsOn(listening: [endpoint])
+      ? "/ws/echo is on, since diagnostics.echo is" : "/ws/echo is off"
+    return ["\(address.authority) can be reached from other machines, therefore:"]
+      + [anonymous, origins, echo].map { "- \($0)" }
   }
 }

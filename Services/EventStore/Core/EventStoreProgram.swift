@@ -1,0 +1,92 @@
+internal import Config
+internal import Link
+internal import Loop
+internal import Observe
+internal import Platform
+public import Service
+internal import Synchronization
+internal import Wire
+
+/// `sapphire-eventstore`: one loop for links, one thread that writes, one that reads, one for
+/// artifacts.
+public enum EventStoreProgram {
+  public static let description = ServiceDescription(
+    role: .eventstore,
+    summary: """
+      keeps durable streams in SQLite, acknowledges what is on disk, and announces it to the hub.
+      """,
+    options: [
+      OptionSpec("hub", "ADDRESS", "where the hub listens"),
+      OptionSpec(
+        flag: "accept-loss",
+        "serve a store that lost acknowledged events, under new epochs; see docs/OPERATIONS.md"),
+    ],
+    examples: [
+      "sapphire-eventstore --data /var/lib/sapphire/eventstore --run /run/sapphire",
+      "sapphire-eventstore --verify /var/lib/sapphire/eventstore",
+    ])
+
+  public static func start(_ context: ServiceContext) throws -> any RunningService {
+    let address = try context.listenAddress(.eventstore)
+    let hub = try context.linkAddress(.hub)
+    guard let directory = context.options["data"] ?? context.settings.eventstore.data else {
+      throw UsageError("--data is needed: the directory of the store")
+    }
+    var options = EventStore.Options()
+    if context.options.has("accept-loss") { options.loss = .acceptWithNewEpochs }
+    options.keysKept = context.settings.limits.durableIdempotencyWindow.nanosecondsClamped / 1_000_000
+    let mail = try Mailbox<StoreMail>()
+    let store: StoreThread
+    do throws(StoreFailure) {
+      store = try StoreThread(directory: directory, options: options, handlers: handlers(mail))
+    } catch {
+      throw StoreRefused(failure: error)
+    }
+    let artifacts = try ArtifactThread(directory: "\(directory)/artifacts", mail: mail)
+    let thread = try LoopThread<StoreMail>(name: "eventstore", mailbox: mail) { loop in
+      let service = EventStoreService(
+        loop, store, artifacts, hub: hub, context: context)
+      let listener = try LinkListener(
+        at: address, identity: context.identity, on: loop, owner: service,
+        accepts: EventStoreService.accepts)
+      listener.refused = { context.logger.warning("a link was refused", ["reason": .text($0)]) }
+      service.listener = listener
+      service.start()
+      context.report(.announce("ready \(listener.address)"))
+      return { service.received($0) }
+    }
+    return RunningEventStore(thread: thread, store: store, artifacts: artifacts, context: context)
+  }
+
+  private static func handlers(_ mail: Mailbox<StoreMail>) -> StoreThread.Handlers {
+    StoreThread.Handlers(
+      committed: { mail.post(.committed($0)) }, answered: { mail.post(.answered($0, $1)) },
+      probed: { mail.post(.probed($0, $1)) }, failed: { mail.post(.failed($0)) })
+  }
+}
+
+/// A store that did not open: ends the process with the failure's own exit code.
+struct StoreRefused: Error, CustomStringConvertible, ExitCoded {
+  let failure: StoreFailure
+  var description: String { failure.description }
+  var exitCode: Int32 { failure.exitCode }
+}
+
+/// What the store's threads, and the process, tell the loop.
+enum StoreMail: Sendable {
+  case committed([StoreThread.Completion])
+  case answered(StoreThread.Tag, StoreThread.Answer)
+  case probed(StoreThread.Tag, Bool)
+  case failed(StoreFailure)
+  case artifact(ArtifactThread.Outcome)
+  case drain
+}
+
+struct RunningEventStore: RunningService {
+  let thread: LoopThread<StoreMail>
+  let store: StoreThread
+  let artifacts: ArtifactThread
+  let context: ServiceContext
+
+  func drain() { thread.mailbox.post(.drain) }
+}

@@ -1,0 +1,302 @@
+internal import Bytes
+internal import Link
+internal import Loop
+internal import Observe
+internal import Platform
+internal import Service
+internal import Wire
+
+/// The event store on its loop: carries requests from links to the store's threads and answers
+/// back, and sees to it that the hub hears of every commit.
+///
+/// Knows no client protocol and no plugin. Bounded by the credit of its links and the store's own
+/// queues: an append's bytes are granted again only once it is decided.
+final class EventStoreService {
+  private let loop: EventLoop
+  private let store: StoreThread
+  private let artifacts: ArtifactThread
+  private let context: ServiceContext
+  private let metrics: EventStoreMetrics
+  private let announcer: Announcer
+  private lazy var transfers = ArtifactTransfers(artifacts)
+  private var waiting: [StoreThread.Tag: Waiting] = [:]
+  private var lastTag: StoreThread.Tag = 0
+  private var nextLink = 1
+  private var isStopping = false
+  var listener: LinkListener?
+
+  /// Who asked.
+  private struct Waiting {
+    weak var link: Link?
+    var header: FrameHeader
+    /// The request's bytes are granted again when it is answered.
+    var isHeld: Bool
+  }
+
+  init(
+    _ loop: EventLoop, _ store: StoreThread, _ artifacts: ArtifactThread, hub: SocketAddress,
+    context: ServiceContext
+  ) {
+    self.loop = loop
+    self.store = store
+    self.artifacts = artifacts
+    self.context = context
+    metrics = EventStoreMetrics(context.metrics)
+    announcer = Announcer(
+      to: hub, store: store, artifacts: artifacts, identity: context.identity, on: loop)
+  }
+
+  /// Roles that may link to an event store. A hub has no business here: it is told, it never asks.
+  static func accepts(_ role: Role) -> Bool {
+    role == .gateway || role == .worker || role == .operations
+  }
+
+  func start() {
+    announcer.ask = { [weak self] query in self?.askForAnnouncer(query) ?? false }
+    announcer.start()
+  }
+
+  // MARK: news from the threads
+
+  func received(_ mail: [StoreMail]) {
+    for message in mail {
+      switch message {
+      case .committed(let completions): committed(completions)
+      case .answered(let tag, let answer): answered(tag, answer)
+      case .probed(let tag, let isWritable): probed(tag, isWritable)
+      case .failed(let failure): failed(failure)
+      case .artifact(let outcome): received(outcome)
+      case .drain: drain()
+      }
+    }
+  }
+
+  private func committed(_ completions: [StoreThread.Completion]) {
+    for completion in completions {
+      if let asked = waiting.removeValue(forKey: completion.tag) {
+        answer(asked, completion.outcome)
+        if asked.isHeld { asked.link?.release(asked.header) }
+      }
+      if case .committed(let receipt) = completion.outcome, receipt.origin == .appended {
+        metrics.appended.add(UInt64(completion.request.events.count))
+        announcer.committed(completion.request, receipt)
+      }
+    }
+    metrics.commits.add()
+    announcer.endOfBatch()
+  }
+
+  private func answer(_ asked: Waiting, _ outcome: AppendOutcome) {
+    guard let link = asked.link else { return }
+    switch outcome {
+    case .committed(let receipt):
+      link.reply(
+        Appended(
+          epoch: receipt.epoch, first: receipt.first,
+          count: UInt16(clamping: receipt.last.value - receipt.first.value + 1),
+          isDuplicate: receipt.origin == .duplicate, timeMs: receipt.time),
+        to: asked.header.correlation)
+    case .conflict(_, let head):
+      link.fail(asked.header, .offsetConflict, "the stream is at offset \(head)")
+    case .idempotencyConflict: link.fail(asked.header, .idempotencyConflict)
+    case .refused(let refusal):
+      let isLarge = refusal == .tooManyBytes || refusal == .tooManyEvents
+      link.fail(asked.header, isLarge ? .tooLarge : .badRequest, refusal.rawValue)
+    case .outOfSpace:
+      metrics.outOfSpace.add()
+      link.fail(asked.header, .outOfSpace)
+    }
+  }
+
+  private func answered(_ tag: StoreThread.Tag, _ answer: StoreThread.Answer) {
+    if case .unannounced(let page) = answer {
+      waiting[tag] = nil
+      return announcer.read(page)
+    }
+    guard let asked = waiting.removeValue(forKey: tag) else {
+      if case .failed = answer { announcer.readFailed() }
+      return
+    }
+    let correlation = asked.header.correlation
+    switch answer {
+    case .page(let page): asked.link?.reply(StreamPage(page), to: correlation)
+    case .heads(let heads): asked.link?.reply(HeadsPage(heads: heads), to: correlation)
+    case .streams(let streams, let hasMore):
+      asked.link?.reply(StreamList(hasMore: hasMore, streams: streams), to: correlation)
+    case .failed(let failure):
+      switch failure {
+      case .corrupt:
+        metrics.corrupt.add()
+        context.logger.error("a stored event is corrupt", ["reason": .text(failure.description)])
+        asked.link?.fail(asked.header, .corrupt, failure.description)
+      case .unavailable(let reason): asked.link?.fail(asked.header, .unavailable, reason)
+      }
+    case .unannounced: break
+    }
+  }
+
+  private func probed(_ tag: StoreThread.Tag, _ isWritable: Bool) {
+    guard let asked = waiting.removeValue(forKey: tag) else { return }
+    if isWritable {
+      asked.link?.reply(
+        Probed(events: metrics.appended.value, bytes: 0), to: asked.header.correlation)
+    } else {
+      asked.link?.fail(asked.header, .outOfSpace, "the store can't write: the disk is full")
+    }
+  }
+
+  /// What was under way is unknown to everyone who waits: the links end without an answer.
+  private func failed(_ failure: StoreFailure) {
+    context.report(.finished(code: failure.exitCode, message: failure.description))
+    loop.stop()
+  }
+
+  private func received(_ outcome: ArtifactThread.Outcome) {
+    switch outcome {
+    case .failed(let reason):
+      context.logger.error("the artifacts can't be kept", ["reason": .text(reason)])
+    case .indexed(let position): announcer.indexed(position)
+    default: transfers.received(outcome)
+    }
+  }
+
+  // MARK: requests
+
+  private func take(
+    _ link: Link, _ header: FrameHeader, isHeld: Bool = false,
+    _ submit: (StoreThread.Tag) -> StoreThread.Submission
+  ) -> Consumption {
+    lastTag &+= 1
+    let tag = lastTag
+    waiting[tag] = Waiting(link: link, header: header, isHeld: isHeld)
+    switch submit(tag) {
+    case .accepted: return isHeld ? .later : .now
+    case .overloaded:
+      waiting[tag] = nil
+      link.fail(header, .overloaded)
+    case .stopped:
+      waiting[tag] = nil
+      link.fail(header, .draining)
+    }
+    return .now
+  }
+
+  private func append(_ link: Link, _ header: FrameHeader, _ body: borrowing Span<UInt8>)
+    throws(FrameError) -> Consumption
+  {
+    let message = try Append(body: body)
+    let request = AppendRequest(
+      to: message.stream, message.events, expected: message.expected,
+      idempotencyKey: message.key.isEmpty ? nil : message.key,
+      publisher: Publisher(client: message.client, user: message.user),
+      time: loop.wallMilliseconds)
+    return take(link, header, isHeld: true) { store.append(request, tag: $0) }
+  }
+
+  private func read(_ link: Link, _ header: FrameHeader, _ query: StoreThread.Query) -> Consumption {
+    take(link, header) { store.read(query, tag: $0) }
+  }
+
+  private func askForAnnouncer(_ query: StoreThread.Query) -> Bool {
+    lastTag &+= 1
+    return store.read(query, tag: lastTag) == .accepted
+  }
+
+  // MARK: draining
+
+  private func drain() {
+    guard !isStopping else { return }
+    isStopping = true
+    listener?.stopAccepting()
+    let deadline = loop.now + .seconds(10)
+    waitUntilDone(deadline)
+  }
+
+  /// Appends that were taken are answered, and announced if the hub is there.
+  private func waitUntilDone(_ deadline: Instant) {
+    guard waiting.isEmpty && announcer.isIdle || loop.now >= deadline else {
+      loop.after(.milliseconds(5)) { [weak self] in self?.waitUntilDone(deadline) }
+      return
+    }
+    listener?.close(.draining)
+    announcer.stop()
+    loop.after(.milliseconds(20)) { [self] in
+      store.stop()
+      artifacts.stop()
+      loop.stop()
+      context.report(.finished(code: ExitCode.ok, message: nil))
+    }
+  }
+}
+
+extension EventStoreService: LinkOwner {
+  func linkOpened(_ link: Link) {
+    link.tag = nextLink
+    nextLink += 1
+    metrics.links.add(1)
+  }
+
+  func linkReceived(_ link: Link, _ header: FrameHeader, _ body: borrowing Span<UInt8>)
+    throws(FrameError) -> Consumption
+  {
+    if isStopping {
+      link.fail(header, .draining)
+      return .now
+    }
+    switch header.kind {
+    case .append: return try append(link, header, body)
+    case .readStream:
+      let request = try ReadStream(body: body)
+      return read(
+        link, header,
+        .page(
+          request.stream, from: request.after, request.isReverse ? .backwards : .forwards,
+          count: Int(request.count), bytes: Int(request.bytes)))
+    case .readHeads: return read(link, header, .heads(try ReadHeads(body: body).names))
+    case .listStreams:
+      let request = try ListStreams(body: body)
+      return read(
+        link, header,
+        .streams(
+          prefix: request.prefix, after: ChannelName(request.after),
+          limit: Int(min(request.limit, 1000))))
+    case .probe:
+      _ = try Probe(body: body)
+      return take(link, header) { store.probe(tag: $0) }
+    case .putArtifact, .artifactChunk, .endArtifact, .getArtifact, .artifactCredit,
+      .cancelArtifact, .findArtifact:
+      return try transfers.received(link, header, body)
+    case .openPrincipal, .closePrincipal: return .now
+    default:
+      link.fail(header, .unexpectedKind)
+      return .now
+    }
+  }
+
+  func linkMissedPublications(_ link: Link) {}
+  func linkRelieved(_ link: Link) { transfers.relieved(link) }
+
+  func linkEnded(_ link: Link, _ end: LinkEnd) {
+    metrics.links.add(-1)
+    transfers.ended(link)
+  }
+}
+
+/// What the event store counts.
+struct EventStoreMetrics: Sendable {
+  let links: Gauge
+  let appended: Counter
+  let commits: Counter
+  let outOfSpace: Counter
+  let corrupt: Counter
+
+  init(_ metrics: Metrics) {
+    links = metrics.gauge("sapphire_eventstore_links", "Links that are open.")
+    appended = metrics.counter("sapphire_eventstore_appended_total", "Events appended.")
+    commits = metrics.counter("sapphire_eventstore_commits_total", "Commits on disk.")
+    outOfSpace = metrics.counter(
+      "sapphire_eventstore_out_of_space_total", "Appends refused because the disk was full.")
+    corrupt = metrics.counter(
+      "sapphire_eventstore_corrupt_total", "Reads that met a corrupt event.")
+  }
+}
