@@ -60,7 +60,7 @@ test-long: deps-test ## for a night: all tests under both sanitizers, ten minute
 fuzz: deps-run ## replays the kept inputs, then fuzzes every parser for T seconds
 	@T=$(T) Tests/Fuzz/run
 
-crash: deps-check ## rebuilds the store's disk at N crash points and starts from each
+crash: deps-test ## rebuilds the store's disk at N crash points and starts from each
 	@N=$(N) infra/test crash
 
 bench: deps-bench build ## measures us beside a C epoll server and Redis, and holds the bars
@@ -70,8 +70,8 @@ bench: deps-bench build ## measures us beside a C epoll server and Redis, and ho
 golden-update: deps-run ## writes the golden vectors and the tables of docs/PROTOCOL.md anew
 	UPDATE_GOLDEN=1 $(SWIFT) test --filter WireTests
 
-protocol-doc: deps-run ## writes the tables of docs/PROTOCOL.md anew
-	UPDATE_GOLDEN=1 $(SWIFT) test --filter ProtocolDocTests
+protocol-doc: deps-run ## writes the tables of docs/PROTOCOL.md and docs/CONFIGURATION.md anew
+	UPDATE_GOLDEN=1 UPDATE_DOCS=1 $(SWIFT) test --filter 'ProtocolDocTests|tablesOfTheReference'
 
 plugin: ## makes a new channel type: make plugin NAME=Chat
 	@infra/make-plugin '$(NAME)'
