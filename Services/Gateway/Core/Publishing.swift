@@ -32,7 +32,7 @@ struct PublishRequest {
 /// From an event to a publication: rights, the plugin's decision, then the sequencer, which is the
 /// event store for a durable channel and the hub for any other.
 final class Publishing {
-  private unowned let gateway: GatewayLoop
+  private let gateway: GatewayLoop
 
   init(_ gateway: GatewayLoop) { self.gateway = gateway }
 
@@ -105,8 +105,8 @@ final class Publishing {
     if channel.plugin?.traits.state == .folded, channel.phase != .live {
       gateway.attach(channel)
       guard attempt <= Effects.decisionsMax else { return answer(.failure(.unavailable)) }
-      gateway.loop.after(.milliseconds(20 << min(attempt, 6))) { [weak self] in
-        self?.decide(request, target, attempt: attempt + 1, answer)
+      gateway.loop.after(.milliseconds(20 << min(attempt, 6))) { [self] in
+        self.decide(request, target, attempt: attempt + 1, answer)
       }
       return
     }
@@ -117,15 +117,15 @@ final class Publishing {
       return answer(.failure(Refusal(error)))
     }
     let decidedAt = channel.position?.offset ?? .zero
-    carryOut(list[...], request, target, decidedAt, PublishResult()) { [weak self] result in
-      guard case .failure(let refusal) = result, refusal == .conflict, let self,
+    carryOut(list[...], request, target, decidedAt, PublishResult()) { [self] result in
+      guard case .failure(let refusal) = result, refusal == .conflict, 
         list.contains(where: \.expectsUnchanged)
       else { return answer(result) }
       guard attempt < Effects.decisionsMax else { return answer(.failure(Refusal(.contended))) }
       // Another publication came first: once it is applied here, decide anew.
       channel.catchUp()
-      gateway.loop.after(.milliseconds(1 << min(attempt, 6))) { [weak self] in
-        self?.decide(request, target, attempt: attempt + 1, answer)
+      gateway.loop.after(.milliseconds(1 << min(attempt, 6))) { [self] in
+        self.decide(request, target, attempt: attempt + 1, answer)
       }
     }
   }
@@ -151,13 +151,13 @@ final class Publishing {
     var request = request
     request.skipHistory = effect.persistence != .byRule
     request.flags = effect.wireFlags
-    sequence(request, effect.payload, expected: expected) { [weak self] result in
+    sequence(request, effect.payload, expected: expected) { [self] result in
       switch result {
       case .failure: answer(result)
       case .success(let published):
         var later = request
         later.event.idempotencyKey = nil
-        self?.carryOut(rest, later, target, decidedAt, published, answer)
+        self.carryOut(rest, later, target, decidedAt, published, answer)
       }
     }
   }
@@ -245,8 +245,8 @@ final class Publishing {
       completion?(.failure(.overloaded))
       return
     }
-    channel.waitingForHandle.append { [weak self] in
-      self?.sendToHub(request, payload, expected, completion)
+    channel.waitingForHandle.append { [self] in
+      self.sendToHub(request, payload, expected, completion)
     }
     gateway.attach(channel)
   }
