@@ -50,7 +50,7 @@ struct AccessRules: Sendable {
   }
 
   /// The host and port of `http://HOST[:PORT]` or `https://…`; nil for `null` and all else.
-  private static func authority(ofOrigin origin: String) -> HTTPAuthority? {
+  static func authority(ofOrigin origin: String) -> HTTPAuthority? {
     for scheme in ["http://", "https://"] where origin.hasPrefix(scheme) {
       return HTTPAuthority(String(origin.dropFirst(scheme.count)))
     }
