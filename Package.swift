@@ -147,8 +147,10 @@ let package = Package(
     tests("EventStoreTests", ["EventStoreCore", "SQLite", "Wire", "Platform", "Bytes", "Crypto", "TestKit"]),
     executable(
       "CrashWorkload", "Tests/Crash/Workload", ["EventStoreCore", "Platform", "Wire", "Crypto", "Bytes"]),
-    tests("PresenceTests", ["PresenceCore", "Wire", "Bytes", "TestKit"]),
-    tests("GatewayTests", ["GatewayCore", "HTTPCodec", "WebSocketCodec", "JSON", "Bytes", "TestKit"]),
+    tests(
+      "PresenceTests",
+      ["PresenceCore", "Link", "Wire", "Loop", "Observe", "Platform", "Bytes", "TestKit"]),
+    tests("GatewayTests", ["GatewayCore", "Wire", "HTTPCodec", "WebSocketCodec", "JSON", "Bytes", "TestKit"]),
     tests(
       "ClientTests",
       ["Client", "Loop", "Platform", "HTTPCodec", "WebSocketCodec", "JSON", "Crypto", "Bytes", "TestKit"]),
