@@ -92,8 +92,10 @@ private final class UpstreamOwner: LinkOwner {
   }
 
   func linkEnded(_ link: Link, _ end: LinkEnd) {
-    gateway.logger.warning(
-      "lost the link to \(role.name)", ["reason": .text(end.message)])
+    if !gateway.isDraining {
+      gateway.logger.warning(
+        "lost the link to \(role.name)", ["reason": .text(end.message)])
+    }
     switch role {
     case .hub: gateway.hubLost()
     case .eventstore: gateway.artifacts.linkLost()
