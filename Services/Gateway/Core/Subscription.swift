@@ -51,7 +51,7 @@ final class Subscription {
   }
 
   let subscriber: any Subscriber
-  unowned let channel: LocalChannel
+  let channel: LocalChannel
   let encoding: Encoding
   var wantsPresence = false
   var state: State
