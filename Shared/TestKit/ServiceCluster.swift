@@ -143,6 +143,24 @@ public final class ServiceCluster {
     child.send(signal)
   }
 
+  /// Runs the service's executable a second time, with these arguments, until it ends by itself.
+  public func runToEnd(
+    _ kind: ServiceKind, _ more: [String] = [], listen: String, within limit: Duration = .seconds(10)
+  ) throws -> (end: ProcessEnd, said: [String]) {
+    let arguments = ["--listen", listen, "--run", "\(directory)/run"] + more
+    let child = try RunningChild(
+      ChildProgram(path: try Self.executable(kind), arguments: arguments))
+    defer { child.send(.kill) }
+    let deadline = SystemClock.monotonic() + limit
+    while true {
+      if let end = child.end { return (end, child.tail) }
+      guard SystemClock.monotonic() < deadline else {
+        throw ClusterFailure("\(kind.rawValue) did not end within \(limit)")
+      }
+      SystemClock.pause(.milliseconds(1))
+    }
+  }
+
   /// How the service ended; it may be started again then.
   public func waitForEnd(_ kind: ServiceKind, within limit: Duration = .seconds(25)) throws
     -> ProcessEnd
