@@ -44,7 +44,11 @@ public final class Stream: LoopHandler, Flushable {
   private var hasPeerFinished = false
   private var isHungUp = false
 
-  private enum State { case open, closingAfterWrite, ended }
+  private enum State { case open, closingAfterWrite, lingering, ended }
+
+  /// How long a peer may take to read what is left before a close, and then to close its side.
+  public static let closingMax = Duration.seconds(5)
+  public static let lingerMax = Duration.seconds(1)
 
   /// The most that a protocol may leave unread between two reads.
   public static let unreadBytesMax = 128 * 1024
@@ -122,6 +126,20 @@ public final class Stream: LoopHandler, Flushable {
     guard state == .open else { return }
     state = .closingAfterWrite
     scheduleAlways()
+    loop.after(Self.closingMax) { [self] in end(.closedHere) }
+  }
+
+  /// Ends our side and waits for the peer's: closing with bytes unread would reset the connection,
+  /// and the peer might lose the last that it was sent (RFC 9112 §9.6).
+  private func linger() {
+    guard !hasPeerFinished else { return end(.closedHere) }
+    state = .lingering
+    Sockets.shutdownWriting(descriptor)
+    if isReadingPaused {
+      isReadingPaused = false
+      updateInterest()
+    }
+    loop.after(Self.lingerMax) { [self] in end(.closedHere) }
   }
 
   /// Closes now; what is queued is lost.
@@ -241,7 +259,7 @@ public final class Stream: LoopHandler, Flushable {
       isWaitingForRoom = false
       updateInterest()
     }
-    if state == .closingAfterWrite { return end(.closedHere) }
+    if state == .closingAfterWrite { return linger() }
     if wasBlocked { owner?.streamDrained(self) }
   }
 

@@ -18,9 +18,10 @@ struct AccessRules: Sendable {
 
   /// Whether a Host field is one of ours (against DNS rebinding). Any port.
   func allows(host: HTTPAuthority?) -> Bool {
-    guard let host else { return !isLoopback && hosts.isEmpty }
+    guard let host else { return !isLoopback }
     if hosts.contains(host.host) { return true }
-    return isLoopback ? Self.isLoopback(host.host) : hosts.isEmpty
+    // Rebinding is a danger to what only this machine can reach.
+    return isLoopback ? Self.isLoopback(host.host) : true
   }
 
   /// Whether a browser's page of this origin may talk to us. No origin: not a browser.
@@ -50,7 +51,7 @@ struct AccessRules: Sendable {
   }
 
   /// The host and port of `http://HOST[:PORT]` or `https://…`; nil for `null` and all else.
-  private static func authority(ofOrigin origin: String) -> HTTPAuthority? {
+  static func authority(ofOrigin origin: String) -> HTTPAuthority? {
     for scheme in ["http://", "https://"] where origin.hasPrefix(scheme) {
       return HTTPAuthority(String(origin.dropFirst(scheme.count)))
     }

@@ -1,6 +1,7 @@
-public import ChannelKit
 internal import Bytes
+public import ChannelKit
 internal import Config
+internal import HTTPCodec
 internal import JSON
 internal import Loop
 internal import Observe
@@ -68,7 +69,7 @@ public enum GatewayProgram {
     return AccessRules(
       isLoopback: address.isLoopback,
       allowsAnonymous: gateway.allowsAnonymous(on: endpoint(address)), origins: gateway.origins,
-      hosts: [], keys: keys)
+      hosts: gateway.origins.compactMap { AccessRules.authority(ofOrigin: $0)?.host }, keys: keys)
   }
 
   /// The keys of `--api-key-file` or `api.keyFile`, one a line; none without a file.
