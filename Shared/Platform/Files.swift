@@ -157,6 +157,12 @@ public enum Files {
     guard result == 0 || result == ENOENT else { throw error(result, "unlink", path) }
   }
 
+  /// `rmdir(2)`: an empty directory.
+  public static func removeDirectory(_ path: FilePath) throws(SystemError) {
+    let result = unsafe path.withPointer { unsafe rmdir($0) == 0 ? 0 : errno }
+    guard result == 0 else { throw error(result, "rmdir", path) }
+  }
+
   /// Makes a directory and those above it; one that exists is left as it is.
   public static func makeDirectories(_ path: FilePath, mode: UInt32 = 0o700) throws(SystemError) {
     let result = unsafe path.withPointer { unsafe mkdir($0, mode) == 0 ? 0 : errno }

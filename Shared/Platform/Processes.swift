@@ -107,11 +107,16 @@ public enum Processes {
 
   /// The next change of any child (`waitpid(2)` with WNOHANG, WUNTRACED and WCONTINUED); nil when
   /// nothing has changed. A child that has ended is gone after it was told.
-  public static func nextChildChange() -> ChildChange? {
+  public static func nextChildChange() -> ChildChange? { change(of: -1) }
+
+  /// The next change of one child: for a program whose parts each have children of their own.
+  public static func nextChange(of child: ProcessID) -> ChildChange? { change(of: child.number) }
+
+  private static func change(of child: Int32) -> ChildChange? {
     var status: Int32 = 0
     let flags = WNOHANG | WUNTRACED | 8  // WCONTINUED
     let pid = Int32(
-      Syscalls.retrying { Int(unsafe waitpid(-1, &status, flags)) })
+      Syscalls.retrying { Int(unsafe waitpid(child, &status, flags)) })
     guard pid > 0 else { return nil }
     let id = ProcessID(pid)
     if status == 0xffff { return .continued(id) }
