@@ -60,6 +60,7 @@ extension LinkSettings {
     eventstore = reader.read("eventstore", &reading) { value throws(Refused) in try value.peer() }
     presence = reader.read("presence", &reading) { value throws(Refused) in try value.peer() }
     keyFile = reader.text("keyFile", &reading)
+    users = reader.list("users", &reading) { value throws(Refused) in try value.text() } ?? users
     reader.finish(&reading)
   }
 }

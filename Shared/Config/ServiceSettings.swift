@@ -66,6 +66,8 @@ public struct LinkSettings: Sendable, Equatable {
   public var presence: Endpoint?
   /// A file with the secret that both ends of a TCP link prove to know.
   public var keyFile: String?
+  /// Users, by name, whose processes may link over our Unix sockets besides our own and root.
+  public var users: [String] = []
 
   public init() {}
 }

@@ -12,8 +12,10 @@ struct CreditWindow {
     sendable = window
   }
 
-  /// Whether `bytes` may be sent now.
-  func allows(_ bytes: Int) -> Bool { bytes <= sendable }
+  /// Whether `bytes` may be sent now. With less than half a window under way always: the receiver
+  /// may keep that much back before it grants again, and a frame larger than what is left would
+  /// then never be sent.
+  func allows(_ bytes: Int) -> Bool { bytes <= sendable || sendable > window / 2 }
 
   /// Takes `bytes` from what may be sent. Replies are sent even beyond it: their number is
   /// bounded by the requests that the peer may have under way.

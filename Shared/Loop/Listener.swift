@@ -2,8 +2,9 @@ public import Platform
 
 /// A listening socket on a loop.
 ///
-/// Accepts up to a budget of connections a turn. When the process is out of descriptors it pauses
-/// for 100 ms instead of spinning on the level-triggered event.
+/// Accepts up to a budget of connections a turn. When the process is out of descriptors it turns
+/// newcomers away by means of one held in reserve, and pauses for 100 ms instead of spinning on
+/// the level-triggered event.
 public final class Listener: LoopHandler {
   private let loop: EventLoop
   private var descriptor: Descriptor
@@ -12,6 +13,9 @@ public final class Listener: LoopHandler {
   /// Called with each accept error that is not about one connection.
   public var failed: (SystemError) -> Void = { _ in }
   public let address: SocketAddress
+  /// What a newcomer is told when the process is out of descriptors; empty for nothing.
+  public var refusal: [UInt8] = []
+  private var reserve = Syscalls.openNothing()
 
   /// BUDGET: connections accepted in one turn; the rest wait in the kernel's queue.
   public static let acceptsPerTurn = 64
@@ -43,9 +47,24 @@ public final class Listener: LoopHandler {
       return true
     } catch {
       failed(error)
+      if error.isOutOfDescriptors { turnAway() }
       pause()
       return false
     }
+  }
+
+  /// Answers those who wait through the reserved descriptor, so that they need not time out.
+  private func turnAway() {
+    for _ in 0..<Self.acceptsPerTurn {
+      reserve.close()
+      do throws(SystemError) {
+        guard let connection = try Sockets.accept(descriptor) else { break }
+        let newcomer = connection.release()
+        _ = Syscalls.send(newcomer, refusal, from: 0)
+        Sockets.shutdownWriting(newcomer)
+      } catch { break }
+    }
+    if !reserve.isOpen { reserve = Syscalls.openNothing() }
   }
 
   private func pause() {

@@ -30,8 +30,9 @@ public protocol StreamOwner: AnyObject {
 /// one. Queued bytes leave at the end of the turn. Knows no protocol and enforces no bound on the
 /// queue: the owner asks `queuedBytes` first. Loop-confined.
 public final class Stream: LoopHandler, Flushable {
-  private unowned let loop: EventLoop
-  private weak var owner: (any StreamOwner)?
+  private let loop: EventLoop
+  /// Strong, so that no reference is counted the slow way; given up at the end.
+  private var owner: (any StreamOwner)?
   private var descriptor: Descriptor
   private var slot: PollSlot?
   private var unread: [UInt8] = []
@@ -43,7 +44,11 @@ public final class Stream: LoopHandler, Flushable {
   private var hasPeerFinished = false
   private var isHungUp = false
 
-  private enum State { case open, closingAfterWrite, ended }
+  private enum State { case open, closingAfterWrite, lingering, ended }
+
+  /// How long a peer may take to read what is left before a close, and then to close its side.
+  public static let closingMax = Duration.seconds(5)
+  public static let lingerMax = Duration.seconds(1)
 
   /// The most that a protocol may leave unread between two reads.
   public static let unreadBytesMax = 128 * 1024
@@ -121,6 +126,20 @@ public final class Stream: LoopHandler, Flushable {
     guard state == .open else { return }
     state = .closingAfterWrite
     scheduleAlways()
+    loop.after(Self.closingMax) { [self] in end(.closedHere) }
+  }
+
+  /// Ends our side and waits for the peer's: closing with bytes unread would reset the connection,
+  /// and the peer might lose the last that it was sent (RFC 9112 §9.6).
+  private func linger() {
+    guard !hasPeerFinished else { return end(.closedHere) }
+    state = .lingering
+    Sockets.shutdownWriting(descriptor)
+    if isReadingPaused {
+      isReadingPaused = false
+      updateInterest()
+    }
+    loop.after(Self.lingerMax) { [self] in end(.closedHere) }
   }
 
   /// Closes now; what is queued is lost.
@@ -143,7 +162,7 @@ public final class Stream: LoopHandler, Flushable {
   public func resumeReading() {
     isReadingPaused = false
     updateInterest()
-    if !unread.isEmpty { loop.atTurnEnd { [weak self] in self?.offerUnread() } }
+    if !unread.isEmpty { loop.atTurnEnd { [self] in offerUnread() } }
   }
 
   private func offerUnread() {
@@ -240,7 +259,7 @@ public final class Stream: LoopHandler, Flushable {
       isWaitingForRoom = false
       updateInterest()
     }
-    if state == .closingAfterWrite { return end(.closedHere) }
+    if state == .closingAfterWrite { return linger() }
     if wasBlocked { owner?.streamDrained(self) }
   }
 

@@ -1,3 +1,7 @@
+// INVARIANTS:
+// - Signal sets live on the stack of one call; the kernel copies them.
+// - A record is 128 bytes, which is what signalfd writes; it is read into an array of that many.
+
 internal import CLinux
 internal import Glibc
 

@@ -115,6 +115,11 @@ public enum Syscalls {
     }
   }
 
+  /// A descriptor of /dev/null, to be held in reserve; closed where none can be had.
+  public static func openNothing() -> Descriptor {
+    Descriptor(owning: unsafe open("/dev/null", O_RDONLY | O_CLOEXEC))
+  }
+
   /// `epoll_create1(2)`.
   public static func makePoller() throws(SystemError) -> Descriptor {
     let number = epoll_create1(Int32(EPOLL_CLOEXEC))
@@ -205,6 +210,20 @@ public enum Syscalls {
 
   /// `geteuid(2)`.
   public static var userID: UInt32 { geteuid() }
+
+  /// The number of a user (`getpwnam_r(3)`); nil where there is none of that name.
+  public static func userID(named name: String) -> UInt32? {
+    var entry = unsafe passwd()
+    var found: UnsafeMutablePointer<passwd>? = nil
+    var room = [CChar](repeating: 0, count: 16 * 1024)
+    let result = unsafe room.withUnsafeMutableBufferPointer { buffer -> Int32 in
+      guard let base = buffer.baseAddress else { return ENOMEM }
+      // SAFE BECAUSE the entry's texts stay within the buffer and only a number is taken out.
+      return unsafe getpwnam_r(name, &entry, base, buffer.count, &found)
+    }
+    guard result == 0, unsafe found != nil else { return nil }
+    return unsafe entry.pw_uid
+  }
 
   /// Raises the soft limit of open files to the hard one and gives it (`setrlimit(2)`).
   @discardableResult

@@ -252,10 +252,17 @@ final class ServiceRunner {
       }
       key = bytes
     }
-    return LinkIdentity(
+    var identity = LinkIdentity(
       role: description.role, instance: .random(in: 1...(.max)),
       incarnation: UInt64(clamping: SystemClock.wallMilliseconds()),
       software: "sapphire \(ServiceProcess.version)", key: key)
+    for name in settings.links.users {
+      guard let user = Syscalls.userID(named: name) else {
+        throw ConfigurationRefused(description: "links.users: there is no user \(name) here")
+      }
+      identity.friendlyUsers.insert(user)
+    }
+    return identity
   }
 
   private func help(_ specs: [OptionSpec]) -> String {

@@ -180,6 +180,14 @@ public struct Publish: WireMessage {
     public static let sequenced = Flags(rawValue: 1)
     /// Not to be kept in the hub's history.
     public static let skipHistory = Flags(rawValue: 2)
+    /// Not for the client that published it.
+    public static let forOthers = Flags(rawValue: 4)
+    /// May be left out first when a client can't keep up.
+    public static let lowPriority = Flags(rawValue: 8)
+    /// Goes before what waits for a client, where a door can do that.
+    public static let highPriority = Flags(rawValue: 16)
+    /// What a publication carries on from its publish.
+    public static let carried: Flags = [.forOthers, .lowPriority, .highPriority]
   }
 
   public var remainingMs: UInt32
@@ -288,8 +296,8 @@ public struct Publication: WireMessage {
   public static let layout =
     "number:u32 generation:u32 payloadKind:u8 flags:u8 epoch:text16 offset:u64 timeMs:i64 origin:u64 client:u64 user:text16 eventType:text16 payload:bytes32"
   public var handle: ChannelHandle
-  /// Reserved; zero.
-  public var flags: UInt8 = 0
+  /// Those of `Publish.Flags.carried`.
+  public var flags: Publish.Flags = []
   /// Nil for a channel without history.
   public var position: Position?
   public var timeMs: Int64
@@ -315,7 +323,7 @@ public struct Publication: WireMessage {
   public func encode(into w: inout ByteWriter) {
     w.handle(handle)
     w.u8(payload.kind.rawValue)
-    w.u8(flags)
+    w.u8(flags.rawValue)
     w.epoch(position?.epoch)
     w.u64(position?.offset.value ?? 0)
     w.i64(timeMs)
@@ -329,7 +337,7 @@ public struct Publication: WireMessage {
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
     handle = try c.handle(s)
     let kind = try c.payloadKind(s)
-    flags = try c.u8(s)
+    flags = Publish.Flags(rawValue: try c.u8(s))
     let epoch = try c.epoch(s)
     let offset = Offset(try c.u64(s))
     position = epoch.map { Position(epoch: $0, offset: offset) }

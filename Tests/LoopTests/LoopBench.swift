@@ -111,3 +111,15 @@ final class Wired {
     return received
   }
 }
+
+/// Compares long byte strings, naming the first difference: a whole diff would take minutes.
+func expectSame(
+  _ found: [UInt8], _ expected: [UInt8], _ comment: Comment = "",
+  sourceLocation: SourceLocation = #_sourceLocation
+) {
+  guard found != expected else { return }
+  let index = zip(found, expected).prefix { $0 == $1 }.reduce(0) { count, _ in count + 1 }
+  Issue.record(
+    "\(found.count) of \(expected.count) bytes, the same up to \(index) \(comment)",
+    sourceLocation: sourceLocation)
+}

@@ -1,3 +1,4 @@
+import Bytes
 import Foundation
 import Testing
 import Wire
@@ -19,6 +20,9 @@ import Wire
     let text = try #require(GoldenFile.readProject(Self.path))
     for role in Role.allCases {
       #expect(text.contains("| \(role.name) | \(role.rawValue) |"), "role \(role.name)")
+    }
+    for kind in PayloadKind.allCases {
+      #expect(text.contains(", \(kind.rawValue) ") || text.contains("is \(kind.rawValue) json"))
     }
     #expect(text.contains("\(FrameFlags.mayIgnore.rawValue) *may be ignored*"))
     #expect(text.contains("\(FrameFlags.reply.rawValue) *reply*"))

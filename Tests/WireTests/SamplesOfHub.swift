@@ -71,7 +71,7 @@ enum SamplesOfHub {
       label: "ephemeral",
       message: Publication(
         handle: ChannelHandle(number: .max, generation: .max), position: nil, timeMs: 0,
-        origin: 0, publisher: Publisher(), eventType: "", payload: Payload(text: ""))),
+        origin: 0, publisher: Publisher(), eventType: "", payload: Payload(.uncheckedText, []))),
     Sample(label: "rich", message: Gap(handle: handle, dropped: .max)),
   ]
 

@@ -5,6 +5,7 @@
 // - Paths are the operator's own and may stand in messages.
 
 internal import Glibc
+internal import Platform
 
 /// An open regular file of the store: positioned reads and writes, syncs and locks.
 struct StoreFile: ~Copyable {
@@ -125,9 +126,9 @@ enum StoreFiles {
   static func removeDirectory(_ path: String) { _ = unsafe rmdir(path) }
 
   static func isDirectory(_ path: String) -> Bool {
-    var about = stat()
-    guard unsafe stat(path, &about) == 0 else { return false }
-    return about.st_mode & S_IFMT == S_IFDIR
+    do throws(SystemError) {
+      return try Files.status(FilePath(path)).kind == .directory
+    } catch { return false }
   }
 
   static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }

@@ -29,12 +29,13 @@ struct AccessRules: Sendable {
     if origins.contains(origin) { return true }
     guard let parsed = Self.authority(ofOrigin: origin) else { return false }
     if isLoopback { return Self.isLoopback(parsed.host) }
-    return origins.isEmpty && parsed == host
+    return parsed == host
   }
 
-  func mayPublish(_ client: ClientContext, _ policy: ChannelPolicy, _ plugin: AnyChannel?) -> Bool {
+  /// - Parameter publishers: who may by the channel's rule or type; nil: the listener's default.
+  func mayPublish(_ client: ClientContext, _ publishers: [Principal]?) -> Bool {
     if client.isAPI { return true }
-    if let allowed = policy.publish ?? plugin?.traits.publishers { return allowed.include(client) }
+    if let publishers { return publishers.include(client) }
     return allowsAnonymous || client.user != nil
   }
 
@@ -49,7 +50,7 @@ struct AccessRules: Sendable {
   }
 
   /// The host and port of `http://HOST[:PORT]` or `https://…`; nil for `null` and all else.
-  private static func authority(ofOrigin origin: String) -> HTTPAuthority? {
+  static func authority(ofOrigin origin: String) -> HTTPAuthority? {
     for scheme in ["http://", "https://"] where origin.hasPrefix(scheme) {
       return HTTPAuthority(String(origin.dropFirst(scheme.count)))
     }

@@ -85,7 +85,7 @@ final class GatewayLoop {
     sweepCount &+= 1
     for connection in connections.values { connection.sweep(loop.now) }
     if sweepCount % 10 == 0 { closeIdleChannels() }
-    loop.after(.seconds(1)) { [weak self] in self?.sweep() }
+    loop.after(.seconds(1)) { [self] in sweep() }
   }
 
   // MARK: channels
@@ -95,16 +95,15 @@ final class GatewayLoop {
     if let known = channels[name] { return .success(known) }
     guard channels.count < settings.channelsMax else { return .failure(.limitExceeded) }
     let policy = settings.policy(name)
-    let plugin: AnyChannel?
+    let made: AnyChannel
     do throws(ChannelOptionsError) {
-      let made = try settings.registry.make(
+      made = try settings.registry.make(
         policy.type, channel: name, options: policy.options, history: policy.history)
-      plugin = made.isPassThrough ? nil : made
     } catch {
       logger.error("a channel can't be made", ["channel": .text(name.text), "reason": .text(error.description)])
       return .failure(.internalError)
     }
-    let channel = LocalChannel(name, policy, self, plugin: plugin)
+    let channel = LocalChannel(name, policy, self, made)
     channels[name] = channel
     metrics.channels.add(1)
     return .success(channel)
@@ -112,12 +111,19 @@ final class GatewayLoop {
 
   func existing(_ name: ChannelName) -> LocalChannel? { channels[name] }
 
-  /// A plugin that folded a history which is gone begins anew.
+  /// A plugin that folded a history which is gone begins anew. The rule made it before, so it can
+  /// be made again; a plugin that refuses all the same keeps what it had and says so.
   func rebuildPlugin(_ channel: LocalChannel) {
     guard channel.plugin != nil else { return }
-    channel.plugin = try? settings.registry.make(
-      channel.policy.type, channel: channel.name, options: channel.policy.options,
-      history: channel.policy.history)
+    do throws(ChannelOptionsError) {
+      channel.plugin = try settings.registry.make(
+        channel.policy.type, channel: channel.name, options: channel.policy.options,
+        history: channel.policy.history)
+    } catch {
+      logger.error(
+        "a channel's state can't be built anew",
+        ["channel": .text(channel.name.text), "reason": .text(error.description)])
+    }
   }
 
   /// Asks the hub for the channel's number and publications.
@@ -132,8 +138,7 @@ final class GatewayLoop {
       historyMs: isKept ? channel.policy.historyMs : 0,
       subscribers: UInt32(clamping: channel.subscriberCount))
     hub.request(request, expecting: ChannelOpened.self, within: .seconds(5)) {
-      [weak self, weak channel] result in
-      guard let self, let channel else { return }
+      [self] result in
       switch result {
       case .success(let answer): opened(channel, answer)
       case .failure(let failure):
@@ -144,8 +149,8 @@ final class GatewayLoop {
   }
 
   private func retryAttach(_ channel: LocalChannel) {
-    loop.after(.milliseconds(100)) { [weak self, weak channel] in
-      if let self, let channel { attach(channel) }
+    loop.after(.milliseconds(100)) { [self] in
+      attach(channel)
     }
   }
 
@@ -165,7 +170,7 @@ final class GatewayLoop {
   }
 
   func subscribersChanged(_ channel: LocalChannel) {
-    if changedSubscribers.isEmpty { loop.atTurnEnd { [weak self] in self?.reportSubscribers() } }
+    if changedSubscribers.isEmpty { loop.atTurnEnd { [self] in reportSubscribers() } }
     changedSubscribers.append(channel)
   }
 
@@ -247,7 +252,8 @@ final class GatewayLoop {
     channel.received(
       Arrival(
         position: publication.position, timeMs: publication.timeMs,
-        publisher: publication.publisher, payload: publication.payload))
+        publisher: publication.publisher, payload: publication.payload,
+        isForOthers: publication.flags.contains(.forOthers)))
   }
 
   /// The hub could not send us everything of this channel.
@@ -292,6 +298,6 @@ final class GatewayLoop {
         loop.after(.milliseconds(10), finished)
       }
     }
-    loop.after(.milliseconds(10)) { [weak self] in self?.waitForEmpty(deadline, finished) }
+    loop.after(.milliseconds(10)) { [self] in waitForEmpty(deadline, finished) }
   }
 }

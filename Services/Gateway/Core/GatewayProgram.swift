@@ -1,6 +1,7 @@
-public import ChannelKit
 internal import Bytes
+public import ChannelKit
 internal import Config
+internal import HTTPCodec
 internal import JSON
 internal import Loop
 internal import Observe
@@ -68,7 +69,7 @@ public enum GatewayProgram {
     return AccessRules(
       isLoopback: address.isLoopback,
       allowsAnonymous: gateway.allowsAnonymous(on: endpoint(address)), origins: gateway.origins,
-      hosts: [], keys: keys)
+      hosts: gateway.origins.compactMap { AccessRules.authority(ofOrigin: $0)?.host }, keys: keys)
   }
 
   /// The keys of `--api-key-file` or `api.keyFile`, one a line; none without a file.
@@ -229,23 +230,21 @@ final class GatewayThread {
   /// Opens the port once everything behind it works, or patience has run out.
   private func waitToListen() {
     guard !isDone else { return }
-    HealthReport(gateway).check { [weak self] isReady in
-      guard let self else { return }
+    HealthReport(gateway).check { [self] isReady in
       if isReady || gateway.loop.now >= opensAt {
         listen(claim.address)
         watchReadiness()
       } else {
-        gateway.loop.after(.milliseconds(10)) { [weak self] in self?.waitToListen() }
+        gateway.loop.after(.milliseconds(10)) { [self] in waitToListen() }
       }
     }
   }
 
   private func watchReadiness() {
     guard !isDone, let address = listener?.address else { return }
-    HealthReport(gateway).check { [weak self] isReady in
-      guard let self else { return }
+    HealthReport(gateway).check { [self] isReady in
       if isReady { return running.ready(at: address) }
-      gateway.loop.after(.milliseconds(50)) { [weak self] in self?.watchReadiness() }
+      gateway.loop.after(.milliseconds(50)) { [self] in watchReadiness() }
     }
   }
 
@@ -260,7 +259,7 @@ final class GatewayThread {
         bound = address
       }
       let listener = try Listener(descriptor, address: bound, on: gateway.loop) {
-        [weak gateway] descriptor, peer in gateway?.accepted(descriptor, peer)
+        [gateway] descriptor, peer in gateway.accepted(descriptor, peer)
       }
       listener.failed = { [logger = context.logger] in
         logger.warning("accepting failed", ["reason": .text($0.description)])

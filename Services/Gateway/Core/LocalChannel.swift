@@ -11,6 +11,8 @@ struct Arrival {
   var timeMs: Int64
   var publisher: Publisher
   var payload: Payload
+  /// Its publisher's own client does not get it.
+  var isForOthers = false
 }
 
 /// One channel as this loop sees it: its subscribers, its place in the order, its plugin's state.
@@ -27,8 +29,10 @@ final class LocalChannel: Flushable {
 
   let name: ChannelName
   let policy: ChannelPolicy
-  unowned let gateway: GatewayLoop
+  let gateway: GatewayLoop
   let envelopePrefix: [UInt8]
+  /// Who may publish where the rule or the channel's type says; nil: the listener's default.
+  let publishers: [Principal]?
   var plugin: AnyChannel?
   var merging: LatestPerKey?
   var mergeTimer: TimerID?
@@ -56,10 +60,12 @@ final class LocalChannel: Flushable {
   var lastUsed: Instant
   private var reportedSubscribers = 0
 
-  init(_ name: ChannelName, _ policy: ChannelPolicy, _ gateway: GatewayLoop, plugin: AnyChannel?) {
+  init(_ name: ChannelName, _ policy: ChannelPolicy, _ gateway: GatewayLoop, _ made: AnyChannel) {
     self.name = name
     self.policy = policy
     self.gateway = gateway
+    publishers = policy.publish ?? made.traits.publishers
+    let plugin = made.isPassThrough ? nil : made
     self.plugin = plugin
     envelopePrefix = Encoding.prefix(name)
     lastUsed = gateway.loop.now
@@ -171,7 +177,7 @@ final class LocalChannel: Flushable {
 
   private func scheduleMerge() {
     guard mergeTimer == nil, let dueNs = merging?.dueNs else { return }
-    mergeTimer = gateway.loop.at(Instant(nanoseconds: dueNs)) { [weak self] in self?.merge() }
+    mergeTimer = gateway.loop.at(Instant(nanoseconds: dueNs)) { [self] in merge() }
   }
 
   private func merge() {
@@ -191,6 +197,7 @@ final class LocalChannel: Flushable {
   /// Encodes a publication once for each encoding that somebody here gets.
   private func gather(_ arrival: Arrival) {
     gateway.metrics.publications.add()
+    if arrival.isForOthers { return deliverToOthers(arrival) }
     for index in groups.indices where !groups[index].isEmpty {
       groups[index].append(
         arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
@@ -199,6 +206,20 @@ final class LocalChannel: Flushable {
     guard !isDirty else { return }
     isDirty = true
     gateway.loop.markDirty(self)
+  }
+
+  /// Everyone but the publisher's own client: what was gathered before goes first.
+  private func deliverToOthers(_ arrival: Arrival) {
+    if isDirty { flush() }
+    for group in groups where !group.isEmpty {
+      var frame: [UInt8] = []
+      group.encoding.append(
+        arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
+        prefix: envelopePrefix, to: &frame)
+      for member in group.members where member.subscriber.clientNumber != arrival.publisher.client {
+        member.deliver(frame, count: 1)
+      }
+    }
   }
 
   /// One write for each subscriber with all that this turn had for it.

@@ -15,7 +15,7 @@ final class PresenceReporter {
     var client: String
   }
 
-  private unowned let gateway: GatewayLoop
+  private let gateway: GatewayLoop
   private var members: [Key: MemberJoin] = [:]
   private var joins: [Key: MemberJoin] = [:]
   private var leaves: [Key: MemberLeave] = [:]

@@ -1,5 +1,6 @@
 internal import Bytes
 internal import ChannelKit
+internal import Crypto
 internal import JSON
 internal import Link
 internal import Loop
@@ -26,12 +27,13 @@ struct PublishRequest {
   var eventType = ""
   var meta: [UInt8] = []
   var skipHistory = false
+  var flags: Publish.Flags = []
 }
 
 /// From an event to a publication: rights, the plugin's decision, then the sequencer, which is the
 /// event store for a durable channel and the hub for any other.
 final class Publishing {
-  private unowned let gateway: GatewayLoop
+  private let gateway: GatewayLoop
 
   init(_ gateway: GatewayLoop) { self.gateway = gateway }
 
@@ -48,7 +50,7 @@ final class Publishing {
     let channel = request.channel
     channel.lastUsed = gateway.loop.now
     let answer: Completion = completion ?? { _ in }
-    guard gateway.settings.access.mayPublish(request.client, channel.policy, channel.plugin) else {
+    guard gateway.settings.access.mayPublish(request.client, channel.publishers) else {
       return answer(.failure(.permissionDenied))
     }
     guard request.event.payload.bytes.count <= gateway.settings.payloadBytesMax else {
@@ -61,6 +63,22 @@ final class Publishing {
       decide(request, effects, attempt: 1, answer)
     } else {
       sequence(request, request.event.payload, expected: request.expected, completion)
+    }
+  }
+
+  /// Carries out what a plugin decided by itself (a leave, a timer): nothing is decided again.
+  func carryOut(
+    _ effects: [Effect], in channel: LocalChannel, for client: ClientContext,
+    clientNumber: UInt64, target: (any EffectTarget)?
+  ) {
+    let request = PublishRequest(
+      channel: channel, event: ChannelEvent(Payload(text: "")), client: client,
+      clientNumber: clientNumber)
+    carryOut(effects[...], request, target, channel.position?.offset ?? .zero, PublishResult()) {
+      [logger = gateway.logger] result in
+      if case .failure(let refusal) = result {
+        logger.debug("a plugin's publication was refused", ["reason": .text(refusal.message)])
+      }
     }
   }
 
@@ -88,8 +106,8 @@ final class Publishing {
     if channel.plugin?.traits.state == .folded, channel.phase != .live {
       gateway.attach(channel)
       guard attempt <= Effects.decisionsMax else { return answer(.failure(.unavailable)) }
-      gateway.loop.after(.milliseconds(20 << min(attempt, 6))) { [weak self] in
-        self?.decide(request, target, attempt: attempt + 1, answer)
+      gateway.loop.after(.milliseconds(20 << min(attempt, 6))) { [self] in
+        self.decide(request, target, attempt: attempt + 1, answer)
       }
       return
     }
@@ -100,15 +118,15 @@ final class Publishing {
       return answer(.failure(Refusal(error)))
     }
     let decidedAt = channel.position?.offset ?? .zero
-    carryOut(list[...], request, target, decidedAt, PublishResult()) { [weak self] result in
-      guard case .failure(let refusal) = result, refusal == .conflict, let self,
+    carryOut(list[...], request, target, decidedAt, PublishResult()) { [self] result in
+      guard case .failure(let refusal) = result, refusal == .conflict, 
         list.contains(where: \.expectsUnchanged)
       else { return answer(result) }
       guard attempt < Effects.decisionsMax else { return answer(.failure(Refusal(.contended))) }
       // Another publication came first: once it is applied here, decide anew.
       channel.catchUp()
-      gateway.loop.after(.milliseconds(1 << min(attempt, 6))) { [weak self] in
-        self?.decide(request, target, attempt: attempt + 1, answer)
+      gateway.loop.after(.milliseconds(1 << min(attempt, 6))) { [self] in
+        self.decide(request, target, attempt: attempt + 1, answer)
       }
     }
   }
@@ -125,7 +143,7 @@ final class Publishing {
     else {
       var result = soFar
       for case .reply(let payload) in effects { result.reply = payload }
-      target?.carryOut(Array(effects))
+      target?.carryOut(Array(effects), in: request.channel)
       return answer(.success(result))
     }
     var rest = effects
@@ -133,13 +151,14 @@ final class Publishing {
     let expected = effect.expecting == .unchanged ? decidedAt : request.expected
     var request = request
     request.skipHistory = effect.persistence != .byRule
-    sequence(request, effect.payload, expected: expected) { [weak self] result in
+    request.flags = effect.wireFlags
+    sequence(request, effect.payload, expected: expected) { [self] result in
       switch result {
       case .failure: answer(result)
       case .success(let published):
         var later = request
         later.event.idempotencyKey = nil
-        self?.carryOut(rest, later, target, decidedAt, published, answer)
+        self.carryOut(rest, later, target, decidedAt, published, answer)
       }
     }
   }
@@ -165,7 +184,7 @@ final class Publishing {
     let message = Append(
       remainingMs: UInt32(clamping: limit.millisecondsMax), stream: request.channel.name,
       expected: expected, key: request.event.idempotencyKey ?? "", client: request.clientNumber,
-      user: request.client.user?.text ?? "",
+      user: request.client.user?.text ?? "", keyHash: keyHash(request),
       events: [NewEvent(payload: payload, eventType: request.eventType, meta: request.meta)])
     store.request(message, expecting: Appended.self, within: limit) { [metrics = gateway.metrics] in
       switch $0 {
@@ -181,6 +200,13 @@ final class Publishing {
     }
   }
 
+  /// A plugin may make another payload of the same event each time; a retry is known by the event.
+  private func keyHash(_ request: PublishRequest) -> [UInt8] {
+    guard request.channel.plugin != nil, request.event.idempotencyKey != nil else { return [] }
+    let sent = request.event.payload
+    return SHA256.digest([sent.kind.rawValue] + sent.bytes)
+  }
+
   private func sendToHub(
     _ request: PublishRequest, _ payload: Payload, _ expected: Offset?, _ completion: Completion?
   ) {
@@ -194,7 +220,7 @@ final class Publishing {
     }
     let message = Publish(
       remainingMs: UInt32(clamping: gateway.settings.publishMax.millisecondsMax),
-      handle: channel.handle, flags: request.skipHistory ? .skipHistory : [],
+      handle: channel.handle, flags: request.skipHistory ? request.flags.union(.skipHistory) : request.flags,
       timeMs: gateway.loop.wallMilliseconds,
       publisher: Publisher(client: request.clientNumber, user: request.client.user?.text ?? ""),
       eventType: request.eventType, key: request.event.idempotencyKey ?? "", expected: expected,
@@ -227,8 +253,8 @@ final class Publishing {
       completion?(.failure(.overloaded))
       return
     }
-    channel.waitingForHandle.append { [weak self] in
-      self?.sendToHub(request, payload, expected, completion)
+    channel.waitingForHandle.append { [self] in
+      self.sendToHub(request, payload, expected, completion)
     }
     gateway.attach(channel)
   }
@@ -236,7 +262,19 @@ final class Publishing {
 
 /// What a plugin may do to the client that caused an event.
 protocol EffectTarget: AnyObject {
-  func carryOut(_ effects: [Effect])
+  func carryOut(_ effects: [Effect], in channel: LocalChannel)
+}
+
+extension PublishEffect {
+  fileprivate var wireFlags: Publish.Flags {
+    var flags: Publish.Flags = audience == .others ? .forOthers : []
+    switch priority {
+    case .low: flags.insert(.lowPriority)
+    case .normal: break
+    case .high: flags.insert(.highPriority)
+    }
+    return flags
+  }
 }
 
 extension Duration {

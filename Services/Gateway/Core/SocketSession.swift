@@ -26,8 +26,8 @@ final class SocketSession: Subscriber, EffectTarget {
     case manyChannels
   }
 
-  private unowned let connection: Connection
-  private unowned let gateway: GatewayLoop
+  private let connection: Connection
+  private let gateway: GatewayLoop
   private var reader: WebSocketReader
   private var keepAlive: SocketKeepAlive
   private let door: Door
@@ -41,6 +41,7 @@ final class SocketSession: Subscriber, EffectTarget {
   private var isClosing = false
   private var isHeldBack = false
   private var tracked: [ChannelName] = []
+  private var timers: [TimerKey: TimerID] = [:]
 
   var stream: Stream { connection.stream }
   var queueBytesMax: Int { gateway.settings.queueBytesMax }
@@ -104,7 +105,8 @@ final class SocketSession: Subscriber, EffectTarget {
       subscription.wantsPresence = door.wantsPresence
       subscriptions.append(subscription)
       channel.add(subscription)
-      carryOut(effects)
+      gateway.publishing.carryOut(
+        effects, in: channel, for: context, clientNumber: clientNumber, target: self)
     }
   }
 
@@ -255,8 +257,8 @@ final class SocketSession: Subscriber, EffectTarget {
     // Without an id nobody waits for the hub's answer; refusals found here are told all the same.
     let needsAnswer = id != nil || channel.policy.isDurable || channel.plugin != nil || !key.isEmpty
     guard needsAnswer else { return publishUnanswered(request) }
-    gateway.publishing.publish(request, client: self) { [weak self] result in
-      guard let self, !isClosing else { return }
+    gateway.publishing.publish(request, client: self) { [self] result in
+      guard !isClosing else { return }
       switch result {
       case .success(let done):
         if let id {
@@ -273,7 +275,7 @@ final class SocketSession: Subscriber, EffectTarget {
   private func publishUnanswered(_ request: PublishRequest) {
     let access = gateway.settings.access
     let refusal: Refusal? =
-      if !access.mayPublish(request.client, request.channel.policy, nil) {
+      if !access.mayPublish(request.client, request.channel.publishers) {
         .permissionDenied
       } else if request.event.payload.bytes.count > gateway.settings.payloadBytesMax {
         .tooLarge(gateway.settings.payloadBytesMax)
@@ -286,9 +288,9 @@ final class SocketSession: Subscriber, EffectTarget {
     if request.channel.policy.requiredFields.isEmpty {
       gateway.publishing.publish(request, nil)
     } else {
-      gateway.publishing.publish(request) { [weak self] result in
+      gateway.publishing.publish(request) { [self] result in
         if case .failure(let refusal) = result {
-          self?.tell(ControlMessage.error(id: nil, refusal, channel: request.channel.name.text))
+          self.tell(ControlMessage.error(id: nil, refusal, channel: request.channel.name.text))
         }
       }
     }
@@ -309,14 +311,63 @@ final class SocketSession: Subscriber, EffectTarget {
     }
   }
 
-  func carryOut(_ effects: [Effect]) {
+  func carryOut(_ effects: [Effect], in channel: LocalChannel) {
     for effect in effects {
       switch effect {
-      case .send(let payload):
-        if case .oneChannel(let name) = door.style { send(payload, name) }
-      case .close(let reason): close(.policyViolation, reason.name)
-      case .publish, .reply, .track, .untrack, .after: break
+      case .send(let payload): send(payload, channel.name)
+      case .track(let info): track(channel, info)
+      case .untrack: leave(channel.name, isClean: true)
+      case .after(let delay, let token): setTimer(token, delay, channel)
+      case .close(let reason): end(channel, Refusal(reason))
+      case .publish, .reply: break
       }
+    }
+  }
+
+  private func track(_ channel: LocalChannel, _ info: [UInt8]) {
+    guard channel.policy.hasPresence else { return }
+    if !tracked.contains(channel.name) { tracked.append(channel.name) }
+    let shown = ClientContext(id: context.id, user: context.user, roles: context.roles, info: info)
+    gateway.presence.joined(channel.name, client: shown, session: sessionToken ?? "")
+  }
+
+  /// Ends one subscription; a socket of one channel goes with it.
+  private func end(_ channel: LocalChannel, _ refusal: Refusal) {
+    tell(ControlMessage.error(id: nil, refusal, channel: channel.name.text))
+    unsubscribe(channel.name, isClean: true)
+    if case .oneChannel = door.style { close(.policyViolation, refusal.name) }
+  }
+
+  private struct TimerKey: Hashable {
+    var channel: ChannelName
+    var token: TimerToken
+  }
+
+  private func setTimer(_ token: TimerToken, _ delay: Duration, _ channel: LocalChannel) {
+    let key = TimerKey(channel: channel.name, token: token)
+    if let before = timers.removeValue(forKey: key) { gateway.loop.cancel(before) }
+    guard timers.count(where: { $0.key.channel == channel.name }) < Effects.timersMax else { return }
+    timers[key] = gateway.loop.after(delay) { [self] in
+      timers[key] = nil
+      due(token, channel)
+    }
+  }
+
+  private func due(_ token: TimerToken, _ channel: LocalChannel) {
+    guard !isClosing, let plugin = channel.plugin else { return }
+    do throws(ChannelError) {
+      let effects = try plugin.due(token, for: context)
+      gateway.publishing.carryOut(
+        effects, in: channel, for: context, clientNumber: clientNumber, target: self)
+    } catch {
+      gateway.logger.debug("a plugin's timer failed", ["reason": .text(error.description)])
+    }
+  }
+
+  private func cancelTimers(_ channel: ChannelName? = nil) {
+    for (key, timer) in timers where channel == nil || key.channel == channel {
+      gateway.loop.cancel(timer)
+      timers[key] = nil
     }
   }
 
@@ -358,6 +409,8 @@ final class SocketSession: Subscriber, EffectTarget {
   private func remove(_ subscription: Subscription) {
     subscriptions.removeAll { $0 === subscription }
     subscription.channel.remove(subscription)
+    cancelTimers(subscription.channel.name)
+    tellPlugin(subscription.channel)
     if subscription.wantsPresence { gateway.presence.unwatch(subscription.channel.name, for: self) }
   }
 
@@ -377,7 +430,7 @@ final class SocketSession: Subscriber, EffectTarget {
     isClosing = true
     stream.send { WebSocketFrame.close(code, reason: reason, into: &$0) }
     stream.closeAfterWriting()
-    gateway.loop.after(.seconds(2)) { [weak connection] in connection?.close() }
+    gateway.loop.after(.seconds(2)) { [connection] in connection.close() }
   }
 
   func sweep(_ now: Instant) {
@@ -399,6 +452,7 @@ final class SocketSession: Subscriber, EffectTarget {
   func ended() {
     isClosing = true
     leaveAll(isClean: false)
+    cancelTimers()
     let all = subscriptions
     subscriptions = []
     for subscription in all {
@@ -406,16 +460,20 @@ final class SocketSession: Subscriber, EffectTarget {
       if subscription.wantsPresence {
         gateway.presence.unwatch(subscription.channel.name, for: self)
       }
-      if let plugin = subscription.channel.plugin { left(plugin, subscription.channel) }
+      tellPlugin(subscription.channel)
     }
   }
 
-  private func left(_ plugin: AnyChannel, _ channel: LocalChannel) {
-    guard let effects = try? plugin.left(context) else { return }
-    for case .publish(let effect) in effects {
-      let request = PublishRequest(
-        channel: channel, event: ChannelEvent(effect.payload), client: .api, clientNumber: 0)
-      gateway.publishing.publish(request) { _ in }
+  /// The plugin may publish that the client has left.
+  private func tellPlugin(_ channel: LocalChannel) {
+    guard let plugin = channel.plugin else { return }
+    do throws(ChannelError) {
+      let effects = try plugin.left(context)
+      guard !effects.isEmpty else { return }
+      gateway.publishing.carryOut(
+        effects, in: channel, for: context, clientNumber: clientNumber, target: nil)
+    } catch {
+      gateway.logger.debug("a plugin refused a leave", ["reason": .text(error.description)])
     }
   }
 }

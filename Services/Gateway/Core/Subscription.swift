@@ -6,6 +6,8 @@ internal import Observe
 /// as a WebSocket only says how bytes reach it.
 protocol Subscriber: AnyObject {
   var stream: Stream { get }
+  /// The client's number, as publications name their publisher.
+  var clientNumber: UInt64 { get }
   /// Bytes that may wait for this client; past it the overflow action of the channel is taken.
   var queueBytesMax: Int { get }
   /// The subscription stands: `position` is where live publications begin.
@@ -49,7 +51,7 @@ final class Subscription {
   }
 
   let subscriber: any Subscriber
-  unowned let channel: LocalChannel
+  let channel: LocalChannel
   let encoding: Encoding
   var wantsPresence = false
   var state: State

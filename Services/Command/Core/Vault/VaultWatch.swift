@@ -199,14 +199,15 @@ final class VaultWatch {
     }
   }
 
+  private func timerFired() {
+    carryOut(machine.deadlineReached(now: SystemClock.monotonic()))
+  }
+
   private func arm() {
     if let timer { loop.cancel(timer) }
-    timer = machine.nextDeadline.map { deadline in
-      loop.at(deadline) { [weak self] in
-        guard let self else { return }
-        carryOut(machine.deadlineReached(now: SystemClock.monotonic()))
-      }
-    }
+    timer = nil
+    guard let deadline = machine.nextDeadline else { return }
+    timer = loop.at(deadline) { [weak self] in self?.timerFired() }
   }
 }
 

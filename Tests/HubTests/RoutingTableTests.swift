@@ -1,0 +1,184 @@
+import Bytes
+import TestKit
+import Testing
+import Wire
+
+@testable import HubCore
+
+struct RoutingTableTests {
+  @Test func oneChannelHasOneNumberOnAllLinks() {
+    var table = RoutingTable()
+    let first = table.open(request("a"), by: 1)
+    let second = table.open(request("a"), by: 2)
+    let other = table.open(request("b"), by: 1)
+    #expect(first == second)
+    #expect(first?.number != other?.number)
+    #expect(table.channelCount == 2)
+  }
+
+  @Test func numbersBeginAtOneBecauseZeroStandsForNoChannel() throws {
+    var table = RoutingTable()
+    let handle = try #require(table.open(request("a"), by: 1))
+    #expect(handle.number == 1)
+    #expect(handle.generation > 0)
+    #expect(table.index(.none) == nil)
+    #expect(table.index(ChannelHandle(number: 0, generation: 1)) == nil)
+  }
+
+  @Test func aNumberIsFreeOnlyWhenTheLastLinkHasClosedIt() throws {
+    var table = RoutingTable()
+    let handle = try #require(table.open(request("a"), by: 1))
+    _ = table.open(request("a"), by: 2)
+    table.close(handle, by: 1)
+    #expect(table.index(handle) != nil)
+    table.close(handle, by: 2)
+    #expect(table.index(handle) == nil)
+    #expect(table.channelCount == 0)
+  }
+
+  @Test func aReusedNumberCarriesANewGenerationAndTheOldOneFindsNothing() throws {
+    var table = RoutingTable()
+    let old = try #require(table.open(request("a"), by: 1))
+    table.close(old, by: 1)
+    let new = try #require(table.open(request("b"), by: 1))
+    #expect(new.number == old.number)
+    #expect(new.generation != old.generation)
+    #expect(table.index(old) == nil)
+    #expect(table.index(new).flatMap { table[$0]?.name } == ChannelName("b"))
+    // What still carries the old one changes nothing.
+    table.close(old, by: 1)
+    table.setClients(9, of: old, at: 1)
+    #expect(table.index(new).flatMap { table[$0]?.subscriberTotal } == 0)
+  }
+
+  @Test func closingByALinkThatHasItNotOpenChangesNothing() throws {
+    var table = RoutingTable()
+    let handle = try #require(table.open(request("a"), by: 1))
+    table.close(handle, by: 2)
+    table.close(ChannelHandle(number: 77, generation: 1), by: 1)
+    #expect(table.index(handle) != nil)
+  }
+
+  @Test func openingAgainReplacesTheFlags() throws {
+    var table = RoutingTable()
+    let handle = try #require(table.open(request("a", [.subscribe, .count]), by: 1))
+    let index = try #require(table.index(handle))
+    #expect(table[index]?.subscribers == [1])
+    #expect(table[index]?.counters == [1])
+    _ = table.open(request("a", [.publish]), by: 1)
+    #expect(table[index]?.subscribers == [])
+    #expect(table[index]?.counters == [])
+    _ = table.open(request("a", [.subscribe]), by: 1)
+    _ = table.open(request("a", [.subscribe]), by: 1)
+    #expect(table[index]?.subscribers == [1])
+  }
+
+  @Test func aLostLinkLeavesEveryChannel() throws {
+    var table = RoutingTable()
+    let alone = try #require(table.open(request("a", clients: 3), by: 1))
+    let shared = try #require(table.open(request("b", clients: 3), by: 1))
+    _ = table.open(request("b", clients: 4), by: 2)
+    #expect(Set(table.remove(1)) == [alone, shared])
+    #expect(table.index(alone) == nil)
+    #expect(table.index(shared).flatMap { table[$0]?.subscriberTotal } == 4)
+    #expect(table.remove(1) == [])
+  }
+
+  @Test func countsAreSummedOverLinksPagedAndInOrder() {
+    var table = RoutingTable()
+    for (name, clients) in [("b:2", 1), ("a:1", 2), ("b:1", 3), ("b:empty", 0)] {
+      _ = table.open(request(name, clients: UInt32(clients)), by: 1)
+    }
+    _ = table.open(request("a:1", clients: 5), by: 2)
+    let all = table.counts(prefix: "", after: "", limit: 10)
+    #expect(all.page.map(\.0.text) == ["a:1", "b:1", "b:2"])
+    #expect(all.page.map(\.1) == [7, 3, 1])
+    #expect(all.total == 3 && !all.more)
+    let first = table.counts(prefix: "b:", after: "", limit: 1)
+    #expect(first.page.map(\.0.text) == ["b:1"] && first.more && first.total == 2)
+    let rest = table.counts(prefix: "b:", after: "b:1", limit: 1)
+    #expect(rest.page.map(\.0.text) == ["b:2"] && !rest.more)
+  }
+
+  @Test func aCountTakesEffectForItsLinkAlone() throws {
+    var table = RoutingTable()
+    let handle = try #require(table.open(request("a", clients: 1), by: 1))
+    _ = table.open(request("a", clients: 2), by: 2)
+    table.setClients(10, of: handle, at: 1)
+    // A link that has not opened the channel has no clients there.
+    table.setClients(100, of: handle, at: 3)
+    #expect(table.index(handle).flatMap { table[$0]?.subscriberTotal } == 12)
+  }
+
+  @Test func anAnnouncementIsPassedOnOnceAndOnlyForwards() throws {
+    var table = RoutingTable()
+    let handle = try #require(table.open(request("a"), by: 1))
+    let index = try #require(table.index(handle))
+    #expect(table.announce(position("e", 1), at: index))
+    #expect(!table.announce(position("e", 1), at: index))
+    #expect(table.announce(position("e", 3), at: index))
+    #expect(!table.announce(position("e", 2), at: index))
+    #expect(table.announce(position("f", 1), at: index), "a new epoch begins anew")
+  }
+
+  @Test func aLinkHasOnlySoManyNamesOpenWhoeverOpenedThemFirst() throws {
+    var table = RoutingTable(namesMax: 2)
+    let first = try #require(table.open(request("a"), by: 1))
+    _ = table.open(request("b"), by: 1)
+    _ = table.open(request("c"), by: 2)
+    #expect(table.open(request("d"), by: 1) == nil)
+    #expect(table.open(request("c"), by: 1) == nil, "another link has it open already")
+    #expect(table.open(request("a"), by: 1) == first, "opening again costs nothing")
+    table.close(first, by: 1)
+    #expect(table.open(request("c"), by: 1) != nil)
+  }
+
+  @Test(arguments: [1, 2, 3] + [UInt64.random(in: 100...(.max))])
+  func agreesWithAModelUnderRandomUse(seed: UInt64) throws {
+    var random = SeededGenerator(seed: seed)
+    var table = RoutingTable()
+    var model: [String: [LinkNumber: UInt32]] = [:]
+    var known: [String: ChannelHandle] = [:]
+    var seen: Set<ChannelHandle> = []
+    for _ in 0..<3_000 {
+      let name = "c\(Int.random(in: 0..<12, using: &random))"
+      let link = Int.random(in: 1...4, using: &random)
+      switch Int.random(in: 0..<10, using: &random) {
+      case 0..<5:
+        let clients = UInt32.random(in: 0...5, using: &random)
+        let handle = try #require(table.open(request(name, clients: clients), by: link))
+        if model[name] == nil {
+          #expect(seen.insert(handle).inserted, "seed \(seed): \(handle) was given out before")
+          known[name] = handle
+        }
+        #expect(handle == known[name], "seed \(seed)")
+        model[name, default: [:]][link] = clients
+      case 5..<9:
+        guard let handle = known[name] else { continue }
+        table.close(handle, by: link)
+        model[name]?[link] = nil
+        if model[name]?.isEmpty == true { (model[name], known[name]) = (nil, nil) }
+      default:
+        _ = table.remove(link)
+        for other in Array(model.keys) {
+          model[other]?[link] = nil
+          if model[other]?.isEmpty == true { (model[other], known[other]) = (nil, nil) }
+        }
+      }
+      #expect(table.channelCount == model.count, "seed \(seed)")
+      for (name, links) in model {
+        let index = known[name].flatMap { table.index($0) }
+        let total = index.flatMap { table[$0]?.subscriberTotal }
+        #expect(total == links.values.reduce(0, +), "seed \(seed), channel \(name)")
+      }
+    }
+  }
+}
+
+private func request(_ name: String, _ flags: OpenFlags = [.subscribe], clients: UInt32 = 0)
+  -> OpenChannel
+{
+  OpenChannel(
+    remainingMs: 1000, name: channel(name), flags: flags, isDurable: false, historyCount: 0,
+    historyMs: 0, subscribers: clients)
+}
