@@ -165,7 +165,9 @@ let package = Package(
     tests(
       "ClientTests",
       ["Client", "Loop", "Platform", "HTTPCodec", "WebSocketCodec", "JSON", "Crypto", "Bytes", "TestKit"]),
-    tests("CommandTests", ["CommandCore", "Client", "Bytes", "Platform", "JSON", "TestKit"]),
+    tests(
+      "CommandTests",
+      ["CommandCore", "Client", "Config", "Bytes", "Platform", "JSON", "TestKit"]),
   ]
 )
 

@@ -116,6 +116,8 @@ public final class SapphireClient: Sendable {
 
   /// Calls `receive` with every event of the channel and of the connection.
   ///
+  /// A client that is closed, or too busy to take it, says at once that it is closed.
+  ///
   /// - Parameter since: where to begin; counts for the channel's first subscriber here only, whose
   ///   upstream subscription the others share.
   public func subscribe(
@@ -123,7 +125,8 @@ public final class SapphireClient: Sendable {
     receive: @escaping @Sendable (ClientEvent) -> Void
   ) -> SubscriptionID {
     let id = SubscriptionID(number: nextNumber.add(1, ordering: .relaxed).oldValue)
-    post { $0.subscribe(id, channel, since: since, receive: receive) }
+    let posted = post { $0.subscribe(id, channel, since: since, receive: receive) }
+    if !posted { receive(.state(.closed(.closedHere))) }
     return id
   }
 
