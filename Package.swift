@@ -159,7 +159,9 @@ let package = Package(
     tests("EventStoreTests", ["EventStoreCore", "SQLite", "Wire", "Platform", "Bytes", "Crypto", "TestKit"]),
     executable(
       "CrashWorkload", "Tests/Crash/Workload", ["EventStoreCore", "Platform", "Wire", "Bytes", "TestKit"]),
-    tests("PresenceTests", ["PresenceCore", "Wire", "Bytes", "TestKit"]),
+    tests(
+      "PresenceTests",
+      ["PresenceCore", "Link", "Wire", "Loop", "Observe", "Platform", "Bytes", "TestKit"]),
     tests("GatewayTests", ["GatewayCore", "ChannelKit", "HTTPCodec", "WebSocketCodec", "Wire", "JSON", "Platform", "Bytes", "TestKit"]),
     tests(
       "ClientTests",

@@ -50,7 +50,7 @@ enum SocketDoors {
     }
     door.wantsPresence = target.isOn("presence")
     accept(key, connection)
-    let session = SocketSession(connection, door, session: sessionToken(target.query("session")))
+    let session = SocketSession(connection, door, session: target.query("session").flatMap { SessionToken($0) })
     connection.become(session)
     session.open(names.map { ($0, since[$0] ?? .now) })
     return true
@@ -62,12 +62,6 @@ enum SocketDoors {
     case .oneChannel(let text), .events(let text): [text]
     default: []
     }
-  }
-
-  /// A token as we make them; anything else is taken as none.
-  private static func sessionToken(_ text: String?) -> String? {
-    guard let text, text.utf8.count == 22, Epoch(text) != nil else { return nil }
-    return text
   }
 
   private static func since(_ text: String?, _ names: [ChannelName])
