@@ -192,6 +192,8 @@ struct AppendTests {
     #expect(page.events.dropLast().allSatisfy { $0.meta == [1, 0, 2] && $0.timeMs == -5 })
     #expect(page.events.dropLast().allSatisfy { $0.publisher == sent.publisher })
     #expect(page.events[events.count].payload == Payload(.binary, []))
-    #expect(page.events[events.count].publisher == Publisher() && page.events[events.count].timeMs == .max)
+    #expect(
+      page.events[events.count].publisher == Publisher() && page.events[events.count].timeMs == .max
+    )
   }
 }
