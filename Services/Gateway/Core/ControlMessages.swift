@@ -62,7 +62,13 @@ enum ControlMessage {
     return end(&writer)
   }
 
-  enum UnrecoverableReason: String { case epochChanged = "epoch_changed", trimmed, ahead, noHistory = "no_history" }
+  enum UnrecoverableReason: String {
+    case epochChanged = "epoch_changed"
+    case trimmed
+    case ahead
+    case corrupt
+    case noHistory = "no_history"
+  }
 
   static func unrecoverable(
     channel: String, reason: UnrecoverableReason, epoch: Epoch?, floor: Offset, head: Offset
