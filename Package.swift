@@ -126,7 +126,10 @@ let package = Package(
 
     // Tests.
     .target(
-      name: "TestKit", dependencies: ["Bytes", "Platform", "Loop", "Wire", "ChannelKit"],
+      name: "TestKit", dependencies: [
+        "Bytes", "Platform", "Loop", "Wire", "Link", "ChannelKit", "Observe", "HTTPCodec",
+        "WebSocketCodec",
+      ],
       path: "Shared/TestKit", swiftSettings: strict),
     tests("BytesTests", ["Bytes", "TestKit"]),
     tests("PlatformTests", ["Platform", "TestKit"]),
@@ -138,19 +141,28 @@ let package = Package(
     tests("CryptoTests", ["Crypto", "Bytes"]),
     tests("LoopTests", ["Loop", "Platform", "Bytes", "TestKit"]),
     tests("WireTests", ["Wire", "Bytes", "TestKit"]),
-    tests("LinkTests", ["Link", "Wire", "Loop", "Platform", "Bytes", "TestKit"]),
+    tests("LinkTests", ["Link", "Wire", "Loop", "Platform", "Crypto", "Bytes", "TestKit"]),
     tests("ChannelKitTests", ["ChannelKit", "Bytes", "TestKit"]),
     tests(
       "PluginTests",
       ["PluginRegistry", "ChannelKit", "JSON", "Bytes", "TestKit"] + pluginTargets),
     tests("HubTests", ["HubCore", "Wire", "Bytes", "TestKit"]),
+    // Whole executables, by path: one service over its links, then all of them together.
+    .testTarget(
+      name: "ContractTests",
+      dependencies: ["TestKit", "Wire", "Link", "Loop", "Platform", "Crypto", "Bytes"],
+      path: "Tests/Contract", swiftSettings: strict),
+    .testTarget(
+      name: "ServiceTests",
+      dependencies: ["TestKit", "Platform", "JSON", "Bytes"],
+      path: "Tests/Services", swiftSettings: strict),
     tests("EventStoreTests", ["EventStoreCore", "SQLite", "Wire", "Platform", "Bytes", "Crypto", "TestKit"]),
     executable(
-      "CrashWorkload", "Tests/Crash/Workload", ["EventStoreCore", "Platform", "Wire", "Crypto", "Bytes"]),
+      "CrashWorkload", "Tests/Crash/Workload", ["EventStoreCore", "Platform", "Wire", "Bytes", "TestKit"]),
     tests(
       "PresenceTests",
       ["PresenceCore", "Link", "Wire", "Loop", "Observe", "Platform", "Bytes", "TestKit"]),
-    tests("GatewayTests", ["GatewayCore", "Wire", "HTTPCodec", "WebSocketCodec", "JSON", "Bytes", "TestKit"]),
+    tests("GatewayTests", ["GatewayCore", "ChannelKit", "HTTPCodec", "WebSocketCodec", "Wire", "JSON", "Platform", "Bytes", "TestKit"]),
     tests(
       "ClientTests",
       ["Client", "Loop", "Platform", "HTTPCodec", "WebSocketCodec", "JSON", "Crypto", "Bytes", "TestKit"]),

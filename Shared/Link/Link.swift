@@ -68,7 +68,8 @@ public protocol LinkOwner: AnyObject {
 public final class Link: StreamOwner {
   public let loop: EventLoop
   private let stream: Stream
-  private weak var owner: (any LinkOwner)?
+  /// Strong, so that no reference is counted the slow way; given up at the end.
+  private var owner: (any LinkOwner)?
   private var reader: FrameReader
   public let checksums: Checksums
   private var handshake: LinkHandshake
@@ -332,7 +333,7 @@ public final class Link: StreamOwner {
   // MARK: time
 
   private func scheduleHeartbeat() {
-    heartbeatTimer = loop.after(Self.heartbeat) { [weak self] in self?.beat() }
+    heartbeatTimer = loop.after(Self.heartbeat) { [self] in beat() }
   }
 
   private func beat() {
@@ -351,7 +352,7 @@ public final class Link: StreamOwner {
 
   private func scheduleSweep() {
     guard sweepTimer == nil else { return }
-    sweepTimer = loop.after(.milliseconds(100)) { [weak self] in self?.sweep() }
+    sweepTimer = loop.after(.milliseconds(100)) { [self] in sweep() }
   }
 
   private func sweep() {

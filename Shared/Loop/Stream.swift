@@ -30,8 +30,9 @@ public protocol StreamOwner: AnyObject {
 /// one. Queued bytes leave at the end of the turn. Knows no protocol and enforces no bound on the
 /// queue: the owner asks `queuedBytes` first. Loop-confined.
 public final class Stream: LoopHandler, Flushable {
-  private unowned let loop: EventLoop
-  private weak var owner: (any StreamOwner)?
+  private let loop: EventLoop
+  /// Strong, so that no reference is counted the slow way; given up at the end.
+  private var owner: (any StreamOwner)?
   private var descriptor: Descriptor
   private var slot: PollSlot?
   private var unread: [UInt8] = []
@@ -143,7 +144,7 @@ public final class Stream: LoopHandler, Flushable {
   public func resumeReading() {
     isReadingPaused = false
     updateInterest()
-    if !unread.isEmpty { loop.atTurnEnd { [weak self] in self?.offerUnread() } }
+    if !unread.isEmpty { loop.atTurnEnd { [self] in offerUnread() } }
   }
 
   private func offerUnread() {

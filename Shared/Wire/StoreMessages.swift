@@ -34,7 +34,7 @@ public struct NewEvent: Equatable, Sendable {
 public struct Append: WireMessage {
   public static let kind = Kind.append
   public static let layout =
-    "remainingMs:u32 stream:text16 expected:u64 key:text16 client:u64 user:text16 events:[\(NewEvent.layout)]u16"
+    "remainingMs:u32 stream:text16 expected:u64 key:text16 client:u64 user:text16 keyHash:bytes32 events:[\(NewEvent.layout)]u16"
   /// Milliseconds until the asker no longer waits.
   public var remainingMs: UInt32
   public var stream: ChannelName
@@ -45,10 +45,14 @@ public struct Append: WireMessage {
   /// Who publishes; 0 for the API and services.
   public var client: UInt64
   public var user: String
+  /// What tells a repeated append from another with the same key: the SHA-256 of what was sent,
+  /// where that differs from what is stored. Empty: of the events.
+  public var keyHash: [UInt8]
   /// 1 to `Limits.eventsMax`.
   public var events: [NewEvent]
   public init(
-    remainingMs: UInt32, stream: ChannelName, expected: Offset?, key: String, client: UInt64, user: String, events: [NewEvent]
+    remainingMs: UInt32, stream: ChannelName, expected: Offset?, key: String, client: UInt64, user: String, keyHash: [UInt8] = [],
+    events: [NewEvent]
   ) {
     self.remainingMs = remainingMs
     self.stream = stream
@@ -56,6 +60,7 @@ public struct Append: WireMessage {
     self.key = key
     self.client = client
     self.user = user
+    self.keyHash = keyHash
     self.events = events
   }
   public func encode(into w: inout ByteWriter) {
@@ -65,6 +70,7 @@ public struct Append: WireMessage {
     w.text16(key)
     w.u64(client)
     w.text16(user)
+    w.bytes32(keyHash)
     w.list(events) { element, w in element.encode(into: &w) }
   }
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
@@ -75,6 +81,7 @@ public struct Append: WireMessage {
     key = try c.text16(s)
     client = try c.u64(s)
     user = try c.text16(s)
+    keyHash = try c.bytes32(s)
     let eventsCount = Int(try c.u16(s))
     events = []
     for _ in 0..<eventsCount { events.append(try NewEvent(&c, s)) }

@@ -28,7 +28,8 @@ SERVERS = {
         "conn": "--path /ws/c%c --channels 1000",
         "http": "--path /api/publish --channels 1000 --content-type application/json "
                 f"--header X-API-Key:{{key}} --pub {ENVELOPE} --ack \"result\"",
-        "append": '--path /ws/log:%c?ack=1 --channels 64 --ack "ack"',
+        "append": '--path /ws --pub {"id":%s,"channel":"log:s%c","data":"%p"} --channels 64 '
+                  '--ack "ack"',
     },
     "epoll": {"command": f"{BIN}/epoll_bcast {{port}}", **PLAIN},
     "redis": {

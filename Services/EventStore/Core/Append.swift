@@ -9,18 +9,21 @@ public struct AppendRequest: Sendable, Equatable {
   public var expected: Offset?
   /// Names this append: for as long as keys are kept, the same key appends at most once.
   public var idempotencyKey: String?
+  /// Tells a repeated append from another with the same key; nil: the events do.
+  public var keyHash: [UInt8]?
   public var publisher: Publisher
   /// Milliseconds since 1970. Data only: no order and no age is taken from it.
   public var time: Int64
 
   public init(
     to stream: ChannelName, _ events: [NewEvent], expected: Offset? = nil,
-    idempotencyKey: String? = nil, publisher: Publisher = Publisher(), time: Int64
+    idempotencyKey: String? = nil, keyHash: [UInt8]? = nil, publisher: Publisher = Publisher(), time: Int64
   ) {
     self.stream = stream
     self.events = events
     self.expected = expected
     self.idempotencyKey = idempotencyKey
+    self.keyHash = keyHash
     self.publisher = publisher
     self.time = time
   }

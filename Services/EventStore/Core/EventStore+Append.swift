@@ -9,7 +9,8 @@ extension EventStore {
   func stage(_ request: AppendRequest, _ draft: inout Draft) throws(SQLiteError) -> AppendOutcome {
     if let refusal = request.refusal { return .refused(refusal) }
     let found = try streams.find(request.stream)
-    let hash = request.idempotencyKey == nil ? [] : KeyRow.hash(of: request.events)
+    let hash =
+      request.idempotencyKey == nil ? [] : request.keyHash ?? KeyRow.hash(of: request.events)
     if let key = request.idempotencyKey, let slot = found,
       let earlier = try keys.find(key, in: streams[slot].id, now: draft.time)
     {

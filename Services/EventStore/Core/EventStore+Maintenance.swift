@@ -43,7 +43,7 @@ extension EventStore {
   /// Whether the write-ahead log may grow. At its bound a checkpoint is tried first.
   func hasRoomInLog() throws(StoreFailure) -> Bool {
     let frames = connection.walFrames
-    if frames < StoreLimits.walPagesDue { checkpointDue = StoreLimits.walPagesDue }
+    if frames < options.checkpointPages { checkpointDue = options.checkpointPages }
     guard frames >= StoreLimits.walPagesMax else { return true }
     return try checkpoint()
   }
@@ -52,7 +52,7 @@ extension EventStore {
   /// starts the log over. A full disk is no reason to stop: the log still has everything.
   @discardableResult
   func checkpoint() throws(StoreFailure) -> Bool {
-    checkpointDue = connection.walFrames + StoreLimits.walPagesDue / 4
+    checkpointDue = connection.walFrames + max(1, options.checkpointPages / 4)
     do throws(SQLiteError) {
       let (frames, moved) = try connection.checkpoint()
       return moved == frames

@@ -39,6 +39,8 @@ public final class EventStore {
     public var markSync = MarkSync.within(5)
     /// Events that may wait for the index; 1 keeps the index current with every commit.
     public var indexLag = StoreLimits.indexLagMax
+    /// Pages in the write-ahead log from which `maintain` checkpoints.
+    public var checkpointPages = StoreLimits.walPagesDue
     var durability = StoreSchema.Durability.full
 
     public init() {}
@@ -78,7 +80,7 @@ public final class EventStore {
   private var confirmed: Int64
   /// Events in `tail`.
   private var tailCount = 0
-  var checkpointDue = StoreLimits.walPagesDue
+  var checkpointDue: Int
   var sweepDue: Int64 = 0
 
   /// Opens the store in `directory`, which is made where there is none.
@@ -95,6 +97,7 @@ public final class EventStore {
     state = opened.state
     confirmed = opened.state.announced
     clock = opened.clock
+    checkpointDue = options.checkpointPages
     do throws(SQLiteError) {
       events = try EventTable(connection)
       keys = try KeyTable(connection)

@@ -188,6 +188,7 @@ final class EventStoreService {
     let request = AppendRequest(
       to: message.stream, message.events, expected: message.expected,
       idempotencyKey: message.key.isEmpty ? nil : message.key,
+      keyHash: message.keyHash.count == 32 ? message.keyHash : nil,
       publisher: Publisher(client: message.client, user: message.user),
       time: loop.wallMilliseconds)
     return take(link, header, isHeld: true) { store.append(request, tag: $0) }

@@ -19,6 +19,8 @@ struct OpenedStore {
     lock = try StoreLock(directory: directory)
     let reading = try HeadMarkFile.read(in: directory)
     try Self.refuseMissingDatabase(directory, reading, options.loss)
+    // Made here so that nobody else may read it; SQLite gives its other files the same mode.
+    _ = try StoreFile(path: StoreSchema.path(in: directory))
     do throws(SQLiteError) {
       connection = try Connection(path: StoreSchema.path(in: directory), mode: .writer)
     } catch {

@@ -10,6 +10,8 @@ public struct StoreReport: Sendable, Equatable {
   public var problem: StoreFailure?
   public var commit: UInt64 = 0
   public var position: Int64 = 0
+  /// The position up to which the hub has confirmed events.
+  public var announced: Int64 = 0
   /// Every stream in order of name, with the chain over its events.
   public var streams: [Stream] = []
 
@@ -53,6 +55,8 @@ public struct StoreReport: Sendable, Equatable {
     writer.uint(commit)
     writer.key("events")
     writer.int(position)
+    writer.key("announced")
+    writer.int(announced)
     writer.key("streams")
     writer.int(Int64(streams.count))
     writer.endObject()
@@ -115,6 +119,7 @@ public enum StoreVerifier {
     let store = try EventStore(directory: copy, options: options, now: now)
     report.commit = store.commits
     report.position = store.position
+    report.announced = store.announced
     let reader = try StoreReader(of: store)
     var events: Int64 = 0
     var after: Bytes.ChannelName?
@@ -156,6 +161,15 @@ public enum StoreVerifier {
       guard rows == events else {
         throw SQLiteError(
           extendedCode: 11, call: "count", message: "\(rows) events, \(events) of them in streams")
+      }
+      // A key is written with its events or not at all.
+      let loose = try store.connection.integer(
+        """
+        SELECT count(*) FROM keys k LEFT JOIN events e ON e.position = k.position \
+        WHERE e.stream IS NOT k.stream OR e.offset IS NOT k.first
+        """)
+      guard loose == 0 else {
+        throw SQLiteError(extendedCode: 11, call: "check", message: "keys without their events")
       }
       let answer = try store.connection.text("PRAGMA quick_check(1)") ?? ""
       guard answer == "ok" else {

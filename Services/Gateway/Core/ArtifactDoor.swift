@@ -11,7 +11,7 @@ internal import Wire
 /// Holds a bounded part of each transfer: credit from the store holds back the uploader, the
 /// downloader's queue holds back the store.
 final class ArtifactDoor {
-  private unowned let gateway: GatewayLoop
+  private let gateway: GatewayLoop
   private var uploads: [UInt32: ArtifactUpload] = [:]
   private var downloads: [UInt32: ArtifactDownload] = [:]
   private var lastTransfer: UInt32 = 0

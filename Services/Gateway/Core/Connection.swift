@@ -7,7 +7,7 @@ internal import Platform
 ///
 /// Owns the stream; hands its bytes to whichever conversation is on. Loop-confined.
 final class Connection: StreamOwner {
-  unowned let gateway: GatewayLoop
+  let gateway: GatewayLoop
   let stream: Stream
   let peer: PeerIdentity
   private var mode: Mode

@@ -5,7 +5,7 @@ internal import WebSocketCodec
 
 /// `/ws/echo`: every message comes back as it was.
 final class EchoSession {
-  private unowned let connection: Connection
+  private let connection: Connection
   private var reader: WebSocketReader
   private var keepAlive: SocketKeepAlive
 

@@ -85,7 +85,7 @@ final class GatewayLoop {
     sweepCount &+= 1
     for connection in connections.values { connection.sweep(loop.now) }
     if sweepCount % 10 == 0 { closeIdleChannels() }
-    loop.after(.seconds(1)) { [weak self] in self?.sweep() }
+    loop.after(.seconds(1)) { [self] in sweep() }
   }
 
   // MARK: channels
@@ -138,8 +138,7 @@ final class GatewayLoop {
       historyMs: isKept ? channel.policy.historyMs : 0,
       subscribers: UInt32(clamping: channel.subscriberCount))
     hub.request(request, expecting: ChannelOpened.self, within: .seconds(5)) {
-      [weak self, weak channel] result in
-      guard let self, let channel else { return }
+      [self] result in
       switch result {
       case .success(let answer): opened(channel, answer)
       case .failure(let failure):
@@ -150,8 +149,8 @@ final class GatewayLoop {
   }
 
   private func retryAttach(_ channel: LocalChannel) {
-    loop.after(.milliseconds(100)) { [weak self, weak channel] in
-      if let self, let channel { attach(channel) }
+    loop.after(.milliseconds(100)) { [self] in
+      attach(channel)
     }
   }
 
@@ -171,7 +170,7 @@ final class GatewayLoop {
   }
 
   func subscribersChanged(_ channel: LocalChannel) {
-    if changedSubscribers.isEmpty { loop.atTurnEnd { [weak self] in self?.reportSubscribers() } }
+    if changedSubscribers.isEmpty { loop.atTurnEnd { [self] in reportSubscribers() } }
     changedSubscribers.append(channel)
   }
 
@@ -298,6 +297,6 @@ final class GatewayLoop {
         loop.after(.milliseconds(10), finished)
       }
     }
-    loop.after(.milliseconds(10)) { [weak self] in self?.waitForEmpty(deadline, finished) }
+    loop.after(.milliseconds(10)) { [self] in waitForEmpty(deadline, finished) }
   }
 }

@@ -229,23 +229,21 @@ final class GatewayThread {
   /// Opens the port once everything behind it works, or patience has run out.
   private func waitToListen() {
     guard !isDone else { return }
-    HealthReport(gateway).check { [weak self] isReady in
-      guard let self else { return }
+    HealthReport(gateway).check { [self] isReady in
       if isReady || gateway.loop.now >= opensAt {
         listen(claim.address)
         watchReadiness()
       } else {
-        gateway.loop.after(.milliseconds(10)) { [weak self] in self?.waitToListen() }
+        gateway.loop.after(.milliseconds(10)) { [self] in waitToListen() }
       }
     }
   }
 
   private func watchReadiness() {
     guard !isDone, let address = listener?.address else { return }
-    HealthReport(gateway).check { [weak self] isReady in
-      guard let self else { return }
+    HealthReport(gateway).check { [self] isReady in
       if isReady { return running.ready(at: address) }
-      gateway.loop.after(.milliseconds(50)) { [weak self] in self?.watchReadiness() }
+      gateway.loop.after(.milliseconds(50)) { [self] in watchReadiness() }
     }
   }
 
@@ -260,7 +258,7 @@ final class GatewayThread {
         bound = address
       }
       let listener = try Listener(descriptor, address: bound, on: gateway.loop) {
-        [weak gateway] descriptor, peer in gateway?.accepted(descriptor, peer)
+        [gateway] descriptor, peer in gateway.accepted(descriptor, peer)
       }
       listener.failed = { [logger = context.logger] in
         logger.warning("accepting failed", ["reason": .text($0.description)])

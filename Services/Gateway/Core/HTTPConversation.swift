@@ -11,8 +11,8 @@ internal import WebSocketCodec
 /// Reads ahead up to a bound of requests under way, so that a pipelining client does not wait for
 /// the hub request by request. Loop-confined.
 final class HTTPConversation {
-  private unowned let connection: Connection
-  private unowned let gateway: GatewayLoop
+  private let connection: Connection
+  private let gateway: GatewayLoop
   private var reader = HTTPRequestReader()
   private var current: Reading?
   private var exchanges: [HTTPExchange] = []

@@ -69,8 +69,7 @@ extension LocalChannel {
     gateway.readHistory(
       self, after: position?.offset ?? .zero, count: wantsHeadOnly ? 0 : Self.pageCount,
       bytes: Self.pageBytes
-    ) { [weak self] result in
-      guard let self else { return }
+    ) { [self] result in
       isFetching = false
       switch result {
       case .failure: retryFetch()
@@ -85,7 +84,7 @@ extension LocalChannel {
     guard phase == .catchingUp else { return }
     fetchFailures += 1
     let delay = Duration.milliseconds(min(2000, 50 << min(fetchFailures, 6)))
-    gateway.loop.after(delay) { [weak self] in self?.fetch() }
+    gateway.loop.after(delay) { [self] in fetch() }
   }
 
   private func adoptHead(_ page: EventPage) {
@@ -195,8 +194,8 @@ extension LocalChannel {
   private func checkAhead(_ subscription: Subscription, _ from: Position) {
     subscription.state = .replaying(Subscription.Replay(delivered: from.offset, isReading: true))
     gateway.readHistory(self, after: from.offset, count: 0, bytes: 0) {
-      [weak self, weak subscription] result in
-      guard let self, let subscription, case .replaying = subscription.state else { return }
+      [self] result in
+      guard case .replaying = subscription.state else { return }
       guard case .success(let page) = result else {
         return subscription.subscriber.refused(subscription, .unavailable)
       }
@@ -215,8 +214,8 @@ extension LocalChannel {
     subscription.state = .replaying(replay)
     gateway.readHistory(
       self, after: replay.delivered, count: Self.pageCount, bytes: Self.pageBytes
-    ) { [weak self, weak subscription] result in
-      guard let self, let subscription, case .replaying = subscription.state else { return }
+    ) { [self] result in
+      guard case .replaying = subscription.state else { return }
       switch result {
       case .failure: subscription.subscriber.refused(subscription, .unavailable)
       case .success(let page): deliver(page, to: subscription, replay)

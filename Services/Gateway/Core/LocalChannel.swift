@@ -29,7 +29,7 @@ final class LocalChannel: Flushable {
 
   let name: ChannelName
   let policy: ChannelPolicy
-  unowned let gateway: GatewayLoop
+  let gateway: GatewayLoop
   let envelopePrefix: [UInt8]
   /// Who may publish where the rule or the channel's type says; nil: the listener's default.
   let publishers: [Principal]?
@@ -182,7 +182,7 @@ final class LocalChannel: Flushable {
 
   private func scheduleMerge() {
     guard mergeTimer == nil, let dueNs = merging?.dueNs else { return }
-    mergeTimer = gateway.loop.at(Instant(nanoseconds: dueNs)) { [weak self] in self?.merge() }
+    mergeTimer = gateway.loop.at(Instant(nanoseconds: dueNs)) { [self] in merge() }
   }
 
   private func merge() {

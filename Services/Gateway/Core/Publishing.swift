@@ -1,5 +1,6 @@
 internal import Bytes
 internal import ChannelKit
+internal import Crypto
 internal import JSON
 internal import Link
 internal import Loop
@@ -32,7 +33,7 @@ struct PublishRequest {
 /// From an event to a publication: rights, the plugin's decision, then the sequencer, which is the
 /// event store for a durable channel and the hub for any other.
 final class Publishing {
-  private unowned let gateway: GatewayLoop
+  private let gateway: GatewayLoop
 
   init(_ gateway: GatewayLoop) { self.gateway = gateway }
 
@@ -105,8 +106,8 @@ final class Publishing {
     if channel.plugin?.traits.state == .folded, channel.phase != .live {
       gateway.attach(channel)
       guard attempt <= Effects.decisionsMax else { return answer(.failure(.unavailable)) }
-      gateway.loop.after(.milliseconds(20 << min(attempt, 6))) { [weak self] in
-        self?.decide(request, target, attempt: attempt + 1, answer)
+      gateway.loop.after(.milliseconds(20 << min(attempt, 6))) { [self] in
+        self.decide(request, target, attempt: attempt + 1, answer)
       }
       return
     }
@@ -117,15 +118,15 @@ final class Publishing {
       return answer(.failure(Refusal(error)))
     }
     let decidedAt = channel.position?.offset ?? .zero
-    carryOut(list[...], request, target, decidedAt, PublishResult()) { [weak self] result in
-      guard case .failure(let refusal) = result, refusal == .conflict, let self,
+    carryOut(list[...], request, target, decidedAt, PublishResult()) { [self] result in
+      guard case .failure(let refusal) = result, refusal == .conflict, 
         list.contains(where: \.expectsUnchanged)
       else { return answer(result) }
       guard attempt < Effects.decisionsMax else { return answer(.failure(Refusal(.contended))) }
       // Another publication came first: once it is applied here, decide anew.
       channel.catchUp()
-      gateway.loop.after(.milliseconds(1 << min(attempt, 6))) { [weak self] in
-        self?.decide(request, target, attempt: attempt + 1, answer)
+      gateway.loop.after(.milliseconds(1 << min(attempt, 6))) { [self] in
+        self.decide(request, target, attempt: attempt + 1, answer)
       }
     }
   }
@@ -151,13 +152,13 @@ final class Publishing {
     var request = request
     request.skipHistory = effect.persistence != .byRule
     request.flags = effect.wireFlags
-    sequence(request, effect.payload, expected: expected) { [weak self] result in
+    sequence(request, effect.payload, expected: expected) { [self] result in
       switch result {
       case .failure: answer(result)
       case .success(let published):
         var later = request
         later.event.idempotencyKey = nil
-        self?.carryOut(rest, later, target, decidedAt, published, answer)
+        self.carryOut(rest, later, target, decidedAt, published, answer)
       }
     }
   }
@@ -183,7 +184,7 @@ final class Publishing {
     let message = Append(
       remainingMs: UInt32(clamping: limit.millisecondsMax), stream: request.channel.name,
       expected: expected, key: request.event.idempotencyKey ?? "", client: request.clientNumber,
-      user: request.client.user?.text ?? "",
+      user: request.client.user?.text ?? "", keyHash: keyHash(request),
       events: [NewEvent(payload: payload, eventType: request.eventType, meta: request.meta)])
     store.request(message, expecting: Appended.self, within: limit) { [metrics = gateway.metrics] in
       switch $0 {
@@ -197,6 +198,13 @@ final class Publishing {
               isDuplicate: appended.isDuplicate)))
       }
     }
+  }
+
+  /// A plugin may make another payload of the same event each time; a retry is known by the event.
+  private func keyHash(_ request: PublishRequest) -> [UInt8] {
+    guard request.channel.plugin != nil, request.event.idempotencyKey != nil else { return [] }
+    let sent = request.event.payload
+    return SHA256.digest([sent.kind.rawValue] + sent.bytes)
   }
 
   private func sendToHub(
@@ -245,8 +253,8 @@ final class Publishing {
       completion?(.failure(.overloaded))
       return
     }
-    channel.waitingForHandle.append { [weak self] in
-      self?.sendToHub(request, payload, expected, completion)
+    channel.waitingForHandle.append { [self] in
+      self.sendToHub(request, payload, expected, completion)
     }
     gateway.attach(channel)
   }

@@ -26,8 +26,8 @@ final class SocketSession: Subscriber, EffectTarget {
     case manyChannels
   }
 
-  private unowned let connection: Connection
-  private unowned let gateway: GatewayLoop
+  private let connection: Connection
+  private let gateway: GatewayLoop
   private var reader: WebSocketReader
   private var keepAlive: SocketKeepAlive
   private let door: Door
@@ -129,8 +129,7 @@ final class SocketSession: Subscriber, EffectTarget {
     if subscription.isWelcomed {
       subscription.isWelcomed = false
       answered(
-        PendingWelcome.Channel(
-          name: channel.name.text, subscribers: channel.subscribersEverywhere,
+        (name: channel.name.text, subscribers: channel.subscribersEverywhere,
           position: channel.position))
     }
     if channel.policy.hasPresence { join(subscription) }
@@ -266,8 +265,8 @@ final class SocketSession: Subscriber, EffectTarget {
     // Without an id nobody waits for the hub's answer; refusals found here are told all the same.
     let needsAnswer = id != nil || channel.policy.isDurable || channel.plugin != nil || !key.isEmpty
     guard needsAnswer else { return publishUnanswered(request) }
-    gateway.publishing.publish(request, client: self) { [weak self] result in
-      guard let self, !isClosing else { return }
+    gateway.publishing.publish(request, client: self) { [self] result in
+      guard !isClosing else { return }
       switch result {
       case .success(let done):
         if let id {
@@ -297,9 +296,9 @@ final class SocketSession: Subscriber, EffectTarget {
     if request.channel.policy.requiredFields.isEmpty {
       gateway.publishing.publish(request, nil)
     } else {
-      gateway.publishing.publish(request) { [weak self] result in
+      gateway.publishing.publish(request) { [self] result in
         if case .failure(let refusal) = result {
-          self?.tell(ControlMessage.error(id: nil, refusal, channel: request.channel.name.text))
+          self.tell(ControlMessage.error(id: nil, refusal, channel: request.channel.name.text))
         }
       }
     }
@@ -355,8 +354,7 @@ final class SocketSession: Subscriber, EffectTarget {
     let key = TimerKey(channel: channel.name, token: token)
     if let before = timers.removeValue(forKey: key) { gateway.loop.cancel(before) }
     guard timers.count(where: { $0.key.channel == channel.name }) < Effects.timersMax else { return }
-    timers[key] = gateway.loop.after(delay) { [weak self, weak channel] in
-      guard let self, let channel else { return }
+    timers[key] = gateway.loop.after(delay) { [self] in
       timers[key] = nil
       due(token, channel)
     }
@@ -466,7 +464,7 @@ final class SocketSession: Subscriber, EffectTarget {
     isClosing = true
     stream.send { WebSocketFrame.close(code, reason: reason, into: &$0) }
     stream.closeAfterWriting()
-    gateway.loop.after(.seconds(2)) { [weak connection] in connection?.close() }
+    gateway.loop.after(.seconds(2)) { [connection] in connection.close() }
   }
 
   func sweep(_ now: Instant) {

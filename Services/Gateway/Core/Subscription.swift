@@ -60,7 +60,7 @@ final class Subscription {
   }
 
   let subscriber: any Subscriber
-  unowned let channel: LocalChannel
+  let channel: LocalChannel
   let encoding: Encoding
   /// Its client is told of the channel's members.
   var watching = Watching.no

@@ -16,7 +16,7 @@ final class Upstreams {
   }
 
   private var dialers: [Role: LinkDialer] = [:]
-  private unowned let gateway: GatewayLoop
+  private let gateway: GatewayLoop
 
   init(_ addresses: Addresses, identity: LinkIdentity, gateway: GatewayLoop) {
     self.gateway = gateway
@@ -46,7 +46,7 @@ final class Upstreams {
 /// Tells the gateway's loop which service a link's news is of.
 private final class UpstreamOwner: LinkOwner {
   private let role: Role
-  private unowned let gateway: GatewayLoop
+  private let gateway: GatewayLoop
 
   init(_ role: Role, _ gateway: GatewayLoop) {
     self.role = role

@@ -41,7 +41,7 @@ final class HubService {
     let nowMs = Int64(SystemClock.monotonic().nanoseconds / 1_000_000)
     history.expire(nowMs: nowMs)
     keys.expire(nowMs: nowMs)
-    loop.after(.seconds(1)) { [weak self] in self?.expire() }
+    loop.after(.seconds(1)) { [self] in expire() }
   }
 
   // MARK: publishing
@@ -102,17 +102,14 @@ final class HubService {
     let event = HistoryEvent(
       timeMs: request.timeMs, publisher: request.publisher, eventType: request.eventType,
       key: request.key, expected: request.expected, payload: request.payload)
-    history.append(event, to: channel.name, policy: channel.policy) { [weak self, weak link] result in
-      guard let self else { return }
+    history.append(event, to: channel.name, policy: channel.policy) { [self] result in
       switch result {
-      case .failure(let failure): link?.reply(failure, to: header.correlation)
+      case .failure(let failure): link.reply(failure, to: header.correlation)
       case .success(let appended):
         // The channel may have been closed by everyone meanwhile; its history stands all the same.
         let index = self.table.handle(channel.name).flatMap { self.table.index($0) }
         if let index, !appended.isDuplicate { self.deliver(request, appended.position, index) }
-        if let link {
-          self.reply(link, header, appended.position, isDuplicate: appended.isDuplicate, index)
-        }
+        self.reply(link, header, appended.position, isDuplicate: appended.isDuplicate, index)
       }
     }
   }
@@ -190,7 +187,7 @@ final class HubService {
   }
 
   private func noteCount(_ handle: ChannelHandle) {
-    if changedCounts.isEmpty { loop.atTurnEnd { [weak self] in self?.sendCounts() } }
+    if changedCounts.isEmpty { loop.atTurnEnd { [self] in sendCounts() } }
     changedCounts.insert(handle)
   }
 
@@ -256,10 +253,10 @@ extension HubService: LinkOwner {
       noteCount(count.handle)
     case .readHistory:
       let request = try ReadHistory(body: body)
-      history.read(request) { [weak link] result in
+      history.read(request) { [link] result in
         switch result {
-        case .success(let page): link?.reply(HistoryPage(page), to: header.correlation)
-        case .failure(let failure): link?.reply(failure, to: header.correlation)
+        case .success(let page): link.reply(HistoryPage(page), to: header.correlation)
+        case .failure(let failure): link.reply(failure, to: header.correlation)
         }
       }
     case .countChannels: try count(link, header, body)

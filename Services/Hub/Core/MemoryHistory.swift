@@ -12,8 +12,9 @@ final class MemoryHistory: ChannelHistory {
     var addedMs: Int64
   }
 
-  private struct Channel {
-    var epoch: Epoch
+  /// A class, so that one look-up finds it and it is changed in place.
+  private final class Channel {
+    let epoch: Epoch
     var head = Offset.zero
     var policy: HistoryPolicy
     /// Oldest first; the first live one is at `start`.
@@ -21,6 +22,12 @@ final class MemoryHistory: ChannelHistory {
     var start = 0
     var bytes = 0
     var lastUsedMs: Int64
+
+    init(epoch: Epoch, policy: HistoryPolicy, lastUsedMs: Int64) {
+      self.epoch = epoch
+      self.policy = policy
+      self.lastUsedMs = lastUsedMs
+    }
 
     var live: ArraySlice<Kept> { events[start...] }
     var floor: Offset { Offset(head.value - UInt64(events.count - start)) }
@@ -67,12 +74,13 @@ final class MemoryHistory: ChannelHistory {
         if let position { return .success(HistoryAppend(position: position, isDuplicate: true)) }
       }
     }
-    ensure(name, policy)
-    let before = channels[name]?.bytes ?? 0
-    guard let appended = update(name, event, policy) else {
+    let channel = ensure(name, policy)
+    if let expected = event.expected, expected != channel.head {
       return .failure(Failure(.offsetConflict))
     }
-    bytes += (channels[name]?.bytes ?? 0) - before
+    let before = channel.bytes
+    let appended = update(channel, event, policy)
+    bytes += channel.bytes - before
     if !event.key.isEmpty {
       keys.remember(event.key, in: name, payload: event.payload, at: appended, nowMs: nowMs)
     }
@@ -80,32 +88,28 @@ final class MemoryHistory: ChannelHistory {
     return .success(HistoryAppend(position: appended, isDuplicate: false))
   }
 
-  /// Appends in place; nil where `expected` does not hold.
-  private func update(_ name: ChannelName, _ event: HistoryEvent, _ policy: HistoryPolicy)
-    -> Position?
+  private func update(_ channel: Channel, _ event: HistoryEvent, _ policy: HistoryPolicy)
+    -> Position
   {
-    guard let index = channels.index(forKey: name) else { return nil }
-    let head = channels.values[index].head
-    if let expected = event.expected, expected != head { return nil }
-    let offset = head.next
+    let offset = channel.head.next
     let stored = StoredEvent(
       offset: offset, timeMs: event.timeMs, publisher: event.publisher,
       eventType: event.eventType, payload: event.payload)
-    channels.values[index].head = offset
-    channels.values[index].policy = policy
-    channels.values[index].lastUsedMs = nowMs
-    channels.values[index].events.append(Kept(event: stored, addedMs: nowMs))
-    channels.values[index].bytes += event.payload.bytes.count + Self.overheadBytes
-    Self.trim(&channels.values[index], nowMs)
-    return Position(epoch: channels.values[index].epoch, offset: offset)
+    channel.head = offset
+    channel.policy = policy
+    channel.lastUsedMs = nowMs
+    channel.events.append(Kept(event: stored, addedMs: nowMs))
+    channel.bytes += event.payload.bytes.count + Self.overheadBytes
+    Self.trim(channel, nowMs)
+    return Position(epoch: channel.epoch, offset: offset)
   }
 
-  private static func trim(_ channel: inout Channel, _ nowMs: Int64) {
+  private static func trim(_ channel: Channel, _ nowMs: Int64) {
     while channel.start < channel.events.count,
       channel.events.count - channel.start > channel.policy.count
         || nowMs - channel.events[channel.start].addedMs > channel.policy.ageMs
     {
-      dropFirst(&channel)
+      dropFirst(channel)
     }
     // Compacts when half is dead, so that the cost stays constant per event.
     if channel.start > 32, channel.start * 2 > channel.events.count {
@@ -114,7 +118,7 @@ final class MemoryHistory: ChannelHistory {
     }
   }
 
-  private static func dropFirst(_ channel: inout Channel) {
+  private static func dropFirst(_ channel: Channel) {
     channel.bytes -= channel.events[channel.start].event.payload.bytes.count + overheadBytes
     channel.events[channel.start].event.payload.bytes = []
     channel.start += 1
@@ -178,23 +182,23 @@ final class MemoryHistory: ChannelHistory {
     return head(of: name) ?? StreamHead(name: name, epoch: nil, floor: .zero, head: .zero)
   }
 
-  private func ensure(_ name: ChannelName, _ policy: HistoryPolicy) {
-    guard channels[name] == nil else { return }
+  @discardableResult
+  private func ensure(_ name: ChannelName, _ policy: HistoryPolicy) -> Channel {
+    if let known = channels[name] { return known }
     if channels.count >= Self.channelsMax { forgetOldest() }
-    channels[name] = Channel(epoch: makeEpoch(), policy: policy, lastUsedMs: nowMs)
+    let made = Channel(epoch: makeEpoch(), policy: policy, lastUsedMs: nowMs)
+    channels[name] = made
+    return made
   }
 
   func expire(nowMs: Int64) {
     self.nowMs = max(self.nowMs, nowMs)
     keys.expire(nowMs: nowMs)
-    for name in Array(channels.keys) {
-      guard let index = channels.index(forKey: name) else { continue }
-      let before = channels.values[index].bytes
-      Self.trim(&channels.values[index], nowMs)
-      bytes += channels.values[index].bytes - before
-      if channels.values[index].events.isEmpty,
-        nowMs - channels.values[index].lastUsedMs > Self.metadataMs
-      {
+    for (name, channel) in channels {
+      let before = channel.bytes
+      Self.trim(channel, nowMs)
+      bytes += channel.bytes - before
+      if channel.events.isEmpty, nowMs - channel.lastUsedMs > Self.metadataMs {
         channels[name] = nil
       }
     }
@@ -203,14 +207,13 @@ final class MemoryHistory: ChannelHistory {
   /// Takes a tenth of the bytes from the channels that have been quiet longest.
   private func shrink() {
     let target = bytesMax / 10 * 9
-    for (name, _) in channels.filter({ $0.value.bytes > 0 }).sorted(by: {
-      $0.value.lastUsedMs < $1.value.lastUsedMs
+    for channel in channels.values.filter({ $0.bytes > 0 }).sorted(by: {
+      $0.lastUsedMs < $1.lastUsedMs
     }) {
-      guard let index = channels.index(forKey: name) else { continue }
-      while bytes > target, channels.values[index].bytes > 0 {
-        let before = channels.values[index].bytes
-        Self.dropFirst(&channels.values[index])
-        bytes += channels.values[index].bytes - before
+      while bytes > target, channel.bytes > 0 {
+        let before = channel.bytes
+        Self.dropFirst(channel)
+        bytes += channel.bytes - before
       }
       if bytes <= target { return }
     }

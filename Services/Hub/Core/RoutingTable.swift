@@ -10,11 +10,12 @@ typealias LinkNumber = Int
 /// once. It is free again when no link has it open; its generation then grows, and a frame with
 /// the old one finds nothing.
 struct RoutingTable {
-  struct Channel {
-    var name: ChannelName
-    var generation: UInt32
-    var policy: HistoryPolicy
-    var isDurable: Bool
+  /// A class, so that looking one up copies a reference and not its lists.
+  final class Channel {
+    let name: ChannelName
+    let generation: UInt32
+    var policy = HistoryPolicy(count: 0, ageMs: 0)
+    var isDurable = false
     /// Links that get the publications, in the order they subscribed.
     var subscribers: [LinkNumber] = []
     /// Links that get the counts.
@@ -23,6 +24,12 @@ struct RoutingTable {
     /// The last offset passed on of a durable channel, so that an announcement made twice is
     /// delivered once.
     var announced: Position?
+
+    init(_ name: ChannelName, generation: UInt32) {
+      self.name = name
+      self.generation = generation
+    }
+
     var subscriberTotal: UInt32 {
       members.values.reduce(0) { $0 &+ $1.clients }
     }
@@ -138,22 +145,19 @@ struct RoutingTable {
       channels.append(nil)
       generations.append(1)
     }
-    channels[Int(number)] = Channel(
-      name: name, generation: generations[Int(number)],
-      policy: HistoryPolicy(count: 0, ageMs: 0), isDurable: false)
+    channels[Int(number)] = Channel(name, generation: generations[Int(number)])
     numbers[name] = number
     return number
   }
 
   private mutating func set(
-    _ link: LinkNumber, in list: WritableKeyPath<Channel, [LinkNumber]>, _ index: Int,
+    _ link: LinkNumber, in list: ReferenceWritableKeyPath<Channel, [LinkNumber]>, _ index: Int,
     _ isWanted: Bool
   ) {
-    guard var channel = channels[index] else { return }
+    guard let channel = channels[index] else { return }
     let position = channel[keyPath: list].firstIndex(of: link)
     if isWanted, position == nil { channel[keyPath: list].append(link) }
     if !isWanted, let position { channel[keyPath: list].remove(at: position) }
-    channels[index] = channel
   }
 
   private mutating func remove(_ link: LinkNumber, from index: Int) {

@@ -1,0 +1,89 @@
+# The door for people and for CI: `make` lists what there is. A plain `swift build -c release` gives the
+# same programs; nothing that a build needs is made here.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The Swift driver, for those who have several or want to put a command before it.
+SWIFT ?= swift
+# Where `make run` listens and keeps its state; empty means what `sapphire up` chooses by itself.
+LISTEN ?=
+DATA ?=
+CONFIG ?=
+# Seconds of fuzzing, crash images, the name of a new plugin.
+T ?= 60
+N ?= 5000
+NAME ?=
+export SWIFT
+
+help: ## this list
+	@echo "make run and make test are all that is needed to begin. The others:"; echo
+	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)$$/  \1\t\2/p' Makefile | expand -t 18
+	@echo; echo "Settings: make run LISTEN=127.0.0.1:9000 DATA=./state CONFIG=FILE WATCH=1"
+
+deps: ## installs every missing Debian package: for running, testing and benchmarks
+	@infra/deps run check test bench
+deps-run:
+	@infra/deps run
+deps-check:
+	@infra/deps run check
+deps-test:
+	@infra/deps run check test
+deps-bench:
+	@infra/deps run bench
+
+build: deps-run ## release build of all programs, into .build/release
+	$(SWIFT) build -c release
+
+run: build ## starts everything on this machine and prints its address; WATCH=1 follows the sources
+	@LISTEN='$(LISTEN)' DATA='$(DATA)' CONFIG='$(CONFIG)' WATCH='$(WATCH)' infra/run
+
+test: deps-test ## every test there is, in under ten minutes; ends with `N passed, N failed`
+	@T=$(T) N=$(N) infra/test all
+
+check: deps-check ## before a commit: format, lint, layers, unit tests; under two minutes
+	@infra/test check
+
+lint: deps-check ## format, sizes, links of the documentation, layers
+	@infra/test lint
+
+test-unit: deps-run ## unit tests, codecs and golden vectors; F=NAME chooses some
+	$(SWIFT) test $(if $(F),--filter '$(F)')
+
+test-services: deps-test ## tests against the real programs: clients, browser, deployment files
+	@infra/test services
+
+test-long: deps-test ## for a night: all tests under both sanitizers, ten minutes of fuzzing, 100,000 crash images
+	@T=600 N=100000 infra/test long
+
+fuzz: deps-run ## replays the kept inputs, then fuzzes every parser for T seconds
+	@T=$(T) Tests/Fuzz/run
+
+crash: deps-test ## rebuilds the store's disk at N crash points and starts from each
+	@N=$(N) infra/test crash
+
+bench: deps-bench build ## measures us beside a C epoll server and Redis, and holds the bars
+	$(MAKE) -C infra/bench
+	infra/bench/run.py $(ARGS)
+
+golden-update: deps-run ## writes the golden vectors and the tables of docs/PROTOCOL.md anew
+	UPDATE_GOLDEN=1 $(SWIFT) test --filter WireTests
+
+protocol-doc: deps-run ## writes the tables of docs/PROTOCOL.md and docs/CONFIGURATION.md anew
+	UPDATE_GOLDEN=1 UPDATE_DOCS=1 $(SWIFT) test --filter 'ProtocolDocTests|tablesOfTheReference'
+
+plugin: ## makes a new channel type: make plugin NAME=Chat
+	@infra/make-plugin '$(NAME)'
+
+asan: deps-check ## unit tests under the address sanitizer, in .build/asan
+	@infra/test asan
+
+tsan: deps-check ## unit tests under the thread sanitizer, in .build/tsan
+	@infra/test tsan
+
+clean: ## removes everything that was built
+	rm -rf .build
+
+.PHONY: help deps deps-run deps-check deps-test deps-bench build run test check lint test-unit \
+  test-services test-long fuzz crash bench golden-update protocol-doc plugin asan tsan clean

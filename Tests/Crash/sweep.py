@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""I/O error sweep: makes system call number k of a workload fail, for k = 1, 2, 3 … to its end.
+
+    sweep.py SHIM WORKLOAD VERIFIER SCRATCH STEPS SEED
+
+For each k and each of eio, enospc and short (half a read or write): the workload runs until it ends
+or the store stops it; then, with no more errors, a client tries again what was not acknowledged; then
+the store is verified. Nothing acknowledged may be missing, nothing appended twice, no read wrong, and
+the store must open. Prints one line of JSON.
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+# What a workload may end with: done, data refused, can't create, input or output failed.
+ENDINGS = (0, 65, 73, 74)
+
+
+def truth(path):
+    tried, acked = {}, {}
+    for line in open(path):
+        word, *rest = line.split()
+        if word == "try":
+            tried.setdefault((rest[1], int(rest[2])), set()).add(rest[3])
+        elif word == "ack":
+            acked[rest[0]] = int(rest[1])
+    return tried, acked
+
+
+def problem(store, verifier, scratch):
+    answer = subprocess.run(
+        [verifier, "--verify", store], capture_output=True, text=True, env=dict(os.environ, TMPDIR=scratch))
+    *streams, summary = [json.loads(line) for line in answer.stdout.splitlines()]
+    if not summary["ok"]:
+        return summary["problem"]
+    tried, acked = truth(f"{store}/acks")
+    heads = {s["stream"]: s for s in streams}
+    for name, last in acked.items():
+        if name not in heads or heads[name]["head"] < last:
+            return f"{name}: {last} acknowledged, {heads.get(name, {}).get('head', 0)} there"
+    for name, s in heads.items():
+        if s["sha256"] not in tried.get((name, s["head"]), ()):
+            return f"{name}: the history up to {s['head']} is not what was tried"
+    return None
+
+
+def run(shim, workload, verifier, scratch, steps, seed, kind, at):
+    """One run; gives whether the fault came, how the workload ended, and what is wrong."""
+    store, mark = f"{scratch}/sweep", f"{scratch}/fault"
+    shutil.rmtree(store, ignore_errors=True)
+    os.makedirs(store)
+    if os.path.exists(mark):
+        os.remove(mark)
+    env = dict(
+        os.environ, LD_PRELOAD=shim, REC_ROOT=store, FAULT_AT=str(at), FAULT_KIND=kind, FAULT_MARK=mark)
+    first = subprocess.run([workload, "record", store, seed, steps], env=env, capture_output=True, text=True)
+    came = os.path.exists(mark)
+    if first.returncode not in ENDINGS:
+        return came, first.returncode, f"the workload ended with {first.returncode}: {first.stdout.strip()}"
+    second = subprocess.run([workload, "resume", store], capture_output=True, text=True)
+    if second.returncode:
+        return came, first.returncode, f"the retry ended with {second.returncode}: {second.stdout.strip()}"
+    return came, first.returncode, problem(store, verifier, scratch)
+
+
+def main():
+    shim, workload, verifier, scratch, steps, seed = sys.argv[1:7]
+    runs, bad, endings = 0, 0, {}
+    for kind in ("eio", "enospc", "short"):
+        at, came = 1, True
+        while came:
+            came, ending, wrong = run(shim, workload, verifier, scratch, steps, seed, kind, at)
+            if wrong:
+                bad += 1
+                if bad <= 10:
+                    print(f"{kind} at call {at}, seed {seed}: {wrong}", file=sys.stderr)
+            runs += 1
+            endings[ending] = endings.get(ending, 0) + 1
+            at += 1
+    shutil.rmtree(f"{scratch}/sweep", ignore_errors=True)
+    print(json.dumps({"sweep": runs, "bad": bad, "endings": endings}))
+    sys.exit(1 if bad else 0)
+
+
+main()

@@ -1,0 +1,63 @@
+import HTTPCodec
+import Testing
+
+@testable import GatewayCore
+
+struct RouteTests {
+  private static let hash = String(repeating: "a", count: 64)
+
+  @Test(arguments: [
+    ([], Route.page("index.html")), ([""], .page("index.html")), (["app.js"], .page("app.js")),
+    (["health"], .health), (["live"], .live), (["ready"], .ready), (["metrics"], .metrics),
+    (["channels"], .channels), (["api", "publish"], .api("publish")),
+    (["vault", RouteTests.hash], .vault(sha256: RouteTests.hash)), (["ws", "echo"], .echo),
+    (["ws", "sim:tick"], .oneChannel("sim:tick")), (["ws", "a/b"], .oneChannel("a/b")),
+    (["ws", "events", "sim:tick"], .events("sim:tick")),
+    (["ws", "events"], .oneChannel("events")),
+    (["ws", ""], .notFound), (["ws", "events", ""], .notFound), (["ws", "a", "b"], .notFound),
+    (["ws", "events", "a", "b"], .notFound), (["api"], .page("api")), (["a", "b"], .notFound),
+    (["api", "publish", ""], .notFound),
+  ] as [([String], Route)])
+  func eachAddressIsOneDoor(path: [String], route: Route) {
+    #expect(Route(HTTPTarget(path: path, query: [])) == route)
+  }
+
+  @Test func severalChannelsComeInTheOrderOfTheQuery() {
+    let target = HTTPTarget(
+      path: ["ws"],
+      query: [HTTPQueryItem("channel", "b"), HTTPQueryItem("ack", "1"), HTTPQueryItem("channel", "a")])
+    #expect(Route(target) == .manyChannels(["b", "a"]))
+    #expect(Route(HTTPTarget(path: ["ws"], query: [])) == .manyChannels([]))
+  }
+
+  @Test func onlySocketsAreUpgradedAndOnlyTheAPIIsPostedTo() {
+    for route in [Route.manyChannels([]), .oneChannel("a"), .events("a"), .echo] {
+      #expect(route.isSocket)
+    }
+    for route in [Route.health, .api("publish"), .page("x"), .notFound, .vault(sha256: "")] {
+      #expect(!route.isSocket)
+    }
+    #expect(Route.api("publish").methods == [.post, .options])
+    #expect(Route.health.methods.contains(.get) && !Route.health.methods.contains(.post))
+    #expect(Route.vault(sha256: "").methods.contains(.put))
+    #expect(Route.notFound.methods.isEmpty)
+  }
+}
+
+struct GlobTests {
+  @Test(arguments: [
+    ("", "", true), ("", "a", false), ("*", "", true), ("*", "abc", true), ("abc", "abc", true),
+    ("abc", "abcd", false), ("a*", "abc", true), ("*c", "abc", true), ("a*c", "abc", true),
+    ("a*c", "ac", true), ("a*c", "ab", false), ("*b*", "abc", true), ("a**c", "abc", true),
+    ("sim:*", "sim:tick", true), ("sim:*", "sims:tick", false), ("*aab", "aaaaab", true),
+    ("a*b*c", "a-b-b-c", true), ("a*b*c", "a-c-b", false), ("A", "a", false),
+  ])
+  func aStarMatchesAnyRunOfCharacters(pattern: String, text: String, matches: Bool) {
+    #expect(Glob.matches(pattern, text) == matches)
+  }
+
+  @Test func aHostilePatternCostsNoMoreThanQuadraticTime() {
+    let text = String(repeating: "a", count: 255)
+    #expect(!Glob.matches(String(repeating: "*a", count: 100) + "b", text))
+  }
+}

@@ -1,0 +1,17 @@
+import Bytes
+import HTTPCodec
+import Testing
+
+@testable import GatewayCore
+
+func channel(_ text: String) -> ChannelName {
+  guard let name = ChannelName(text) else { preconditionFailure("\(text) is no channel") }
+  return name
+}
+
+func position(_ epoch: String, _ offset: UInt64) -> Position {
+  guard let epoch = Epoch(epoch) else { preconditionFailure("\(epoch) is no epoch") }
+  return Position(epoch: epoch, offset: Offset(offset))
+}
+
+func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

@@ -1,0 +1,111 @@
+import Platform
+import TestKit
+import Testing
+import Wire
+
+@testable import Link
+
+struct CreditWindowTests {
+  @Test func whatIsSentIsTakenAndWhatIsGrantedComesBackNeverBeyondTheWindow() {
+    var credit = CreditWindow(window: 100)
+    credit.sent(60)
+    #expect(credit.sendable == 40)
+    credit.granted(30)
+    #expect(credit.sendable == 70)
+    credit.granted(.max / 2)
+    #expect(credit.sendable == 100)
+  }
+
+  @Test func aReceiverGivesBackInStepsOfHalfAWindow() {
+    var credit = CreditWindow(window: 100)
+    #expect(credit.consumed(49) == nil)
+    #expect(credit.consumed(1) == 50)
+    #expect(credit.consumed(10) == nil)
+    #expect(credit.consumed(300) == 310)
+  }
+
+  @Test func nothingMoreIsAllowedOnceTheWindowIsUsedUp() {
+    var credit = CreditWindow(window: 100)
+    #expect(credit.allows(100))
+    credit.sent(90)
+    #expect(credit.allows(10) && !credit.allows(11))
+    credit.sent(10)
+    #expect(!credit.allows(1))
+  }
+
+  /// A sender and a receiver that takes everything never come to a stop, whatever the sizes.
+  @Test(arguments: [1, 2, 3] + [UInt64.random(in: 100...(.max))])
+  func framesUpToHalfTheWindowNeverGetStuck(seed: UInt64) {
+    var random = SeededGenerator(seed: seed)
+    var (sender, receiver) = (CreditWindow(window: 1000), CreditWindow(window: 1000))
+    for _ in 0..<5_000 {
+      let bytes = Int.random(in: 1...530, using: &random)
+      #expect(sender.allows(bytes), "seed \(seed): \(bytes) of \(sender.sendable)")
+      guard sender.allows(bytes) else { return }
+      sender.sent(bytes)
+      if let granted = receiver.consumed(bytes) { sender.granted(granted) }
+    }
+  }
+}
+
+struct RequestTableTests {
+  private func completion(_ note: @escaping (RequestTable.Outcome) -> Void = { _ in })
+    -> RequestTable.Completion
+  {
+    RequestTable.Completion { outcome, _ in note(outcome) }
+  }
+
+  @Test func correlationsAreNeverZeroAndNeverTwiceAtOnce() throws {
+    var table = RequestTable()
+    let numbers = try (0..<100).map { _ in try #require(table.add(.distantFuture, completion())) }
+    #expect(Set(numbers).count == 100 && !numbers.contains(0))
+  }
+
+  @Test func aReplyIsTakenOnce() throws {
+    var table = RequestTable()
+    let number = try #require(table.add(.distantFuture, completion()))
+    #expect(table.take(number) != nil)
+    #expect(table.take(number) == nil)
+    #expect(table.take(number &+ 1) == nil)
+    #expect(table.isEmpty)
+  }
+
+  @Test func whatIsDueComesInTheOrderItWasSentAndTheRestStays() throws {
+    var table = RequestTable()
+    var expired: [Int] = []
+    for index in 0..<4 {
+      let deadline = Instant(nanoseconds: index == 2 ? 100 : 10)
+      _ = table.add(deadline, completion { _ in expired.append(index) })
+    }
+    #expect(table.takeExpired(Instant(nanoseconds: 9)).isEmpty)
+    for due in table.takeExpired(Instant(nanoseconds: 10)) {
+      due.body(.failed(Failure(.deadlineExceeded)), [UInt8]().span)
+    }
+    #expect(expired == [0, 1, 3])
+    #expect(!table.isEmpty)
+    #expect(table.takeAll().count == 1 && table.isEmpty)
+  }
+
+  @Test func aFullTableTakesNoMoreUntilOneIsTaken() throws {
+    var table = RequestTable()
+    var last: UInt32 = 0
+    for _ in 0..<RequestTable.countMax { last = try #require(table.add(.distantFuture, completion())) }
+    #expect(table.add(.distantFuture, completion()) == nil)
+    _ = table.take(last)
+    #expect(table.add(.distantFuture, completion()) != nil)
+  }
+}
+
+struct BackoffTests {
+  @Test(arguments: [1, 2] + [UInt64.random(in: 100...(.max))])
+  func waitsDoubleToTheirMostEachBetweenHalfAndTheWhole(seed: UInt64) {
+    var random = SeededGenerator(seed: seed)
+    var backoff = Backoff(first: .milliseconds(50), most: .seconds(2))
+    for step in [50, 100, 200, 400, 800, 1600, 2000, 2000, 2000] {
+      let wait = backoff.next(using: &random)
+      #expect(wait >= .milliseconds(step / 2) && wait <= .milliseconds(step), "seed \(seed) step \(step)")
+    }
+    backoff.succeeded()
+    #expect(backoff.next(using: &random) <= .milliseconds(50))
+  }
+}
