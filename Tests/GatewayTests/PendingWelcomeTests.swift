@@ -13,8 +13,8 @@ import Testing
     #expect(welcome.expect(2) == false)
     #expect(welcome.answered(channel("a")) == false)
     #expect(welcome.answered(channel("b")) == true)
-    #expect(welcome.take() == [channel("a"), channel("b")])
-    #expect(welcome.take() == [])
+    #expect(welcome.take().map(\.name) == ["a", "b"])
+    #expect(welcome.take().map(\.name) == [])
   }
 
   @Test(arguments: [0, 1, 2])
@@ -32,7 +32,7 @@ import Testing
     var welcome = PendingWelcome()
     _ = welcome.expect(1)
     #expect(welcome.answered(nil) == true)
-    #expect(welcome.take() == [])
+    #expect(welcome.take().map(\.name) == [])
   }
 
   @Test func itIsDueOnce() {
@@ -43,6 +43,6 @@ import Testing
   }
 
   private func channel(_ name: String) -> PendingWelcome.Channel {
-    PendingWelcome.Channel(name: name, subscribers: 1, position: nil)
+    (name: name, subscribers: 1, position: nil)
   }
 }

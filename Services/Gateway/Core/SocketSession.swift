@@ -131,8 +131,7 @@ final class SocketSession: Subscriber, EffectTarget {
     if subscription.isWelcomed {
       subscription.isWelcomed = false
       answered(
-        PendingWelcome.Channel(
-          name: channel.name.text, subscribers: channel.subscribersEverywhere,
+        (name: channel.name.text, subscribers: channel.subscribersEverywhere,
           position: channel.position))
     }
     if channel.policy.hasPresence { join(subscription) }
