@@ -48,7 +48,7 @@ enum UpCommand {
         programs: try programs(), data: data, configuration: file,
         environment: childEnvironment())
       try makeDirectories(data)
-      guard let lock = try Files.lock(data.lock) else { throw alreadyRunning(data) }
+      guard let lock = try Files.lock(data.lock, within: .seconds(1)) else { throw alreadyRunning(data) }
       defer { withExtendedLifetime(lock) {} }
       awaitEarlierServices(data)
       try makeKey(data.key)
