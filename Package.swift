@@ -127,8 +127,7 @@ let package = Package(
     // Tests.
     .target(
       name: "TestKit", dependencies: [
-        "Bytes", "Platform", "Loop", "Wire", "Link", "ChannelKit", "Observe", "HTTPCodec",
-        "WebSocketCodec",
+        "Bytes", "Platform", "Loop", "Wire", "Link", "ChannelKit", "WebSocketCodec",
       ],
       path: "Shared/TestKit", swiftSettings: strict),
     tests("BytesTests", ["Bytes", "TestKit"]),
@@ -154,12 +153,14 @@ let package = Package(
       path: "Tests/Contract", swiftSettings: strict),
     .testTarget(
       name: "ServiceTests",
-      dependencies: ["TestKit", "Platform", "JSON", "Bytes"],
+      dependencies: ["TestKit", "Loop", "Platform", "WebSocketCodec", "JSON", "Bytes"],
       path: "Tests/Services", swiftSettings: strict),
     tests("EventStoreTests", ["EventStoreCore", "SQLite", "Wire", "Platform", "Bytes", "Crypto", "TestKit"]),
     executable(
       "CrashWorkload", "Tests/Crash/Workload", ["EventStoreCore", "Platform", "Wire", "Bytes", "TestKit"]),
-    tests("PresenceTests", ["PresenceCore", "Wire", "Bytes", "TestKit"]),
+    tests(
+      "PresenceTests",
+      ["PresenceCore", "Link", "Wire", "Loop", "Observe", "Platform", "Bytes", "TestKit"]),
     tests("GatewayTests", ["GatewayCore", "ChannelKit", "HTTPCodec", "WebSocketCodec", "Wire", "JSON", "Platform", "Bytes", "TestKit"]),
     tests(
       "ClientTests",

@@ -80,6 +80,7 @@ int clinux_spawn(const clinux_child *child) {
       else if (getppid() != parent) _exit(111);
     }
     if (!failed && child->stdout_fd >= 0 && dup2(child->stdout_fd, 1) < 0) failed = errno;
+    if (!failed && child->stderr_fd >= 0 && dup2(child->stderr_fd, 2) < 0) failed = errno;
     if (!failed) {
       sigprocmask(SIG_SETMASK, &none, NULL);
       execve(child->path, child->argv, child->envp);

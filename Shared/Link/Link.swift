@@ -55,7 +55,7 @@ public protocol LinkOwner: AnyObject {
     throws(FrameError) -> Consumption
   /// The peer has sent publications that did not arrive, or had to drop some.
   func linkMissedPublications(_ link: Link)
-  /// Credit or room has come back after something had been refused.
+  /// Credit has come back after something had been refused.
   func linkRelieved(_ link: Link)
   func linkEnded(_ link: Link, _ end: LinkEnd)
 }
@@ -365,7 +365,8 @@ public final class Link: StreamOwner {
 
   // MARK: the end
 
-  public func streamDrained(_ stream: Stream) { relieve() }
+  /// Room in the socket is no credit: what was refused was refused for want of credit.
+  public func streamDrained(_ stream: Stream) {}
 
   public func streamEnded(_ stream: Stream, _ end: StreamEnd) {
     self.end(LinkEnd(code: .linkLost, message: "the connection ended: \(end)", isPeers: true))

@@ -157,7 +157,7 @@ public enum Files {
     guard result == 0 || result == ENOENT else { throw error(result, "unlink", path) }
   }
 
-  /// `rmdir(2)`: an empty directory.
+  /// `rmdir(2)`; the directory has to be empty.
   public static func removeDirectory(_ path: FilePath) throws(SystemError) {
     let result = unsafe path.withPointer { unsafe rmdir($0) == 0 ? 0 : errno }
     guard result == 0 else { throw error(result, "rmdir", path) }

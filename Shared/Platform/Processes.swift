@@ -51,12 +51,14 @@ public enum ChildChange: Hashable, Sendable {
 
 /// What is sent to a child.
 public enum ProcessSignal: Sendable, Hashable {
-  case terminate, kill, hangUp, resume
+  case terminate, interrupt, kill, hangUp, pause, resume
 
   var number: Int32 {
     switch self {
     case .terminate: SIGTERM
+    case .interrupt: SIGINT
     case .kill: SIGKILL
+    case .pause: SIGSTOP
     case .hangUp: SIGHUP
     case .resume: SIGCONT
     }
@@ -87,15 +89,27 @@ public enum Processes {
   public static func start(_ program: ChildProgram, output: borrowing Descriptor)
     throws(SystemError) -> ProcessID
   {
+    try start(program, output: output.number, errors: -1)
+  }
+
+  /// Starts a program like `start(_:output:)`, with `errors` as its standard error.
+  public static func start(
+    _ program: ChildProgram, output: borrowing Descriptor, errors: borrowing Descriptor
+  ) throws(SystemError) -> ProcessID {
+    try start(program, output: output.number, errors: errors.number)
+  }
+
+  private static func start(_ program: ChildProgram, output: Int32, errors: Int32)
+    throws(SystemError) -> ProcessID
+  {
     let arguments = CStrings([program.path.description] + program.arguments)
     let environment = CStrings(program.environment ?? Self.environment())
-    let number = output.number
     let result = unsafe program.path.withPointer { path in
       // SAFE BECAUSE every pointer stays valid until the call returns: the strings' owners are
       // kept alive past it.
       var child = unsafe clinux_child(
-        path: path, argv: arguments.pointers, envp: environment.pointers, stdout_fd: number,
-        death_signal: SIGKILL)
+        path: path, argv: arguments.pointers, envp: environment.pointers, stdout_fd: output,
+        stderr_fd: errors, death_signal: SIGKILL)
       return unsafe clinux_spawn(&child)
     }
     withExtendedLifetime((arguments, environment)) {}
@@ -109,8 +123,11 @@ public enum Processes {
   /// nothing has changed. A child that has ended is gone after it was told.
   public static func nextChildChange() -> ChildChange? { change(of: -1) }
 
-  /// The next change of one child: for a program whose parts each have children of their own.
-  public static func nextChange(of child: ProcessID) -> ChildChange? { change(of: child.number) }
+  /// The next change of one child, like `nextChildChange`.
+  public static func nextChange(of child: ProcessID) -> ChildChange? {
+    guard child.number > 1 else { return nil }
+    return change(of: child.number)
+  }
 
   private static func change(of child: Int32) -> ChildChange? {
     var status: Int32 = 0

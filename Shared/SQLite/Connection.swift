@@ -25,7 +25,8 @@ internal import CSQLite
 
   /// Opens `path` (`sqlite3_open_v2`). Errors: nothing is left open.
   public init(path: String, mode: Mode) throws(SQLiteError) {
-    let access = mode == .writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE
+    let access =
+      mode == .writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE
     let flags = access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE
     var opened: OpaquePointer?
     let result = unsafe sqlite3_open_v2(path, &opened, flags, nil)
@@ -112,7 +113,9 @@ internal import CSQLite
     unsafe Self.error(result, call, handle)
   }
 
-  private static func error(_ result: Int32, _ call: String, _ handle: OpaquePointer?) -> SQLiteError {
+  private static func error(_ result: Int32, _ call: String, _ handle: OpaquePointer?)
+    -> SQLiteError
+  {
     let extended = unsafe handle.map { unsafe sqlite3_extended_errcode($0) } ?? result
     let code = extended & 0xff == result & 0xff ? extended : result
     return SQLiteError(

@@ -37,7 +37,8 @@ internal import CSQLite
   public func bind(_ parameter: Int32, text: String) {
     var text = text
     text.withUTF8 { utf8 in
-      check(unsafe csqlite_bind_text(handle, parameter, utf8.baseAddress, Int32(clamping: utf8.count)))
+      check(
+        unsafe csqlite_bind_text(handle, parameter, utf8.baseAddress, Int32(clamping: utf8.count)))
     }
   }
 
@@ -45,7 +46,8 @@ internal import CSQLite
   public func bind(_ parameter: Int32, copying bytes: [UInt8]) {
     // SAFE BECAUSE SQLite copies before the closure returns.
     unsafe bytes.withUnsafeBytes { raw in
-      check(unsafe csqlite_bind_copy(handle, parameter, raw.baseAddress, Int32(clamping: raw.count)))
+      check(
+        unsafe csqlite_bind_copy(handle, parameter, raw.baseAddress, Int32(clamping: raw.count)))
     }
   }
 
@@ -68,7 +70,8 @@ internal import CSQLite
     // SAFE BECAUSE the array is held by the closure until the statement has run and is reset, and
     // the next run binds this parameter again before it is stepped.
     let result = unsafe bytes.withUnsafeBytes { raw -> Int32 in
-      check(unsafe csqlite_bind_lent(handle, parameter, raw.baseAddress, Int32(clamping: raw.count)))
+      check(
+        unsafe csqlite_bind_lent(handle, parameter, raw.baseAddress, Int32(clamping: raw.count)))
       var result = unsafe sqlite3_step(handle)
       while result == SQLITE_ROW { result = unsafe sqlite3_step(handle) }
       _ = unsafe sqlite3_reset(handle)

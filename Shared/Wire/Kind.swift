@@ -59,13 +59,16 @@ public enum Kind: UInt16, Sendable, CaseIterable {
   case presencePage = 101
   case presenceChanges = 102
   case readPresence = 103
+  case presenceList = 104
+  case requestReport = 105
+  case presenceRefused = 106
 
   /// The most bytes a body of this kind may have; checked before a byte of it is kept.
   public var bodyBytesMax: Int {
     switch self {
     case .append, .streamPage, .historyPage, .publish, .publication: Limits.largeBodyBytesMax
     case .artifactChunk: Limits.chunkBytesMax + 64
-    case .presenceBatch, .presencePage, .presenceChanges, .headsPage, .channelCounts, .streamList,
+    case .presenceBatch, .presencePage, .presenceChanges, .presenceList, .headsPage, .channelCounts, .streamList,
       .readHeads, .artifactStreams:
       Limits.pageBodyBytesMax
     default: Limits.smallBodyBytesMax

@@ -2,6 +2,7 @@
 //   - logs every call that changes them, and every sync, to REC_LOG (format: struct record);
 //   - makes the call number FAULT_AT fail: FAULT_KIND eio | enospc | short. FAULT_MARK is created when
 //     that has happened. Reads count too for eio and short.
+//   - with FAULT_KILL set, kills the process as soon as it has noted anything after the fault.
 // What is written to a file called "acks" is what the workload was told; its calls are not counted.
 // Files that end in -shm are left out: they are rebuilt from the log at every start.
 #define _GNU_SOURCE
@@ -9,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,6 +26,7 @@ static const char *root;
 static int log_fd = -1;
 static long fault_at, calls;
 static const char *fault_kind = "", *fault_mark;
+static int kills, has_failed;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 // op: C create · W write · T truncate · S sync · D sync of a directory · R rename (data: new path) ·
@@ -49,6 +52,7 @@ __attribute__((constructor)) static void begin(void) {
   fault_mark = getenv("FAULT_MARK");
   if (at) fault_at = atol(at);
   if (kind) fault_kind = kind;
+  kills = getenv("FAULT_KILL") != NULL;
   if (log) log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
@@ -81,6 +85,7 @@ static enum fault fault(const char *path, int can_be_short, int is_read) {
   int is_it = ++calls == fault_at;
   pthread_mutex_unlock(&lock);
   if (!is_it) return NONE;
+  has_failed = 1;
   int is_short = !strcmp(fault_kind, "short"), is_full = !strcmp(fault_kind, "enospc");
   if (fault_mark) {
     REAL(open);
@@ -152,6 +157,7 @@ ssize_t write(int fd, const void *bytes, size_t count) {
   off_t offset = lseek(fd, 0, SEEK_CUR);
   ssize_t done = raw_write(fd, bytes, kind == SHORT ? count / 2 : count);
   wrote(path, offset, bytes, done);
+  if (kills && has_failed && is_acks(path)) kill(getpid(), SIGKILL);
   return done;
 }
 

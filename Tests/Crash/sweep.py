@@ -5,8 +5,9 @@
 
 For each k and each of eio, enospc and short (half a read or write): the workload runs until it ends
 or the store stops it; then, with no more errors, a client tries again what was not acknowledged; then
-the store is verified. Nothing acknowledged may be missing, nothing appended twice, no read wrong, and
-the store must open. Prints one line of JSON.
+the store is verified. Nothing acknowledged may be missing, nothing that was refused may be there,
+nothing appended twice, no read wrong, and the store must open. eio+kill and enospc+kill kill the
+process as soon as it was told anything after the error. Prints one line of JSON.
 """
 import json
 import os
@@ -14,8 +15,8 @@ import shutil
 import subprocess
 import sys
 
-# What a workload may end with: done, data refused, can't create, input or output failed.
-ENDINGS = (0, 65, 73, 74)
+# What a workload may end with: done, data refused, can't create, input or output failed, killed by us.
+ENDINGS = (0, 65, 73, 74, -9)
 
 
 def truth(path):
@@ -24,6 +25,8 @@ def truth(path):
         word, *rest = line.split()
         if word == "try":
             tried.setdefault((rest[1], int(rest[2])), set()).add(rest[3])
+        elif word == "no":
+            tried.get((rest[0], int(rest[1])), set()).discard(rest[2])
         elif word == "ack":
             acked[rest[0]] = int(rest[1])
     return tried, acked
@@ -53,8 +56,11 @@ def run(shim, workload, verifier, scratch, steps, seed, kind, at):
     os.makedirs(store)
     if os.path.exists(mark):
         os.remove(mark)
+    kind, _, kill = kind.partition("+")
     env = dict(
         os.environ, LD_PRELOAD=shim, REC_ROOT=store, FAULT_AT=str(at), FAULT_KIND=kind, FAULT_MARK=mark)
+    if kill:
+        env["FAULT_KILL"] = "1"
     first = subprocess.run([workload, "record", store, seed, steps], env=env, capture_output=True, text=True)
     came = os.path.exists(mark)
     if first.returncode not in ENDINGS:
@@ -68,7 +74,7 @@ def run(shim, workload, verifier, scratch, steps, seed, kind, at):
 def main():
     shim, workload, verifier, scratch, steps, seed = sys.argv[1:7]
     runs, bad, endings = 0, 0, {}
-    for kind in ("eio", "enospc", "short"):
+    for kind in ("eio", "enospc", "short", "eio+kill", "enospc+kill"):
         at, came = 1, True
         while came:
             came, ending, wrong = run(shim, workload, verifier, scratch, steps, seed, kind, at)

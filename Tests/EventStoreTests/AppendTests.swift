@@ -168,7 +168,8 @@ struct AppendTests {
       to: name("a"), events, publisher: Publisher(client: .max, user: "zoë"), time: -5)
     _ = try store.append(sent, temporary)
     _ = try store.append(
-      AppendRequest(to: name("a"), [NewEvent(payload: Payload(.binary, []))], time: .max), temporary)
+      AppendRequest(to: name("a"), [NewEvent(payload: Payload(.binary, []))], time: .max), temporary
+    )
     let page = try StoreReader(of: store).read(name("a"), from: .zero)
     #expect(page.events.prefix(4).map(\.payload) == events.map(\.payload))
     #expect(page.events.prefix(4).allSatisfy { $0.eventType == events[0].eventType })

@@ -23,7 +23,9 @@ private struct Model {
     case keyConflict(first: UInt64)
   }
 
-  mutating func append(_ stream: String, _ texts: [String], expected: UInt64?, key: String?, now: Int64) -> Outcome {
+  mutating func append(
+    _ stream: String, _ texts: [String], expected: UInt64?, key: String?, now: Int64
+  ) -> Outcome {
     let name = stream + "/" + (key ?? "")
     if key != nil, let used = keys[name], now < used.until {
       return used.texts == texts ? .duplicate(first: used.first) : .keyConflict(first: used.first)
@@ -96,7 +98,8 @@ private struct ModelRun {
         "\(Int.random(in: 0..<3, using: &random))"
       }
       let head = UInt64(model.streams[stream, default: []].count)
-      let guess = Bool.random(using: &random) ? nil : head + UInt64.random(in: 0..<2, using: &random)
+      let guess =
+        Bool.random(using: &random) ? nil : head + UInt64.random(in: 0..<2, using: &random)
       let key = Bool.random(using: &random) ? nil : "k\(Int.random(in: 0..<4, using: &random))"
       var new = request(stream, expected: guess, key: key)
       new.events = texts.map { NewEvent(payload: Payload(text: $0)) }
@@ -136,7 +139,9 @@ private struct ModelRun {
     var announced: [String] = []
     var position: Int64 = 0
     while case let page = try reader.unannounced(after: position), page.through > position {
-      announced += page.announcements.map { String(decoding: $0.event.payload.bytes, as: UTF8.self) }
+      announced += page.announcements.map {
+        String(decoding: $0.event.payload.bytes, as: UTF8.self)
+      }
       position = page.through
     }
     #expect(announced == model.all, "seed \(random.seed)")

@@ -88,7 +88,8 @@ struct ReadTests {
       _ = try store.append(request(text, "1"), temporary)
     }
     let reader = try StoreReader(of: store)
-    #expect(try reader.streams().map(\.name.text) == ["Log:z", "log", "log:a", "log:b", "log:c", "map:x"])
+    #expect(
+      try reader.streams().map(\.name.text) == ["Log:z", "log", "log:a", "log:b", "log:c", "map:x"])
     #expect(try reader.streams(prefix: "log:").map(\.name.text) == ["log:a", "log:b", "log:c"])
     let page = try reader.streams(prefix: "log:", after: name("log:a"), limit: 1)
     #expect(page.map(\.name.text) == ["log:b"] && page[0].head == Offset(1))
@@ -106,7 +107,8 @@ struct ReadTests {
   @Test func changedEventIsNeverServedAndTheOthersAre() throws {
     let (_, store, reader) = try filled(10, lag: 1)
     try store.connection.execute(
-      "UPDATE events SET payload = x'39' WHERE stream = (SELECT id FROM streams WHERE name = 'a') AND offset = 5")
+      "UPDATE events SET payload = x'39' WHERE stream = (SELECT id FROM streams WHERE name = 'a') AND offset = 5"
+    )
     #expect(try reader.read(name("a"), from: .zero).offsets == [1, 2, 3, 4])
     #expect(throws: ReadFailure.corrupt(stream: name("a"), offset: Offset(5))) {
       try reader.read(name("a"), from: Offset(4))
@@ -117,10 +119,14 @@ struct ReadTests {
   }
 
   @Test(arguments: [
-    "UPDATE events SET stream = 1 WHERE position = 10", "UPDATE events SET offset = 6 WHERE position = 10",
-    "UPDATE events SET time = 3 WHERE position = 10", "UPDATE events SET user = 'x' WHERE position = 10",
-    "UPDATE events SET client = 3 WHERE position = 10", "UPDATE events SET kind = 3 WHERE position = 10",
-    "UPDATE events SET type = 'x' WHERE position = 10", "UPDATE events SET meta = x'00' WHERE position = 10",
+    "UPDATE events SET stream = 1 WHERE position = 10",
+    "UPDATE events SET offset = 6 WHERE position = 10",
+    "UPDATE events SET time = 3 WHERE position = 10",
+    "UPDATE events SET user = 'x' WHERE position = 10",
+    "UPDATE events SET client = 3 WHERE position = 10",
+    "UPDATE events SET kind = 3 WHERE position = 10",
+    "UPDATE events SET type = 'x' WHERE position = 10",
+    "UPDATE events SET meta = x'00' WHERE position = 10",
     "UPDATE events SET crc = crc + 1 WHERE position = 10", "DELETE FROM events WHERE position = 10",
     "DELETE FROM places WHERE position = 10", "UPDATE places SET position = 8 WHERE position = 10",
   ]) func anyDamageToAnEventOrItsPlaceIsNoticed(sql: String) throws {

@@ -60,7 +60,9 @@ struct StoreThreadTests {
     store.stop()
     collector.state.withLock { state in
       #expect(state.completions.map(\.tag) == (0..<5_000).map { UInt64($0) })
-      #expect(state.completions.compactMap { $0.outcome.receipt?.position } == (1...5_000).map { Int64($0) })
+      #expect(
+        state.completions.compactMap { $0.outcome.receipt?.position }
+          == (1...5_000).map { Int64($0) })
       #expect(state.largestBatch > 1 && state.failures.isEmpty)
     }
     #expect(store.append(request("a", "late"), tag: 0) == .stopped)
@@ -82,7 +84,11 @@ struct StoreThreadTests {
     #expect(collector.wait { $0.answers.count == 4 && $0.probes == [true] })
     store.stop()
     collector.state.withLock { state in
-      if case .page(let page) = state.answers[2] { #expect(page.texts == ["2"]) } else { Issue.record() }
+      if case .page(let page) = state.answers[2] {
+        #expect(page.texts == ["2"])
+      } else {
+        Issue.record()
+      }
       if case .heads(let heads) = state.answers[3] {
         #expect(heads.map(\.head.value) == [0, 2] && heads[0].epoch == nil)
       } else {
@@ -151,7 +157,9 @@ struct StoreThreadTests {
     for racer in racers { racer.wait() }
     #expect(collector.wait { $0.completions.count == total })
     store.stop()
-    let won = collector.state.withLock { $0.completions.compactMap { $0.outcome.receipt?.first.value } }
+    let won = collector.state.withLock {
+      $0.completions.compactMap { $0.outcome.receipt?.first.value }
+    }
     #expect(won == (1...UInt64(won.count)).map { $0 })
     #expect(won.count > 1_000 && won.count < total)
     #expect(try temporary.open().position == Int64(won.count))

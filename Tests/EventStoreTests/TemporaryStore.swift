@@ -74,7 +74,9 @@ final class TemporaryStore {
 
 extension EventStore {
   /// Commits one request and gives its outcome.
-  func append(_ request: AppendRequest, _ temporary: TemporaryStore) throws(StoreFailure) -> AppendOutcome {
+  func append(_ request: AppendRequest, _ temporary: TemporaryStore) throws(StoreFailure)
+    -> AppendOutcome
+  {
     try commit([request], at: temporary.now)[0]
   }
 }

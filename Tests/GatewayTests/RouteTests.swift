@@ -1,4 +1,4 @@
-import HTTPCodec
+@testable import HTTPCodec
 import Testing
 
 @testable import GatewayCore

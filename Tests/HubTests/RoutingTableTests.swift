@@ -18,7 +18,7 @@ struct RoutingTableTests {
 
   @Test func numbersBeginAtOneBecauseZeroStandsForNoChannel() throws {
     var table = RoutingTable()
-    let handle = try #require(table.open(request("a"), by: 1))
+    let handle = try table.opened(request("a"), by: 1)
     #expect(handle.number == 1)
     #expect(handle.generation > 0)
     #expect(table.index(.none) == nil)
@@ -27,7 +27,7 @@ struct RoutingTableTests {
 
   @Test func aNumberIsFreeOnlyWhenTheLastLinkHasClosedIt() throws {
     var table = RoutingTable()
-    let handle = try #require(table.open(request("a"), by: 1))
+    let handle = try table.opened(request("a"), by: 1)
     _ = table.open(request("a"), by: 2)
     table.close(handle, by: 1)
     #expect(table.index(handle) != nil)
@@ -38,9 +38,9 @@ struct RoutingTableTests {
 
   @Test func aReusedNumberCarriesANewGenerationAndTheOldOneFindsNothing() throws {
     var table = RoutingTable()
-    let old = try #require(table.open(request("a"), by: 1))
+    let old = try table.opened(request("a"), by: 1)
     table.close(old, by: 1)
-    let new = try #require(table.open(request("b"), by: 1))
+    let new = try table.opened(request("b"), by: 1)
     #expect(new.number == old.number)
     #expect(new.generation != old.generation)
     #expect(table.index(old) == nil)
@@ -53,7 +53,7 @@ struct RoutingTableTests {
 
   @Test func closingByALinkThatHasItNotOpenChangesNothing() throws {
     var table = RoutingTable()
-    let handle = try #require(table.open(request("a"), by: 1))
+    let handle = try table.opened(request("a"), by: 1)
     table.close(handle, by: 2)
     table.close(ChannelHandle(number: 77, generation: 1), by: 1)
     #expect(table.index(handle) != nil)
@@ -61,7 +61,7 @@ struct RoutingTableTests {
 
   @Test func openingAgainReplacesTheFlags() throws {
     var table = RoutingTable()
-    let handle = try #require(table.open(request("a", [.subscribe, .count]), by: 1))
+    let handle = try table.opened(request("a", [.subscribe, .count]), by: 1)
     let index = try #require(table.index(handle))
     #expect(table[index]?.subscribers == [1])
     #expect(table[index]?.counters == [1])
@@ -75,13 +75,15 @@ struct RoutingTableTests {
 
   @Test func aLostLinkLeavesEveryChannel() throws {
     var table = RoutingTable()
-    let alone = try #require(table.open(request("a", clients: 3), by: 1))
-    let shared = try #require(table.open(request("b", clients: 3), by: 1))
+    let alone = try table.opened(request("a", clients: 3), by: 1)
+    let shared = try table.opened(request("b", clients: 3), by: 1)
     _ = table.open(request("b", clients: 4), by: 2)
-    #expect(Set(table.remove(1)) == [alone, shared])
+    let touched = table.remove(1)
+    #expect(Set(touched) == [alone, shared])
     #expect(table.index(alone) == nil)
     #expect(table.index(shared).flatMap { table[$0]?.subscriberTotal } == 4)
-    #expect(table.remove(1) == [])
+    let again = table.remove(1)
+    #expect(again == [])
   }
 
   @Test func countsAreSummedOverLinksPagedAndInOrder() {
@@ -102,7 +104,7 @@ struct RoutingTableTests {
 
   @Test func aCountTakesEffectForItsLinkAlone() throws {
     var table = RoutingTable()
-    let handle = try #require(table.open(request("a", clients: 1), by: 1))
+    let handle = try table.opened(request("a", clients: 1), by: 1)
     _ = table.open(request("a", clients: 2), by: 2)
     table.setClients(10, of: handle, at: 1)
     // A link that has not opened the channel has no clients there.
@@ -112,25 +114,26 @@ struct RoutingTableTests {
 
   @Test func anAnnouncementIsPassedOnOnceAndOnlyForwards() throws {
     var table = RoutingTable()
-    let handle = try #require(table.open(request("a"), by: 1))
+    let handle = try table.opened(request("a"), by: 1)
     let index = try #require(table.index(handle))
-    #expect(table.announce(position("e", 1), at: index))
-    #expect(!table.announce(position("e", 1), at: index))
-    #expect(table.announce(position("e", 3), at: index))
-    #expect(!table.announce(position("e", 2), at: index))
-    #expect(table.announce(position("f", 1), at: index), "a new epoch begins anew")
+    let positions = [("e", 1), ("e", 1), ("e", 3), ("e", 2), ("f", 1)] as [(String, UInt64)]
+    let isNew = positions.map { table.announce(position($0.0, $0.1), at: index) }
+    #expect(isNew == [true, false, true, false, true], "a new epoch begins anew")
   }
 
   @Test func aLinkHasOnlySoManyNamesOpenWhoeverOpenedThemFirst() throws {
     var table = RoutingTable(namesMax: 2)
-    let first = try #require(table.open(request("a"), by: 1))
+    let first = try table.opened(request("a"), by: 1)
     _ = table.open(request("b"), by: 1)
     _ = table.open(request("c"), by: 2)
-    #expect(table.open(request("d"), by: 1) == nil)
-    #expect(table.open(request("c"), by: 1) == nil, "another link has it open already")
-    #expect(table.open(request("a"), by: 1) == first, "opening again costs nothing")
+    let new = table.open(request("d"), by: 1)
+    let known = table.open(request("c"), by: 1)
+    #expect(new == nil && known == nil, "another link has c open already")
+    let again = table.open(request("a"), by: 1)
+    #expect(again == first, "opening again costs nothing")
     table.close(first, by: 1)
-    #expect(table.open(request("c"), by: 1) != nil)
+    let afterwards = table.open(request("c"), by: 1)
+    #expect(afterwards != nil)
   }
 
   @Test(arguments: [1, 2, 3] + [UInt64.random(in: 100...(.max))])
@@ -146,7 +149,7 @@ struct RoutingTableTests {
       switch Int.random(in: 0..<10, using: &random) {
       case 0..<5:
         let clients = UInt32.random(in: 0...5, using: &random)
-        let handle = try #require(table.open(request(name, clients: clients), by: link))
+        let handle = try table.opened(request(name, clients: clients), by: link)
         if model[name] == nil {
           #expect(seen.insert(handle).inserted, "seed \(seed): \(handle) was given out before")
           known[name] = handle
@@ -181,4 +184,13 @@ private func request(_ name: String, _ flags: OpenFlags = [.subscribe], clients:
   OpenChannel(
     remainingMs: 1000, name: channel(name), flags: flags, isDurable: false, historyCount: 0,
     historyMs: 0, subscribers: clients)
+}
+
+extension RoutingTable {
+  fileprivate mutating func opened(_ request: OpenChannel, by link: LinkNumber) throws
+    -> ChannelHandle
+  {
+    let handle = open(request, by: link)
+    return try #require(handle)
+  }
 }

@@ -172,10 +172,13 @@ final class RawPeer {
   func frames(_ checksums: Checksums = .none) -> [(header: FrameHeader, body: [UInt8])] {
     var reader = FrameReader(checksums: checksums)
     var frames: [(FrameHeader, [UInt8])] = []
-    _ = try? reader.read(received.span) { header, body throws(FrameError) in
-      frames.append((header, [UInt8](copying: body)))
-      return true
-    }
+    let bytes = received
+    do throws(FrameError) {
+      _ = try reader.read(bytes.span) { header, body throws(FrameError) in
+        frames.append((header, [UInt8](copying: body)))
+        return true
+      }
+    } catch { return frames }
     return frames
   }
 

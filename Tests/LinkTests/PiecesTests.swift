@@ -18,10 +18,8 @@ struct CreditWindowTests {
 
   @Test func aReceiverGivesBackInStepsOfHalfAWindow() {
     var credit = CreditWindow(window: 100)
-    #expect(credit.consumed(49) == nil)
-    #expect(credit.consumed(1) == 50)
-    #expect(credit.consumed(10) == nil)
-    #expect(credit.consumed(300) == 310)
+    let granted = [49, 1, 10, 300].map { credit.consumed($0) }
+    #expect(granted == [nil, 50, nil, 310])
   }
 
   @Test func nothingMoreIsAllowedOnceTheWindowIsUsedUp() {
@@ -55,44 +53,48 @@ struct RequestTableTests {
     RequestTable.Completion { outcome, _ in note(outcome) }
   }
 
-  @Test func correlationsAreNeverZeroAndNeverTwiceAtOnce() throws {
+  @Test func correlationsAreNeverZeroAndNeverTwiceAtOnce() {
     var table = RequestTable()
-    let numbers = try (0..<100).map { _ in try #require(table.add(.distantFuture, completion())) }
+    let numbers = (0..<100).compactMap { _ in table.add(.distantFuture, completion()) }
     #expect(Set(numbers).count == 100 && !numbers.contains(0))
   }
 
   @Test func aReplyIsTakenOnce() throws {
     var table = RequestTable()
-    let number = try #require(table.add(.distantFuture, completion()))
-    #expect(table.take(number) != nil)
-    #expect(table.take(number) == nil)
-    #expect(table.take(number &+ 1) == nil)
+    let added = table.add(.distantFuture, completion())
+    let number = try #require(added)
+    let (first, second, other) = (table.take(number), table.take(number), table.take(number &+ 1))
+    #expect(first != nil && second == nil && other == nil)
     #expect(table.isEmpty)
   }
 
-  @Test func whatIsDueComesInTheOrderItWasSentAndTheRestStays() throws {
+  @Test func whatIsDueComesInTheOrderItWasSentAndTheRestStays() {
     var table = RequestTable()
     var expired: [Int] = []
     for index in 0..<4 {
       let deadline = Instant(nanoseconds: index == 2 ? 100 : 10)
       _ = table.add(deadline, completion { _ in expired.append(index) })
     }
-    #expect(table.takeExpired(Instant(nanoseconds: 9)).isEmpty)
+    let early = table.takeExpired(Instant(nanoseconds: 9))
+    #expect(early.isEmpty)
     for due in table.takeExpired(Instant(nanoseconds: 10)) {
       due.body(.failed(Failure(.deadlineExceeded)), [UInt8]().span)
     }
     #expect(expired == [0, 1, 3])
     #expect(!table.isEmpty)
-    #expect(table.takeAll().count == 1 && table.isEmpty)
+    let rest = table.takeAll()
+    #expect(rest.count == 1 && table.isEmpty)
   }
 
-  @Test func aFullTableTakesNoMoreUntilOneIsTaken() throws {
+  @Test func aFullTableTakesNoMoreUntilOneIsTaken() {
     var table = RequestTable()
     var last: UInt32 = 0
-    for _ in 0..<RequestTable.countMax { last = try #require(table.add(.distantFuture, completion())) }
-    #expect(table.add(.distantFuture, completion()) == nil)
+    for _ in 0..<RequestTable.countMax { last = table.add(.distantFuture, completion()) ?? 0 }
+    let beyond = table.add(.distantFuture, completion())
+    #expect(last != 0 && beyond == nil)
     _ = table.take(last)
-    #expect(table.add(.distantFuture, completion()) != nil)
+    let again = table.add(.distantFuture, completion())
+    #expect(again != nil)
   }
 }
 
@@ -106,6 +108,7 @@ struct BackoffTests {
       #expect(wait >= .milliseconds(step / 2) && wait <= .milliseconds(step), "seed \(seed) step \(step)")
     }
     backoff.succeeded()
-    #expect(backoff.next(using: &random) <= .milliseconds(50))
+    let first = backoff.next(using: &random)
+    #expect(first <= .milliseconds(50))
   }
 }

@@ -17,7 +17,8 @@ public struct AppendRequest: Sendable, Equatable {
 
   public init(
     to stream: ChannelName, _ events: [NewEvent], expected: Offset? = nil,
-    idempotencyKey: String? = nil, keyHash: [UInt8]? = nil, publisher: Publisher = Publisher(), time: Int64
+    idempotencyKey: String? = nil, keyHash: [UInt8]? = nil, publisher: Publisher = Publisher(),
+    time: Int64
   ) {
     self.stream = stream
     self.events = events

@@ -87,7 +87,9 @@ public final class EventStore {
   ///
   /// - Cost: SQLite's recovery, and reading the last four thousand events or so.
   /// - Errors: any `StoreFailure` but `poisoned`; what was there before is still there.
-  public init(directory: String, options: Options = Options(), now: StoreInstant) throws(StoreFailure) {
+  public init(directory: String, options: Options = Options(), now: StoreInstant)
+    throws(StoreFailure)
+  {
     let opened = try OpenedStore(directory: directory, options: options, now: now)
     self.directory = directory
     self.options = options
@@ -121,7 +123,9 @@ public final class EventStore {
   /// - Limits: the caller keeps a batch within `StoreLimits.commitEventsMax` and `commitBytesMax`.
   /// - Cost: one sync of the log and one of the head mark; none where nothing is written.
   /// - Errors: `mustExit` leaves every request of the batch unknown; end the process.
-  public func commit(_ batch: [AppendRequest], at now: StoreInstant) throws(StoreFailure) -> [AppendOutcome] {
+  public func commit(_ batch: [AppendRequest], at now: StoreInstant) throws(StoreFailure)
+    -> [AppendOutcome]
+  {
     var outcomes: [AppendOutcome] = []
     outcomes.reserveCapacity(batch.count)
     let done = try transact(at: now) { draft throws(SQLiteError) in

@@ -51,7 +51,9 @@ struct HeadMarkFile: ~Copyable {
 
   func sync() throws(StoreFailure) { try file.sync() }
 
-  private static func newest(in file: borrowing StoreFile) throws(StoreFailure) -> (mark: HeadMark, slot: Int)? {
+  private static func newest(in file: borrowing StoreFile) throws(StoreFailure) -> (
+    mark: HeadMark, slot: Int
+  )? {
     var best: (mark: HeadMark, slot: Int)?
     for slot in 0..<slotCount {
       let bytes = try file.read(at: slot * slotStride, count: HeadMarkSlot.byteCount)

@@ -50,7 +50,9 @@ struct StoreFile: ~Copyable {
     while filled < count {
       let got = unsafe bytes.withUnsafeMutableBytes { raw in
         // SAFE BECAUSE filled + (count - filled) is the array's count.
-        unsafe pread(number, raw.baseAddress.map { unsafe $0 + filled }, count - filled, off_t(offset + filled))
+        unsafe pread(
+          number, raw.baseAddress.map { unsafe $0 + filled }, count - filled, off_t(offset + filled)
+        )
       }
       if got < 0, errno == EINTR { continue }
       guard got >= 0 else { throw failed("read", path) }

@@ -18,7 +18,9 @@ final class StoreLock {
 
   /// Refuses while a process holds the directory; changes nothing in it.
   static func refuseWhileHeld(_ directory: String) throws(StoreFailure) {
-    guard let file = try StoreFile(existing: "\(directory)/\(name)"), try !file.lock() else { return }
+    guard let file = try StoreFile(existing: "\(directory)/\(name)"), try !file.lock() else {
+      return
+    }
     throw .inUse(directory: directory, owner: try owner(in: file))
   }
 

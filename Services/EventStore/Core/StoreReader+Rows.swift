@@ -26,7 +26,9 @@ extension StoreReader {
   }
 
   /// Steps to the event at `offset`: what SQLite calls corrupt is that event's corruption.
-  private func step(_ statement: Statement, _ stream: ChannelName, _ offset: Offset) throws(ReadFailure) -> Bool {
+  private func step(_ statement: Statement, _ stream: ChannelName, _ offset: Offset)
+    throws(ReadFailure) -> Bool
+  {
     do throws(SQLiteError) {
       return try statement.step()
     } catch {

@@ -108,7 +108,8 @@ public final class StoreReader {
       } catch {
         guard !page.events.isEmpty else { throw error }
       }
-      page.hasMore = page.events.count < Int(clamping: wanted.upperBound.value - wanted.lowerBound.value) + 1
+      page.hasMore =
+        page.events.count < Int(clamping: wanted.upperBound.value - wanted.lowerBound.value) + 1
       return page
     }
   }
@@ -154,7 +155,9 @@ public final class StoreReader {
   }
 
   /// Committed events after a position, in order of commit: what the hub has not confirmed.
-  public func unannounced(after position: Int64, limit: Int = 256) throws(ReadFailure) -> AnnouncementPage {
+  public func unannounced(after position: Int64, limit: Int = 256) throws(ReadFailure)
+    -> AnnouncementPage
+  {
     try snapshot { () throws(ReadFailure) in
       var page = AnnouncementPage(
         announcements: [], corruptCount: 0, through: position, hasMore: false)

@@ -26,7 +26,8 @@ enum StoreSchema {
   }
 
   /// Sets a writing connection up, and reads back what it was told.
-  static func prepareWriter(_ connection: Connection, _ durability: Durability) throws(StoreFailure) {
+  static func prepareWriter(_ connection: Connection, _ durability: Durability) throws(StoreFailure)
+  {
     do {
       try connection.execute("PRAGMA journal_mode = WAL")
       switch durability {

@@ -72,7 +72,8 @@ public struct StoreReport: Sendable, Equatable {
 public enum StoreVerifier {
   /// - Shape: `scratch` is a directory with room for a copy of the store.
   /// - Cost: reads everything; memory is bounded by a page and the list of streams.
-  public static func verify(_ directory: String, scratch: String, now: StoreInstant) -> StoreReport {
+  public static func verify(_ directory: String, scratch: String, now: StoreInstant) -> StoreReport
+  {
     var report = StoreReport(directory: directory)
     do throws(StoreFailure) {
       let copy = try copied(directory, scratch)
@@ -89,7 +90,8 @@ public enum StoreVerifier {
     HeadMarkFile.name,
   ]
 
-  private static func copied(_ directory: String, _ scratch: String) throws(StoreFailure) -> String {
+  private static func copied(_ directory: String, _ scratch: String) throws(StoreFailure) -> String
+  {
     guard StoreFiles.isDirectory(directory) else {
       throw .files("\(directory) is no directory")
     }
@@ -113,7 +115,9 @@ public enum StoreVerifier {
     StoreFiles.removeDirectory(copy)
   }
 
-  private static func check(_ copy: String, _ now: StoreInstant, _ report: inout StoreReport) throws(StoreFailure) {
+  private static func check(_ copy: String, _ now: StoreInstant, _ report: inout StoreReport)
+    throws(StoreFailure)
+  {
     var options = EventStore.Options()
     options.durability = .unsynced
     let store = try EventStore(directory: copy, options: options, now: now)

@@ -49,7 +49,9 @@ extension VerifyCommand {
     var bytes = [UInt8](line.utf8)
     bytes.append(UInt8(ascii: "\n"))
     var offset = 0
-    while offset < bytes.count, case .count(let written) = Syscalls.write(number: 1, bytes, from: offset) {
+    while offset < bytes.count,
+      case .count(let written) = Syscalls.write(number: 1, bytes, from: offset)
+    {
       offset += written
     }
   }

@@ -18,9 +18,10 @@ struct AccessRules: Sendable {
 
   /// Whether a Host field is one of ours (against DNS rebinding). Any port.
   func allows(host: HTTPAuthority?) -> Bool {
-    guard let host else { return !isLoopback && hosts.isEmpty }
+    guard let host else { return !isLoopback }
     if hosts.contains(host.host) { return true }
-    return isLoopback ? Self.isLoopback(host.host) : hosts.isEmpty
+    // Rebinding is a danger to what only this machine can reach.
+    return isLoopback ? Self.isLoopback(host.host) : true
   }
 
   /// Whether a browser's page of this origin may talk to us. No origin: not a browser.

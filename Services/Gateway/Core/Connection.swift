@@ -41,6 +41,10 @@ final class Connection: StreamOwner {
   func become(_ session: SocketSession) { mode = .socket(session) }
   func become(_ session: EchoSession) { mode = .echo(session) }
 
+  var socket: SocketSession? {
+    if case .socket(let session) = mode { session } else { nil }
+  }
+
   func streamReceived(_ stream: Stream, _ bytes: borrowing Span<UInt8>) -> Int {
     var taken = 0
     // An upgrade may leave bytes of the new protocol behind its head.

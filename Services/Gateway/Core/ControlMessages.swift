@@ -1,5 +1,7 @@
 internal import Bytes
+internal import ChannelKit
 internal import JSON
+internal import Wire
 
 /// What a socket is told besides publications: JSON text messages with a `type`. Pure.
 ///
@@ -7,7 +9,7 @@ internal import JSON
 enum ControlMessage {
   /// S003-09: the first frame of an events socket, and of every socket with envelopes.
   static func connection(
-    message: String, channels: [(name: String, subscribers: Int, position: Position?)],
+    message: String, channels: [PendingWelcome.Channel],
     session: String, client: String
   ) -> [UInt8] {
     var writer = begin("connection")
@@ -92,6 +94,12 @@ enum ControlMessage {
     var user: String
     var info: [UInt8]
 
+    init(_ member: Member) {
+      client = ClientID(number: member.client).text
+      if case .user(let name) = member.key { user = name } else { user = "" }
+      info = member.info
+    }
+
     func append(to writer: inout JSONWriter) {
       writer.field("client", client)
       if !user.isEmpty { writer.field("user", user) }
@@ -102,12 +110,13 @@ enum ControlMessage {
     }
   }
 
-  static func joined(channel: String, _ person: Person) -> [UInt8] {
-    change("join", channel, person)
-  }
-
-  static func left(channel: String, _ person: Person) -> [UInt8] {
-    change("leave", channel, person)
+  /// One who came, went, or says something else of itself now.
+  static func news(_ news: PresenceObserver.News, channel: String) -> [UInt8] {
+    switch news {
+    case .joined(let member): change("join", channel, Person(member))
+    case .left(let member): change("leave", channel, Person(member))
+    case .updated(let member): change("update", channel, Person(member))
+    }
   }
 
   /// Who is there now, before the joins and leaves that follow.

@@ -292,7 +292,6 @@ final class GatewayLoop {
   private func waitForEmpty(_ deadline: Instant, _ finished: @escaping () -> Void) {
     if connections.isEmpty || loop.now >= deadline {
       for connection in connections.values { connection.close() }
-      presence.leaveAll()
       return loop.atTurnEnd { [self] in
         upstreams.stop()
         loop.after(.milliseconds(10), finished)

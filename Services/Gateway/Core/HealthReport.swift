@@ -47,8 +47,8 @@ struct HealthReport {
     if let channel = Self.probeChannel {
       ask(
         .presence, gateway.upstreams.presence,
-        ReadPresence(remainingMs: 2000, channel: channel, after: "", limit: 0),
-        PresencePage.self, found)
+        ReadPresence(remainingMs: 2000, channel: channel, count: 0),
+        PresenceList.self, found)
     }
   }
 

@@ -203,8 +203,12 @@ extension LocalChannel {
         return goLive(subscription, after: from.offset)
       }
       tellUnrecoverable(subscription, .ahead, page.epoch, page.floor, page.head)
-      sendSnapshot(subscription)
-      goLive(subscription)
+      guard plugin == nil else {
+        sendSnapshot(subscription)
+        return goLive(subscription)
+      }
+      // What was published since that head was read is the first that this client gets.
+      read(subscription, Subscription.Replay(delivered: page.head))
     }
   }
 

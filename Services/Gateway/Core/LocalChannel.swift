@@ -104,6 +104,11 @@ final class LocalChannel: Flushable {
     for group in groups { for member in group.members { body(member) } }
   }
 
+  func forEachSubscription(_ body: (Subscription) -> Void) {
+    forEachLive(body)
+    for member in joining { body(member) }
+  }
+
   func noteSubscribers() {
     let count = subscriberCount
     guard count != reportedSubscribers else { return }

@@ -1,66 +1,46 @@
 internal import Bytes
-internal import ChannelKit
-internal import JSON
 internal import Link
 internal import Loop
+internal import Observe
+internal import Platform
 internal import Wire
 
 /// Who of this loop's clients is where, told to presence in batches, and what presence tells back.
 ///
-/// Joins and leaves go out once a turn. The lease is the gateway process's; every loop's link
-/// renews it. After a new link everything is reported again.
+/// Keeps nothing of the members: sessions know where they are, and a report asks them. Of channels
+/// that somebody watches it keeps who presence says is there. The lease is the gateway process's;
+/// every loop's link renews it.
 final class PresenceReporter {
-  private struct Key: Hashable {
-    var channel: ChannelName
-    var client: String
-  }
-
-  private let gateway: GatewayLoop
-  private var members: [Key: MemberJoin] = [:]
-  private var joins: [Key: MemberJoin] = [:]
-  private var leaves: [Key: MemberLeave] = [:]
+  private unowned let gateway: GatewayLoop
+  private var queue = PresenceQueue()
   private var isScheduled = false
-  private var watchers: [ChannelName: Watch] = [:]
+  private var hasBeenAttached = false
   private var leaseTimer: TimerID?
+  private var watches: [ChannelName: Watch] = [:]
+  /// Channels to ask for, once what happened in this turn has been told.
+  private var unasked: [ChannelName] = []
 
   private struct Watch {
-    var sessions: [SocketSession] = []
-    var members: [String: ControlMessage.Person] = [:]
-    var loading: [String: ControlMessage.Person] = [:]
-    var isComplete = false
+    var observer = PresenceObserver()
+    /// Subscriptions on this loop that are told.
+    var count = 1
   }
 
-  static let leaseMs: UInt32 = 10_000
+  /// BUDGET: batches in one turn, so that a report of very many holds up nobody.
+  private static let batchesPerTurn = 16
+  /// BUDGET: people named in the first message; the total says how many there are.
+  private static let shownMax = 1000
 
   init(_ gateway: GatewayLoop) { self.gateway = gateway }
 
   // MARK: reporting
 
-  func joined(_ channel: ChannelName, client: ClientContext, session: String) {
-    guard let id = client.id else { return }
-    let key = Key(channel: channel, client: id.text)
-    let join = MemberJoin(
-      channel: channel, client: id.text, user: client.user?.text ?? "", session: session,
-      info: client.info)
-    members[key] = join
-    leaves[key] = nil
-    joins[key] = join
+  func happened(_ event: @autoclosure () -> MemberEvent) {
+    // A report that is due will say it.
+    guard !queue.isReportDue else { return }
+    queue.append(event())
     schedule()
   }
-
-  func left(_ channel: ChannelName, client: ClientContext, isClean: Bool) {
-    guard let id = client.id else { return }
-    let key = Key(channel: channel, client: id.text)
-    guard members.removeValue(forKey: key) != nil else { return }
-    // One that presence never heard of need not be taken back.
-    if joins.removeValue(forKey: key) == nil {
-      leaves[key] = MemberLeave(channel: channel, client: id.text, isClean: isClean)
-    }
-    schedule()
-  }
-
-  /// The gateway goes: its clients are told to come back, so none of them is shown as gone.
-  func leaveAll() {}
 
   private func schedule() {
     guard !isScheduled else { return }
@@ -70,146 +50,156 @@ final class PresenceReporter {
 
   private func flush() {
     isScheduled = false
-    guard let link = gateway.upstreams.presence else {
-      // Everything is reported anew when the link is back.
-      joins = [:]
-      leaves = [:]
+    guard let link = gateway.upstreams.presence else { return }
+    if queue.isReportDue { queue.beginReport(everybody()) }
+    var left = Self.batchesPerTurn
+    while left > 0, let batch = queue.next() {
+      // Without credit it waits for `relieved`.
+      guard link.send(batch) == .sent else { return }
+      queue.sent(batch)
+      left -= 1
+    }
+    guard queue.isEmpty else {
+      gateway.loop.after(.milliseconds(1)) { [weak self] in self?.schedule() }
       return
     }
-    send(link, Array(joins.values), Array(leaves.values), isComplete: false)
-    joins = [:]
-    leaves = [:]
+    while let channel = unasked.last {
+      guard link.send(WatchPresence(channel: channel)) == .sent else { return }
+      unasked.removeLast()
+    }
   }
 
-  /// BUDGET: changes in one frame.
-  private static let batchMax = 1000
-
-  private func send(_ link: Link, _ joins: [MemberJoin], _ leaves: [MemberLeave], isComplete: Bool) {
-    var joins = joins[...]
-    var leaves = leaves[...]
-    var isFirst = isComplete
-    repeat {
-      let batch = PresenceBatch(
-        gateway: gateway.identity.instance, incarnation: gateway.identity.incarnation,
-        isComplete: isFirst, joins: Array(joins.prefix(Self.batchMax)),
-        leaves: Array(leaves.prefix(Self.batchMax)))
-      link.send(batch)
-      isFirst = false
-      joins = joins.dropFirst(Self.batchMax)
-      leaves = leaves.dropFirst(Self.batchMax)
-    } while !joins.isEmpty || !leaves.isEmpty
+  private func everybody() -> [MemberEvent] {
+    var events: [MemberEvent] = []
+    for connection in gateway.connections.values { connection.socket?.reportPresence(&events) }
+    return events
   }
+
+  // MARK: the link
 
   func linkOpened(_ link: Link) {
+    queue.startOver()
     renew()
-    joins = [:]
-    leaves = [:]
-    send(link, Array(members.values), [], isComplete: true)
-    for name in watchers.keys { request(name, link) }
+    hasBeenAttached = true
+    unasked = Array(watches.keys)
+    schedule()
   }
 
   func linkLost() {
     if let leaseTimer { gateway.loop.cancel(leaseTimer) }
     leaseTimer = nil
+    queue.startOver()
+    unasked = []
+    for channel in watches.keys { watches[channel]?.observer.startOver() }
+  }
+
+  /// Credit is back.
+  func relieved() { schedule() }
+
+  func reportRequested() {
+    queue.requireReport()
+    schedule()
+  }
+
+  func refused(_ refusal: PresenceRefused) {
+    gateway.logger.warning(
+      "presence refused",
+      ["channel": .text(refusal.channel.text), "reason": .text(refusal.message)])
   }
 
   private func renew() {
     guard let link = gateway.upstreams.presence else { return }
     let lease = Lease(
-      remainingMs: 3000, gateway: gateway.identity.instance,
-      incarnation: gateway.identity.incarnation, durationMs: Self.leaseMs)
-    link.request(lease, expecting: Leased.self, within: .seconds(3)) { _ in }
-    leaseTimer = gateway.loop.after(.milliseconds(Int64(Self.leaseMs) / 3)) { [weak self] in
-      self?.renew()
+      remainingMs: 2000, lane: UInt16(clamping: gateway.index), hasBeenAttached: hasBeenAttached)
+    link.request(lease, expecting: Leased.self, within: .seconds(2)) { [weak self, weak link] in
+      guard let self, let link, link === gateway.upstreams.presence else { return }
+      switch $0 {
+      case .success(let leased): renew(in: .milliseconds(Int64(leased.durationMs) / 3))
+      case .failure(let failure): if failure.code.isPassing { renew(in: .milliseconds(500)) }
+      }
     }
+  }
+
+  private func renew(in delay: Duration) {
+    leaseTimer = gateway.loop.after(delay) { [weak self] in self?.renew() }
   }
 
   // MARK: watching
 
-  func watch(_ channel: ChannelName, for session: SocketSession) {
-    if watchers[channel] == nil {
-      watchers[channel] = Watch(sessions: [session])
-      if let link = gateway.upstreams.presence { request(channel, link) }
+  /// The subscription's client is told who is there, and from then on who comes and goes.
+  func watch(_ subscription: Subscription) {
+    let channel = subscription.channel.name
+    subscription.watching = .awaited
+    guard let watch = watches[channel] else {
+      watches[channel] = Watch()
+      unasked.append(channel)
+      return schedule()
+    }
+    watches[channel]?.count = watch.count + 1
+    if watch.observer.isReady { show(subscription) }
+  }
+
+  func unwatch(_ subscription: Subscription) {
+    let channel = subscription.channel.name
+    guard subscription.watching != .no, let count = watches[channel]?.count else { return }
+    subscription.watching = .no
+    watches[channel]?.count = count - 1
+    guard count == 1 else { return }
+    watches[channel] = nil
+    if unasked.contains(channel) {
+      unasked.removeAll { $0 == channel }
+    } else {
+      gateway.upstreams.presence?.send(UnwatchPresence(channel: channel))
+    }
+  }
+
+  func received(_ page: PresencePage) { observed(page.channel) { $0.received(page) } }
+  func received(_ changes: PresenceChanges) { observed(changes.channel) { $0.received(changes) } }
+
+  private func observed(
+    _ name: ChannelName, _ step: (inout PresenceObserver) -> PresenceObserver.Outcome
+  ) {
+    guard watches[name] != nil, let channel = gateway.existing(name) else {
+      // An *unwatch* that had no credit is said again.
+      gateway.upstreams.presence?.send(UnwatchPresence(channel: name))
       return
     }
-    watchers[channel]?.sessions.append(session)
-    if let watch = watchers[channel], watch.isComplete { show(channel, watch, to: session) }
-  }
-
-  func unwatch(_ channel: ChannelName, for session: SocketSession) {
-    watchers[channel]?.sessions.removeAll { $0 === session }
-    guard let watch = watchers[channel], watch.sessions.isEmpty else { return }
-    watchers[channel] = nil
-    gateway.upstreams.presence?.send(UnwatchPresence(channel: channel))
-  }
-
-  private func request(_ channel: ChannelName, _ link: Link) {
-    watchers[channel]?.loading = [:]
-    link.send(WatchPresence(remainingMs: 5000, channel: channel))
-  }
-
-  func received(_ page: PresencePage) {
-    guard watchers[page.channel] != nil else { return }
-    for member in page.members {
-      watchers[page.channel]?.loading[member.client] = ControlMessage.Person(member)
-    }
-    guard !page.hasMore, var watch = watchers[page.channel] else { return }
-    let before = watch.members
-    let wasComplete = watch.isComplete
-    watch.members = watch.loading
-    watch.loading = [:]
-    watch.isComplete = true
-    watchers[page.channel] = watch
-    guard wasComplete else {
-      for session in watch.sessions { show(page.channel, watch, to: session) }
-      return
-    }
-    // A snapshot that came again: only what differs is told.
-    for (client, person) in before where watch.members[client] == nil {
-      tell(watch, ControlMessage.left(channel: page.channel.text, person))
-    }
-    for (client, person) in watch.members where before[client] == nil {
-      tell(watch, ControlMessage.joined(channel: page.channel.text, person))
+    switch step(&watches[name, default: Watch()].observer) {
+    case .ready: channel.forEachSubscription { if $0.watching == .awaited { show($0) } }
+    case .news(let news): tell(news, channel)
+    case .outOfStep:
+      unasked.append(name)
+      schedule()
     }
   }
 
-  func received(_ changes: PresenceChanges) {
-    for change in changes.changes {
-      guard watchers[change.channel]?.isComplete == true else { continue }
-      for member in change.leaves {
-        guard let person = watchers[change.channel]?.members.removeValue(forKey: member.client)
-        else { continue }
-        if let watch = watchers[change.channel] {
-          tell(watch, ControlMessage.left(channel: change.channel.text, person))
-        }
-      }
-      for member in change.joins {
-        let person = ControlMessage.Person(member)
-        let before = watchers[change.channel]?.members.updateValue(person, forKey: member.client)
-        if before == nil, let watch = watchers[change.channel] {
-          tell(watch, ControlMessage.joined(channel: change.channel.text, person))
-        }
-      }
+  private func tell(_ news: [PresenceObserver.News], _ channel: LocalChannel) {
+    guard !news.isEmpty else { return }
+    let messages = news.map { ControlMessage.news($0, channel: channel.name.text) }
+    channel.forEachSubscription { subscription in
+      guard subscription.watching == .shown else { return }
+      guard !isBehind(subscription) else { return subscription.watching = .behind }
+      for message in messages { subscription.subscriber.tell(message) }
     }
   }
 
-  /// BUDGET: people named in the first message; the total says how many there are.
-  private static let shownMax = 1000
+  /// A client that takes nothing is shown everybody anew once it has caught up.
+  private func isBehind(_ subscription: Subscription) -> Bool {
+    let stream = subscription.subscriber.stream
+    return stream.isBlocked && stream.queuedBytes > subscription.subscriber.queueBytesMax
+  }
 
-  private func show(_ channel: ChannelName, _ watch: Watch, to session: SocketSession) {
-    let people = watch.members.values.sorted { $0.client < $1.client }
-    session.tell(
+  func caughtUp(_ subscription: Subscription) {
+    if subscription.watching == .behind { show(subscription) }
+  }
+
+  private func show(_ subscription: Subscription) {
+    guard let observer = watches[subscription.channel.name]?.observer else { return }
+    guard !isBehind(subscription) else { return subscription.watching = .behind }
+    subscription.watching = .shown
+    subscription.subscriber.tell(
       ControlMessage.presence(
-        channel: channel.text, Array(people.prefix(Self.shownMax)), total: people.count))
-  }
-
-  private func tell(_ watch: Watch, _ message: [UInt8]) {
-    for session in watch.sessions { session.tell(message) }
-  }
-}
-
-extension ControlMessage.Person {
-  init(_ member: Member) {
-    self.init(client: member.client, user: member.user, info: member.info)
+        channel: subscription.channel.name.text,
+        observer.members(Self.shownMax).map { ControlMessage.Person($0) }, total: observer.count))
   }
 }

@@ -334,27 +334,27 @@ final class ServerAPI {
   private func presence(_ value: JSONValue, _ completion: @escaping Completion) {
     switch named(value) {
     case .failure(let refusal): completion(.failure(refusal))
-    case .success(let name): presencePage(name, after: "", [], completion)
+    case .success(let name): presenceList(name, from: 0, [], completion)
     }
   }
 
   /// BUDGET: members in one answer of the API.
   private static let membersMax = 10_000
 
-  private func presencePage(
-    _ name: ChannelName, after: String, _ soFar: [Member], _ completion: @escaping Completion
+  private func presenceList(
+    _ name: ChannelName, from: UInt64, _ soFar: [Member], _ completion: @escaping Completion
   ) {
     guard let link = gateway.upstreams.presence else {
       return completion(.failure(.unavailable))
     }
-    let request = ReadPresence(remainingMs: 5000, channel: name, after: after, limit: 1000)
-    link.request(request, expecting: PresencePage.self, within: .seconds(5)) { result in
+    let request = ReadPresence(remainingMs: 5000, channel: name, from: from, count: 1000)
+    link.request(request, expecting: PresenceList.self, within: .seconds(5)) { result in
       switch result {
       case .failure(let failure): completion(.failure(Refusal(failure)))
-      case .success(let page):
-        let members = soFar + page.members
-        if page.hasMore, members.count < Self.membersMax, let last = page.members.last {
-          return self.presencePage(name, after: last.client, members, completion)
+      case .success(let list):
+        let members = soFar + list.members
+        if list.next > from, members.count < Self.membersMax {
+          return self.presenceList(name, from: list.next, members, completion)
         }
         completion(.success(Self.presence(members)))
       }
@@ -367,13 +367,14 @@ final class ServerAPI {
     writer.key("presence")
     writer.beginObject()
     for member in members {
-      writer.key(member.client)
+      let person = ControlMessage.Person(member)
+      writer.key(person.client)
       writer.beginObject()
-      writer.field("client", member.client)
-      writer.field("user", member.user)
-      if !member.info.isEmpty {
+      writer.field("client", person.client)
+      writer.field("user", person.user)
+      if !person.info.isEmpty {
         writer.key("conn_info")
-        writer.raw(member.info)
+        writer.raw(person.info)
       }
       writer.endObject()
     }
@@ -389,11 +390,11 @@ final class ServerAPI {
     guard let link = gateway.upstreams.presence else {
       return completion(.failure(.unavailable))
     }
-    let request = ReadPresence(remainingMs: 5000, channel: name, after: "", limit: 0)
-    link.request(request, expecting: PresencePage.self, within: .seconds(5)) { result in
+    let request = ReadPresence(remainingMs: 5000, channel: name, count: 0)
+    link.request(request, expecting: PresenceList.self, within: .seconds(5)) { result in
       completion(
         result.mapError { Refusal($0) }.map {
-          [UInt8]("{\"num_clients\":\($0.total),\"num_users\":\($0.users)}".utf8)
+          [UInt8]("{\"num_clients\":\($0.connections),\"num_users\":\($0.total)}".utf8)
         })
     }
   }

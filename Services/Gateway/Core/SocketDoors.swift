@@ -27,8 +27,17 @@ enum SocketDoors {
       return true
     }
     var names: [ChannelName] = []
+    var refused: [String] = []
     for text in texts(route) {
-      guard let name = ChannelName(text) else { return refuse(.unknownChannel(text)) }
+      guard let name = ChannelName(text) else {
+        // A browser's page can't read why a handshake failed, so a socket that can carry the
+        // reason is opened to say it.
+        if case .manyChannels = route {
+          refused.append(text)
+          continue
+        }
+        return refuse(.unknownChannel(text))
+      }
       if !names.contains(name) { names.append(name) }
     }
     guard names.count <= settings.channelsPerConnectionMax else { return refuse(.limitExceeded) }
@@ -50,9 +59,12 @@ enum SocketDoors {
     }
     door.wantsPresence = target.isOn("presence")
     accept(key, connection)
-    let session = SocketSession(connection, door, session: sessionToken(target.query("session")))
+    let session = SocketSession(connection, door, session: target.query("session").flatMap { SessionToken($0) })
     connection.become(session)
     session.open(names.map { ($0, since[$0] ?? .now) })
+    for text in refused.prefix(settings.channelsPerConnectionMax) {
+      session.tell(ControlMessage.error(id: nil, .unknownChannel(text), channel: text))
+    }
     return true
   }
 
@@ -62,12 +74,6 @@ enum SocketDoors {
     case .oneChannel(let text), .events(let text): [text]
     default: []
     }
-  }
-
-  /// A token as we make them; anything else is taken as none.
-  private static func sessionToken(_ text: String?) -> String? {
-    guard let text, text.utf8.count == 22, Epoch(text) != nil else { return nil }
-    return text
   }
 
   private static func since(_ text: String?, _ names: [ChannelName])

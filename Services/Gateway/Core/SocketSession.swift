@@ -32,21 +32,19 @@ final class SocketSession: Subscriber, EffectTarget {
   private var keepAlive: SocketKeepAlive
   private let door: Door
   let clientNumber: UInt64
-  /// The secret by which presence knows a client that comes back; made when it is first needed.
-  private var sessionToken: String?
+  /// Made when it is first needed.
+  private var sessionToken: SessionToken?
   private var subscriptions: [Subscription] = []
-  private var welcomesPending = 0
-  private var welcomed: [(name: String, subscribers: Int, position: Position?)] = []
+  private var pendingWelcome = PendingWelcome()
   private var acknowledged: Int64 = 0
   private var isClosing = false
   private var isHeldBack = false
-  private var tracked: [ChannelName] = []
   private var timers: [TimerKey: TimerID] = [:]
 
   var stream: Stream { connection.stream }
   var queueBytesMax: Int { gateway.settings.queueBytesMax }
 
-  init(_ connection: Connection, _ door: Door, session: String?) {
+  init(_ connection: Connection, _ door: Door, session: SessionToken?) {
     self.connection = connection
     gateway = connection.gateway
     self.door = door
@@ -60,9 +58,9 @@ final class SocketSession: Subscriber, EffectTarget {
 
   var context: ClientContext { ClientContext(id: ClientID(number: clientNumber)) }
 
-  private var session: String {
+  private var session: SessionToken {
     if let sessionToken { return sessionToken }
-    let made = base64URL(SystemRandom.bytes(16))
+    let made = SessionToken()
     sessionToken = made
     return made
   }
@@ -71,22 +69,27 @@ final class SocketSession: Subscriber, EffectTarget {
 
   /// Subscribes to what the address named.
   func open(_ channels: [(ChannelName, Subscription.Since)]) {
-    welcomesPending = door.welcomes ? channels.count : 0
-    if door.welcomes, channels.isEmpty { welcome() }
-    for (name, since) in channels { subscribe(name, since, id: nil) }
+    if door.welcomes, pendingWelcome.expect(channels.count) { welcome() }
+    for (name, since) in channels {
+      if !subscribe(name, since, id: nil, isWelcomed: door.welcomes) { answered(nil) }
+    }
   }
 
-  private func subscribe(_ name: ChannelName, _ since: Subscription.Since, id: MessageID?) {
+  /// Whether the subscription is made, or under way.
+  @discardableResult
+  private func subscribe(
+    _ name: ChannelName, _ since: Subscription.Since, id: MessageID?, isWelcomed: Bool = false
+  ) -> Bool {
     // Subscribing twice on one connection is subscribing once (S003-24).
     if let known = subscriptions.first(where: { $0.channel.name == name }) {
       if let id { tell(ControlMessage.ack(id: id, position: known.channel.position)) }
-      return
+      return true
     }
     guard subscriptions.count < gateway.settings.channelsPerConnectionMax else {
       return refuse(.limitExceeded, name.text, id)
     }
     switch gateway.channel(name) {
-    case .failure(let refusal): refuse(refusal, name.text, id)
+    case .failure(let refusal): return refuse(refusal, name.text, id)
     case .success(let channel):
       guard gateway.settings.access.maySubscribe(context, channel.policy) else {
         return refuse(.permissionDenied, name.text, id)
@@ -102,17 +105,19 @@ final class SocketSession: Subscriber, EffectTarget {
       } catch { return refuse(Refusal(error), name.text, id) }
       let subscription = Subscription(self, channel, door.encoding, since: since)
       subscription.messageID = id
-      subscription.wantsPresence = door.wantsPresence
+      subscription.isWelcomed = isWelcomed
       subscriptions.append(subscription)
       channel.add(subscription)
       gateway.publishing.carryOut(
         effects, in: channel, for: context, clientNumber: clientNumber, target: self)
+      return true
     }
   }
 
-  private func refuse(_ refusal: Refusal, _ channel: String, _ id: MessageID?) {
+  private func refuse(_ refusal: Refusal, _ channel: String, _ id: MessageID?) -> Bool {
     tell(ControlMessage.error(id: id, refusal, channel: channel))
     if case .oneChannel = door.style { close(.policyViolation, refusal.name) }
+    return false
   }
 
   func subscribed(_ subscription: Subscription) {
@@ -121,21 +126,24 @@ final class SocketSession: Subscriber, EffectTarget {
       tell(ControlMessage.ack(id: id, position: channel.position))
       subscription.messageID = nil
     }
-    if welcomesPending > 0 {
-      welcomed.append(
-        (channel.name.text, channel.subscribersEverywhere, channel.position))
-      welcomesPending -= 1
-      if welcomesPending == 0 { welcome() }
+    if subscription.isWelcomed {
+      subscription.isWelcomed = false
+      answered(
+        PendingWelcome.Channel(
+          name: channel.name.text, subscribers: channel.subscribersEverywhere,
+          position: channel.position))
     }
-    if channel.policy.hasPresence {
-      tracked.append(channel.name)
-      gateway.presence.joined(
-        channel.name, client: context, session: subscription.wantsPresence || door.welcomes ? session : "")
-    }
-    if subscription.wantsPresence { gateway.presence.watch(channel.name, for: self) }
+    if channel.policy.hasPresence { join(subscription) }
+    if door.wantsPresence { gateway.presence.watch(subscription) }
+  }
+
+  /// A channel of the address has its answer, nil if it was refused.
+  private func answered(_ channel: PendingWelcome.Channel?) {
+    if pendingWelcome.answered(channel) { welcome() }
   }
 
   private func welcome() {
+    let welcomed = pendingWelcome.take()
     let message =
       if case .oneChannel(let name) = door.style {
         "✨ Connected to channel '\(name.text)' ✨"
@@ -144,9 +152,8 @@ final class SocketSession: Subscriber, EffectTarget {
       }
     tell(
       ControlMessage.connection(
-        message: message, channels: welcomed, session: session,
+        message: message, channels: welcomed, session: session.text,
         client: ClientID(number: clientNumber).text))
-    welcomed = []
   }
 
   // MARK: what the client says
@@ -180,7 +187,9 @@ final class SocketSession: Subscriber, EffectTarget {
 
   private func answerClose(_ code: WebSocketCloseCode?, _ count: Int) -> Int {
     isClosing = true
-    leaveAll(isClean: true)
+    // A browser that leaves the page says 1001, one that calls `close()` nothing or 1000.
+    let isGoodbye = code == nil || code == .normal || code == .goingAway
+    for subscription in subscriptions { leave(subscription, isGoodbye ? .left : .lost) }
     stream.send { WebSocketFrame.close(code, into: &$0) }
     stream.closeAfterWriting()
     return count
@@ -232,7 +241,7 @@ final class SocketSession: Subscriber, EffectTarget {
       subscribe(name, from, id: id)
     case .unsubscribe(let id, let channel):
       guard let name = named(channel, id) else { return }
-      unsubscribe(name, isClean: true)
+      unsubscribe(name)
       if let id { tell(ControlMessage.ack(id: id, position: nil)) }
     }
   }
@@ -316,7 +325,7 @@ final class SocketSession: Subscriber, EffectTarget {
       switch effect {
       case .send(let payload): send(payload, channel.name)
       case .track(let info): track(channel, info)
-      case .untrack: leave(channel.name, isClean: true)
+      case .untrack: if let subscription = subscription(of: channel) { leave(subscription, .left) }
       case .after(let delay, let token): setTimer(token, delay, channel)
       case .close(let reason): end(channel, Refusal(reason))
       case .publish, .reply: break
@@ -325,16 +334,15 @@ final class SocketSession: Subscriber, EffectTarget {
   }
 
   private func track(_ channel: LocalChannel, _ info: [UInt8]) {
-    guard channel.policy.hasPresence else { return }
-    if !tracked.contains(channel.name) { tracked.append(channel.name) }
-    let shown = ClientContext(id: context.id, user: context.user, roles: context.roles, info: info)
-    gateway.presence.joined(channel.name, client: shown, session: sessionToken ?? "")
+    guard channel.policy.hasPresence, let subscription = subscription(of: channel) else { return }
+    subscription.info = info
+    join(subscription)
   }
 
   /// Ends one subscription; a socket of one channel goes with it.
   private func end(_ channel: LocalChannel, _ refusal: Refusal) {
     tell(ControlMessage.error(id: nil, refusal, channel: channel.name.text))
-    unsubscribe(channel.name, isClean: true)
+    unsubscribe(channel.name)
     if case .oneChannel = door.style { close(.policyViolation, refusal.name) }
   }
 
@@ -394,35 +402,62 @@ final class SocketSession: Subscriber, EffectTarget {
     }
     for subscription in subscriptions {
       subscription.relieved()
+      gateway.presence.caughtUp(subscription)
       subscription.channel.advance(subscription)
     }
   }
 
   // MARK: the end
 
-  private func unsubscribe(_ name: ChannelName, isClean: Bool) {
+  private func unsubscribe(_ name: ChannelName) {
     guard let subscription = subscriptions.first(where: { $0.channel.name == name }) else { return }
-    leave(name, isClean: isClean)
     remove(subscription)
   }
 
   private func remove(_ subscription: Subscription) {
     subscriptions.removeAll { $0 === subscription }
+    leave(subscription, .left)
     subscription.channel.remove(subscription)
     cancelTimers(subscription.channel.name)
     tellPlugin(subscription.channel)
-    if subscription.wantsPresence { gateway.presence.unwatch(subscription.channel.name, for: self) }
+    gateway.presence.unwatch(subscription)
+    guard subscription.isWelcomed else { return }
+    subscription.isWelcomed = false
+    answered(nil)
   }
 
-  private func leave(_ name: ChannelName, isClean: Bool) {
-    guard let index = tracked.firstIndex(of: name) else { return }
-    tracked.remove(at: index)
-    gateway.presence.left(name, client: context, isClean: isClean)
+  private func subscription(of channel: LocalChannel) -> Subscription? {
+    subscriptions.first { $0.channel === channel }
   }
 
-  private func leaveAll(isClean: Bool) {
-    for name in tracked { gateway.presence.left(name, client: context, isClean: isClean) }
-    tracked = []
+  // MARK: presence
+
+  private func join(_ subscription: Subscription) {
+    subscription.isPresent = true
+    gateway.presence.happened(joining(subscription))
+  }
+
+  private func leave(_ subscription: Subscription, _ what: MemberEvent.What) {
+    guard subscription.isPresent else { return }
+    subscription.isPresent = false
+    gateway.presence.happened(
+      MemberEvent(what, subscription.channel.name, client: clientNumber))
+  }
+
+  /// Who this client is in a channel. Only one that knows its session can resume it.
+  private func joining(_ subscription: Subscription) -> MemberEvent {
+    let isNamed = sessionToken != nil || door.welcomes
+    return MemberEvent(
+      .joined, subscription.channel.name, client: clientNumber, user: context.user?.text ?? "",
+      session: isNamed ? session.publicName : "",
+      info: subscription.info.isEmpty ? context.info : subscription.info)
+  }
+
+  /// Adds where this client is, as joins.
+  func reportPresence(_ events: inout [MemberEvent]) {
+    for subscription in subscriptions where subscription.isPresent {
+      events.append(joining(subscription))
+    }
   }
 
   private func close(_ code: WebSocketCloseCode, _ reason: String) {
@@ -451,15 +486,13 @@ final class SocketSession: Subscriber, EffectTarget {
 
   func ended() {
     isClosing = true
-    leaveAll(isClean: false)
     cancelTimers()
     let all = subscriptions
     subscriptions = []
     for subscription in all {
+      leave(subscription, .lost)
       subscription.channel.remove(subscription)
-      if subscription.wantsPresence {
-        gateway.presence.unwatch(subscription.channel.name, for: self)
-      }
+      gateway.presence.unwatch(subscription)
       tellPlugin(subscription.channel)
     }
   }

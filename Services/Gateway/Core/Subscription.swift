@@ -43,6 +43,15 @@ final class Subscription {
     case position(Position)
   }
 
+  enum Watching {
+    case no
+    /// Nothing can be shown yet.
+    case awaited
+    case shown
+    /// The client did not take what it was told, and has to be shown all anew.
+    case behind
+  }
+
   struct Replay {
     var delivered: Offset
     var isReading = false
@@ -53,7 +62,14 @@ final class Subscription {
   let subscriber: any Subscriber
   let channel: LocalChannel
   let encoding: Encoding
-  var wantsPresence = false
+  /// Its client is told of the channel's members.
+  var watching = Watching.no
+  /// Presence has been told that its client is here.
+  var isPresent = false
+  /// What a plugin wants others to be shown of the client, JSON; empty: what its identity says.
+  var info: [UInt8] = []
+  /// Its client's `connection` message waits for it.
+  var isWelcomed = false
   var state: State
   /// Left out since the client was last told.
   var dropped: UInt64 = 0

@@ -72,6 +72,8 @@ private final class UpstreamOwner: LinkOwner {
     case .subscriberCount: gateway.received(try SubscriberCount(body: body))
     case .presencePage: gateway.presence.received(try PresencePage(body: body))
     case .presenceChanges: gateway.presence.received(try PresenceChanges(body: body))
+    case .requestReport: gateway.presence.reportRequested()
+    case .presenceRefused: gateway.presence.refused(try PresenceRefused(body: body))
     case .artifactChunk: gateway.artifacts.received(try ArtifactChunk(body: body))
     case .endArtifact: gateway.artifacts.received(try EndArtifact(body: body))
     case .artifactCredit: gateway.artifacts.received(try ArtifactCredit(body: body))
@@ -85,11 +87,15 @@ private final class UpstreamOwner: LinkOwner {
     if role == .hub { gateway.missedPublications() }
   }
 
-  func linkRelieved(_ link: Link) {}
+  func linkRelieved(_ link: Link) {
+    if role == .presence { gateway.presence.relieved() }
+  }
 
   func linkEnded(_ link: Link, _ end: LinkEnd) {
-    gateway.logger.warning(
-      "lost the link to \(role.name)", ["reason": .text(end.message)])
+    if !gateway.isDraining {
+      gateway.logger.warning(
+        "lost the link to \(role.name)", ["reason": .text(end.message)])
+    }
     switch role {
     case .hub: gateway.hubLost()
     case .eventstore: gateway.artifacts.linkLost()

@@ -179,12 +179,14 @@ package struct PresenceBoard: Sendable {
   /// Members from `start` on, for a reader that does not watch; 0 first, then what `next` says.
   ///
   /// Members who come or go between two calls may be missed or met; for a consistent view, watch.
+  /// At most `countMax`, and no more than a page holds.
   package func members(
-    of channel: ChannelName, from start: Int
+    of channel: ChannelName, from start: Int, countMax: Int = .max
   ) -> (entries: [PresenceEntry], next: Int?) {
     guard let number = rosterNumbers[channel], start >= 0 else { return ([], nil) }
     return rosters[number].page(
-      from: start, countMax: limits.pageEntriesMax, bytesMax: limits.messageBytesMax)
+      from: start, countMax: max(1, min(countMax, limits.pageEntriesMax)),
+      bytesMax: limits.messageBytesMax)
   }
 }
 

@@ -1,1 +1,4 @@
-// started here
+import PresenceCore
+import Service
+
+ServiceProcess.run(PresenceProgram.description, start: PresenceProgram.start)

@@ -40,6 +40,7 @@ typedef struct {
   char *const *argv;
   char *const *envp;
   int stdout_fd;        ///< becomes descriptor 1, or -1 to inherit
+  int stderr_fd;        ///< becomes descriptor 2, or -1 to inherit
   int death_signal;     ///< sent to the child when the calling thread ends; 0 for none
 } clinux_child;
 /// Starts a program in a process group of its own with default signal handling and an empty mask.

@@ -29,7 +29,8 @@ struct Bench {
       var requests: [AppendRequest] = []
       requests.reserveCapacity(batch)
       for _ in 0..<batch {
-        requests.append(AppendRequest(to: names[next % streams], [NewEvent(payload: payload)], time: 1))
+        requests.append(
+          AppendRequest(to: names[next % streams], [NewEvent(payload: payload)], time: 1))
         next += 1
       }
       _ = try store.commit(requests, at: .current())

@@ -42,7 +42,9 @@ final class Journal {
       guard got > 0 else { break }
       text.append(contentsOf: piece[..<got])
     }
-    return String(decoding: text, as: UTF8.self).split(separator: "\n").map { $0.split(separator: " ") }
+    return String(decoding: text, as: UTF8.self).split(separator: "\n").map {
+      $0.split(separator: " ")
+    }
   }
 }
 

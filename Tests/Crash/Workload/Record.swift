@@ -11,7 +11,8 @@ struct Planned: Equatable {
   var event: NewEvent {
     var random = SeededGenerator(seed: seed)
     return NewEvent(
-      payload: Payload(.binary, random.bytes(bytes)), eventType: seed % 3 == 0 ? "t\(seed % 7)" : "",
+      payload: Payload(.binary, random.bytes(bytes)),
+      eventType: seed % 3 == 0 ? "t\(seed % 7)" : "",
       meta: seed % 5 == 0 ? [1, 2, 3] : [])
   }
 
@@ -107,7 +108,7 @@ struct Record {
     for (one, outcome) in zip(tries, outcomes) { settle(one, outcome) }
     if outcomes.contains(.outOfSpace) {
       guard outcomes.allSatisfy({ $0 == .outOfSpace }) else { give("half a commit", 99) }
-      for one in tries.reversed() { undo(one) }
+      journal.line(tries.reversed().flatMap { undo($0) }.joined(separator: "\n"))
     }
     try repeatOne(store)
   }
@@ -131,7 +132,8 @@ struct Record {
       let offset = first + UInt64(index)
       chain.add(one.stored(offset, time: planned[0].time))
       journal.line(
-        "try \(requests) \(stream) \(offset) \(chain.hexadecimal) \(one.seed) \(one.bytes) \(key ?? "-")")
+        "try \(requests) \(stream) \(offset) \(chain.hexadecimal) \(one.seed) \(one.bytes) \(key ?? "-")"
+      )
     }
     chains[stream] = chain
     streams[stream, default: []] += planned
@@ -164,16 +166,18 @@ struct Record {
     }
   }
 
-  /// Takes back a request that was certainly not written; the last one first.
-  private mutating func undo(_ one: Try) {
+  /// Takes back a request that was certainly not written, and gives its lines; the last one first.
+  private mutating func undo(_ one: Try) -> [String] {
     var chain = one.before
+    var lines: [String] = []
     for (index, planned) in one.planned.enumerated() {
       let offset = one.first + UInt64(index)
       chain.add(planned.stored(offset, time: one.planned[0].time))
-      journal.line("no \(one.stream) \(offset) \(chain.hexadecimal)")
+      lines.append("no \(one.stream) \(offset) \(chain.hexadecimal)")
     }
     chains[one.stream] = one.before
     streams[one.stream]?.removeLast(one.planned.count)
+    return lines
   }
 
   /// Sends a keyed request again; it must be a duplicate at its first place.

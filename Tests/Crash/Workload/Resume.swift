@@ -21,7 +21,8 @@ struct Resume {
     let journal = Journal(path)
     for one in open {
       let last = one.first + UInt64(one.planned.count) - 1
-      guard let name = ChannelName(one.stream), let head = try? reader.head(of: name).head.value else {
+      guard let name = ChannelName(one.stream), let head = try? reader.head(of: name).head.value
+      else {
         give("can't read a head", 99)
       }
       if one.key == nil, head >= last { continue }
@@ -49,9 +50,12 @@ struct Resume {
           requests[requests.count - 1].request.planned.append(planned)
         } else {
           requests.append(
-            (id, Request(
-              stream: String(line[2]), first: offset, planned: [planned],
-              key: line[7] == "-" ? nil : String(line[7]))))
+            (
+              id,
+              Request(
+                stream: String(line[2]), first: offset, planned: [planned],
+                key: line[7] == "-" ? nil : String(line[7]))
+            ))
         }
       case "ack" where line.count == 3:
         acked[String(line[1])] = UInt64(line[2])
