@@ -1,3 +1,9 @@
+// INVARIANTS:
+// - The inotify descriptor is owned by one DirectoryWatch and closed with it.
+// - A path is lent to the kernel as a NUL-terminated copy for one call.
+// - Events are read out of our own buffer by a bounds-checked cursor; a record that claims more
+//   than was read ends the batch.
+
 internal import Bytes
 internal import CLinux
 internal import Glibc

@@ -1,3 +1,7 @@
+// INVARIANTS:
+// - Descriptors 1 and 2 are never closed; nothing here owns them.
+// - The kernel gets one `pollfd` of our own for the time of a call.
+
 internal import Glibc
 
 /// Standard output and standard error, whole and at once.
@@ -21,6 +25,7 @@ public enum Output {
 
   private static func waitUntilWritable(_ number: Int32) {
     var entry = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
+    // SAFE BECAUSE the entry is a local variable and the count says that there is one.
     _ = unsafe poll(&entry, 1, 1000)
   }
 }

@@ -1,3 +1,7 @@
+// INVARIANTS:
+// - The eventfd lives as long as the object, which threads share; nobody else has its number.
+// - It is blocking: only a thread that may sleep waits on it.
+
 internal import CLinux
 internal import Glibc
 
@@ -17,6 +21,7 @@ public final class WakeSignal: Sendable {
   /// Sleeps until there was at least one signal since the last wait.
   public func wait() {
     var count: eventfd_t = 0
+    // SAFE BECAUSE the kernel fills the one integer that is lent to it.
     while unsafe eventfd_read(descriptor.number, &count) != 0 && errno == EINTR {}
   }
 }
