@@ -86,7 +86,8 @@ public final class HTTPClient: StreamOwner {
 
   private func connect(before deadline: Instant) {
     let within = deadline.since(SystemClock.monotonic())
-    connector = Connector(to: url.address, on: loop, within: within) { [weak self] descriptor, error in
+    connector = Connector(to: url.address, on: loop, within: within) {
+      [weak self] descriptor, error in
       self?.connected(descriptor, error)
     }
   }

@@ -58,7 +58,9 @@ public enum ServerAPI {
   }
 
   /// `POST /api/history`; `limit` -1 is all the server gives at once.
-  public static func history(_ channel: ChannelName, limit: Int, since: Position?, newestFirst: Bool)
+  public static func history(
+    _ channel: ChannelName, limit: Int, since: Position?, newestFirst: Bool
+  )
     -> HTTPRequest
   {
     var writer = JSONWriter()
@@ -89,14 +91,17 @@ public enum ServerAPI {
   public static var health: HTTPRequest { HTTPRequest(.get, "/health") }
 
   /// The `result` of an API call, or what went wrong.
-  public static func result(_ answer: Result<HTTPResponse, HTTPFailure>) throws(Failure) -> JSONValue {
+  public static func result(_ answer: Result<HTTPResponse, HTTPFailure>) throws(Failure)
+    -> JSONValue
+  {
     let value = try body(answer)
     if let error = value["error"] { throw .refused(ServerMessage.refusal(error)) }
     return value["result"] ?? .null
   }
 
   /// The JSON body of a successful answer.
-  public static func body(_ answer: Result<HTTPResponse, HTTPFailure>) throws(Failure) -> JSONValue {
+  public static func body(_ answer: Result<HTTPResponse, HTTPFailure>) throws(Failure) -> JSONValue
+  {
     let response: HTTPResponse
     do throws(HTTPFailure) { response = try answer.get() } catch { throw .transport(error) }
     try check(response)

@@ -145,7 +145,9 @@ private struct Members {
   func publication(_ text: [UInt8]) -> Publication? {
     guard let channel = channel.flatMap({ ChannelName($0) }), let payload else { return nil }
     var position: Position?
-    if let epoch = epoch.flatMap({ Epoch($0) }), let offset = offset.flatMap({ UInt64(exactly: $0) }) {
+    if let epoch = epoch.flatMap({ Epoch($0) }),
+      let offset = offset.flatMap({ UInt64(exactly: $0) })
+    {
       position = Position(epoch: epoch, offset: Offset(offset))
     }
     return Publication(

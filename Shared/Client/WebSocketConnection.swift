@@ -20,7 +20,8 @@ public enum WebSocketEnd: Equatable, Sendable {
 /// What a connection tells its owner, on the loop; nothing after `webSocketEnded`.
 public protocol WebSocketOwner: AnyObject {
   func webSocketOpened(_ connection: WebSocketConnection)
-  func webSocketReceived(_ connection: WebSocketConnection, _ kind: WebSocketMessageKind, _ bytes: [UInt8])
+  func webSocketReceived(
+    _ connection: WebSocketConnection, _ kind: WebSocketMessageKind, _ bytes: [UInt8])
   /// A pong came: the server is there.
   func webSocketHeard(_ connection: WebSocketConnection)
   func webSocketEnded(_ connection: WebSocketConnection, _ end: WebSocketEnd)
@@ -59,7 +60,8 @@ public final class WebSocketConnection: StreamOwner {
     deadline = loop.after(within) { [weak self] in
       self?.finish(.unreachable(reason: "no answer within \(within.components.seconds) s"))
     }
-    connector = Connector(to: url.address, on: loop, within: within) { [weak self] descriptor, error in
+    connector = Connector(to: url.address, on: loop, within: within) {
+      [weak self] descriptor, error in
       self?.connected(descriptor, error)
     }
   }

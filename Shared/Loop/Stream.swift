@@ -18,7 +18,8 @@ public protocol StreamOwner: AnyObject {
   /// Bytes are here: what was left last time, then what is new. Returns how many were taken; the
   /// rest comes back with the next read, and once more before the end. A protocol that takes nothing of 128 KiB is cut off.
   func streamReceived(_ stream: Stream, _ bytes: borrowing Span<UInt8>) -> Int
-  /// All that was queued has been written after the queue had been blocked.
+  /// All that was queued has been written, after the queue had been blocked, had held more than
+  /// 64 KiB, or `tellWhenEmpty` was called.
   func streamDrained(_ stream: Stream)
   /// The stream is closed. Called once, at the end of the turn in which it happened.
   func streamEnded(_ stream: Stream, _ end: StreamEnd)
@@ -39,6 +40,7 @@ public final class Stream: LoopHandler, Flushable {
   private var queue = OutQueue()
   private var state: State = .open
   private var isDirty = false
+  private var tellsWhenEmpty = false
   private var isWaitingForRoom = false
   private var isReadingPaused = false
   private var hasPeerFinished = false
@@ -46,6 +48,8 @@ public final class Stream: LoopHandler, Flushable {
 
   private enum State { case open, closingAfterWrite, lingering, ended }
 
+  /// A queue that held more than this tells its owner when it has emptied.
+  public static let drainedBytes = 64 * 1024
   /// How long a peer may take to read what is left before a close, and then to close its side.
   public static let closingMax = Duration.seconds(5)
   public static let lingerMax = Duration.seconds(1)
@@ -153,6 +157,13 @@ public final class Stream: LoopHandler, Flushable {
 
   // MARK: flow
 
+  /// Calls `streamDrained` the next time the queue is empty, at the end of this turn at the
+  /// earliest; without this it is called after a queue was blocked or held more than 64 KiB.
+  public func tellWhenEmpty() {
+    tellsWhenEmpty = true
+    if state == .open, queue.isEmpty { scheduleAlways() }
+  }
+
   /// Stops reading until `resumeReading`: the kernel's buffers then slow the peer down.
   public func pauseReading() {
     isReadingPaused = true
@@ -200,6 +211,12 @@ public final class Stream: LoopHandler, Flushable {
       buffer.replaceSubrange(0..<filled, with: unread)
       unread = []
     }
+    if filled >= buffer.count {
+      // No room to read: a read of nothing would look like the end.
+      offer(buffer, filled)
+      loop.giveBack(receiveBuffer: buffer)
+      return
+    }
     switch Syscalls.receive(descriptor, into: &buffer, at: filled) {
     case .count(let count):
       filled += count
@@ -217,6 +234,7 @@ public final class Stream: LoopHandler, Flushable {
 
   /// A peer that sends no more may still read what is on its way before a close.
   private func peerFinished() {
+    if state == .lingering { return end(.closedHere) }
     guard state == .closingAfterWrite, !queue.isEmpty else { return end(.peerClosed) }
     hasPeerFinished = true
     updateInterest()
@@ -226,7 +244,11 @@ public final class Stream: LoopHandler, Flushable {
     guard state == .open, let owner else { return }
     let taken = owner.streamReceived(self, buffer.span.extracting(0..<filled))
     guard state == .open, taken < filled else { return }
-    guard filled - taken <= Self.unreadBytesMax else { return end(.unreadTooLong) }
+    // A protocol that takes what it can may leave much while it is held back; one that takes
+    // nothing of so much never will.
+    guard taken > 0 || isReadingPaused || filled <= Self.unreadBytesMax else {
+      return end(.unreadTooLong)
+    }
     unread = [UInt8](buffer[taken..<filled])
   }
 
@@ -246,6 +268,7 @@ public final class Stream: LoopHandler, Flushable {
   }
 
   private func flushQueue() {
+    let written = queue.count
     if !queue.isEmpty {
       switch queue.writeTail(to: descriptor) {
       case .drained: break
@@ -259,8 +282,10 @@ public final class Stream: LoopHandler, Flushable {
       isWaitingForRoom = false
       updateInterest()
     }
+    let isAwaited = wasBlocked || tellsWhenEmpty || written > Self.drainedBytes
+    tellsWhenEmpty = false
     if state == .closingAfterWrite { return linger() }
-    if wasBlocked { owner?.streamDrained(self) }
+    if isAwaited { owner?.streamDrained(self) }
   }
 
   private func waitForRoom() {

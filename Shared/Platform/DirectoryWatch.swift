@@ -41,7 +41,8 @@ public struct DirectoryWatch: ~Copyable {
   ///
   /// - Errors: ENOSPC where the user's `fs.inotify.max_user_watches` are used up.
   public func add(_ path: FilePath) throws(SystemError) -> WatchID {
-    let wanted = UInt32(IN_CLOSE_WRITE) | UInt32(IN_MOVED_TO) | UInt32(IN_CREATE)
+    let wanted =
+      UInt32(IN_CLOSE_WRITE) | UInt32(IN_MOVED_TO) | UInt32(IN_CREATE)
       | UInt32(IN_DELETE_SELF) | UInt32(IN_ONLYDIR)
     // SAFE BECAUSE the path is lent for this call only.
     let number = unsafe path.withPointer {

@@ -263,6 +263,17 @@ public enum Files {
     return unsafe FilePath(bytes: [UInt8](UnsafeRawBufferPointer(start: resolved, count: count)))
   }
 
+  /// As `lock(_:)`, but tries for some time: a process that was just killed holds its locks until
+  /// it is gone. Blocks.
+  public static func lock(_ path: FilePath, within: Duration) throws(SystemError) -> Descriptor? {
+    let deadline = SystemClock.monotonic() + within
+    while true {
+      if let descriptor = try lock(path) { return descriptor }
+      guard SystemClock.monotonic() < deadline else { return nil }
+      SystemClock.pause(.milliseconds(20))
+    }
+  }
+
   /// Whether `access(2)` finds a program that may be run.
   public static func isExecutable(_ path: FilePath) -> Bool {
     unsafe path.withPointer { unsafe access($0, X_OK) } == 0

@@ -197,7 +197,7 @@ private final class CStrings {
 
   deinit {
     // SAFE BECAUSE this object is the only owner of both allocations.
-    for unsafe pointer in unsafe storage { unsafe free(pointer) }
+    unsafe storage.forEach { unsafe free($0) }
     unsafe array.deallocate()
   }
 }

@@ -4,6 +4,7 @@
 
 internal import CLinux
 internal import Glibc
+internal import Synchronization
 
 /// The signals a service acts on.
 public enum ServiceSignal: Sendable, Equatable {
@@ -15,9 +16,30 @@ public enum ServiceSignal: Sendable, Equatable {
   case childChanged
 }
 
+/// Tells a second request to end from the first one arriving twice. Pure.
+///
+/// Whoever ends a whole tree of processes signals each of them, and each parent passes its own
+/// signal on: one request then comes from the parent and from elsewhere, in either order. Two from
+/// the parent, or two from elsewhere, are two requests.
+struct TerminationRequests {
+  private var fromParent = 0
+  private var fromElsewhere = 0
+  private var told = 0
+
+  /// Whether this signal makes a request that was not told yet.
+  mutating func isNew(sender: Int32, parent: Int32) -> Bool {
+    if sender == parent { fromParent += 1 } else { fromElsewhere += 1 }
+    let requests = max(fromParent, fromElsewhere)
+    guard requests > told else { return false }
+    told = requests
+    return true
+  }
+}
+
 /// Signals as something that can be read. Call `blockAll` first, before any thread is started.
 public struct SignalReader: ~Copyable {
   public let descriptor: Descriptor
+  private let terminations = Mutex(TerminationRequests())
 
   /// Blocks every signal in this thread and those it starts, and ignores SIGPIPE.
   public static func blockAll() {
@@ -31,8 +53,9 @@ public struct SignalReader: ~Copyable {
     _ = Glibc.signal(SIGPIPE, SIG_IGN)
   }
 
-  /// Blocks only what `SignalReader` reads, in this thread and those it starts, and ignores
-  /// SIGPIPE; SIGIO too, which read leases raise: for a program in a terminal, where Ctrl-Z and Ctrl-\ keep their meaning.
+  /// Blocks only what `SignalReader` reads, and SIGIO, which read leases raise, in this thread and
+  /// those it starts; ignores SIGPIPE. For a program in a terminal, where Ctrl-Z and Ctrl-\ keep
+  /// their meaning.
   public static func blockHandled() {
     var handled = sigset_t()
     _ = unsafe sigemptyset(&handled)
@@ -54,7 +77,8 @@ public struct SignalReader: ~Copyable {
     descriptor = Descriptor(owning: number)
   }
 
-  /// The next waiting signal; nil when none waits.
+  /// The next waiting signal; nil when none waits. A request to end that the parent process passes
+  /// on and that came directly as well is told once.
   public borrowing func next() -> ServiceSignal? {
     while true {
       var record = [UInt8](repeating: 0, count: 128)
@@ -62,7 +86,13 @@ public struct SignalReader: ~Copyable {
         return nil
       }
       switch Int32(record[0]) {
-      case SIGTERM, SIGINT: return .terminate
+      case SIGTERM, SIGINT:
+        // ssi_pid, the sender, at byte 12 of signalfd_siginfo; 0 for the terminal's own.
+        let sender = record[12..<16].reversed().reduce(0) { $0 << 8 | UInt32($1) }
+        let isNew = terminations.withLock {
+          $0.isNew(sender: Int32(bitPattern: sender), parent: getppid())
+        }
+        if isNew { return .terminate }
       case SIGHUP: return .reload
       case SIGCHLD: return .childChanged
       default: continue

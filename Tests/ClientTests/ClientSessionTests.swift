@@ -10,7 +10,9 @@ private func bytes(_ text: String) -> [UInt8] { [UInt8](text.utf8) }
 extension [ClientSession.Action] {
   /// The messages that are sent, as text.
   fileprivate var sent: [String] {
-    compactMap { if case .send(let text) = $0 { String(decoding: text, as: UTF8.self) } else { nil } }
+    compactMap {
+      if case .send(let text) = $0 { String(decoding: text, as: UTF8.self) } else { nil }
+    }
   }
   fileprivate var told: [ClientEvent] {
     compactMap { if case .tell(let event) = $0 { event } else { nil } }
@@ -51,7 +53,9 @@ private struct Scene {
     #expect(
       scene.connect().sent == [#"{"type":"subscribe","id":"1","channel":"a","since":"start"}"#])
     #expect(
-      scene.session.received(bytes(#"{"type":"ack","id":"1"}"#)) == [.tell(.subscribed(scene.channel))])
+      scene.session.received(bytes(#"{"type":"ack","id":"1"}"#)) == [
+        .tell(.subscribed(scene.channel))
+      ])
   }
 
   @Test func subscribingTwiceIsSubscribingOnce() throws {
@@ -68,7 +72,10 @@ private struct Scene {
     _ = scene.connect()
     _ = scene.session.received(scene.envelope("e", 1))
     _ = scene.session.received(scene.envelope("e", 2))
-    #expect(scene.reconnect(at: 100).sent == [#"{"type":"subscribe","id":"2","channel":"a","since":"e:2"}"#])
+    #expect(
+      scene.reconnect(at: 100).sent == [
+        #"{"type":"subscribe","id":"2","channel":"a","since":"e:2"}"#
+      ])
   }
 
   @Test func withoutAnyPublicationItResumesAtThePositionOfTheAnswer() throws {
@@ -76,7 +83,10 @@ private struct Scene {
     _ = scene.session.subscribe(scene.channel, since: nil)
     _ = scene.connect()
     _ = scene.session.received(bytes(#"{"type":"ack","id":"1","epoch":"e","offset":9}"#))
-    #expect(scene.reconnect(at: 100).sent == [#"{"type":"subscribe","id":"2","channel":"a","since":"e:9"}"#])
+    #expect(
+      scene.reconnect(at: 100).sent == [
+        #"{"type":"subscribe","id":"2","channel":"a","since":"e:9"}"#
+      ])
   }
 
   @Test func theAnswersPositionDoesNotReplaceAReplayThatWasAskedFor() throws {
@@ -84,7 +94,10 @@ private struct Scene {
     _ = scene.session.subscribe(scene.channel, since: .start)
     _ = scene.connect()
     _ = scene.session.received(bytes(#"{"type":"ack","id":"1","epoch":"e","offset":9}"#))
-    #expect(scene.reconnect(at: 100).sent == [#"{"type":"subscribe","id":"2","channel":"a","since":"start"}"#])
+    #expect(
+      scene.reconnect(at: 100).sent == [
+        #"{"type":"subscribe","id":"2","channel":"a","since":"start"}"#
+      ])
   }
 
   @Test func whatIsDeliveredTwiceIsToldOnce() throws {
@@ -101,7 +114,8 @@ private struct Scene {
     var scene = try Scene()
     _ = scene.session.subscribe(scene.channel, since: Since("old:50"))
     _ = scene.connect()
-    let notice = #"{"type":"unrecoverable","channel":"a","reason":"trimmed","epoch":"e","floor":3,"head":9}"#
+    let notice =
+      #"{"type":"unrecoverable","channel":"a","reason":"trimmed","epoch":"e","floor":3,"head":9}"#
     #expect(
       scene.session.received(bytes(notice)).told == [
         .unrecoverable(scene.channel, reason: "trimmed")
@@ -192,7 +206,8 @@ private struct Scene {
     var scene = try Scene()
     _ = scene.connect()
     let (id, _) = try scene.session.emit(scene.channel, Payload(text: "x"), key: nil)
-    let told = scene.session.received(bytes(#"{"type":"error","id":"1","code":155,"message":"m"}"#)).told
+    let told = scene.session.received(bytes(#"{"type":"error","id":"1","code":155,"message":"m"}"#))
+      .told
     #expect(told == [.emitFailed(id, .refused(ServerRefusal(code: "155", message: "m")))])
     #expect(scene.reconnect(at: 10).sent.isEmpty)
   }
@@ -285,7 +300,8 @@ private struct Scene {
     var scene = try Scene()
     _ = scene.connect()
     _ = scene.session.received(bytes(#"{"type":"reconnect","after_ms":250}"#))
-    #expect(scene.lose(at: 10).told == [.state(.waiting(.milliseconds(250), attempt: 1, reason: "x"))])
+    #expect(
+      scene.lose(at: 10).told == [.state(.waiting(.milliseconds(250), attempt: 1, reason: "x"))])
   }
 
   @Test func aServersDelayCantPutTheClientToSleepForEver() throws {

@@ -1,5 +1,5 @@
-import Client
 import Bytes
+import Client
 import Crypto
 import HTTPCodec
 import Loop
@@ -94,10 +94,11 @@ final class FakeConnection: StreamOwner {
     if head.wantsUpgrade {
       let key = head.headers.first("sec-websocket-key") ?? ""
       let accept = base64(SHA1.digest(WebSocketHandshake.acceptInput(key: key)))
-      stream.send(
-        [UInt8](
-          "HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: \(accept)\r\n\r\n"
-            .utf8))
+      let answer = [
+        "HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade",
+        "Sec-WebSocket-Accept: \(accept)", "", "",
+      ]
+      stream.send([UInt8](answer.joined(separator: "\r\n").utf8))
       frames = WebSocketReader(role: .server)
     }
     handle(self, name, taken)
@@ -130,7 +131,8 @@ final class FakeConnection: StreamOwner {
 }
 
 /// Turns the loop until `condition` holds; false once `within` has passed.
-func eventually(_ loop: EventLoop, within: Duration = .seconds(10), _ condition: () -> Bool) -> Bool {
+func eventually(_ loop: EventLoop, within: Duration = .seconds(10), _ condition: () -> Bool) -> Bool
+{
   let deadline = SystemClock.monotonic() + within
   while !condition() {
     guard SystemClock.monotonic() < deadline else { return false }

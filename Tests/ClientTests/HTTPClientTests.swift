@@ -35,7 +35,8 @@ import Testing
     let client = HTTPClient(server.url, key: nil, on: loop)
     var answers: [String] = []
     for index in 0..<3 {
-      client.send(.json("/x\(index)", [UInt8("0".utf8.first ?? 0)]), within: .seconds(10)) { answer in
+      client.send(.json("/x\(index)", [UInt8("0".utf8.first ?? 0)]), within: .seconds(10)) {
+        answer in
         if case .success(let response) = answer {
           answers.append(String(decoding: response.body, as: UTF8.self))
         }
@@ -110,7 +111,8 @@ import Testing
       if name == "GET /fast" { connection.answer(200, "") }
     }
     let client = HTTPClient(server.url, key: nil, on: loop)
-    #expect(failure(call(client, HTTPRequest(.get, "/slow"), within: .milliseconds(50))) == .timedOut)
+    #expect(
+      failure(call(client, HTTPRequest(.get, "/slow"), within: .milliseconds(50))) == .timedOut)
     #expect(status(call(client, HTTPRequest(.get, "/fast"))) == 200)
     #expect(server.connections.count == 2)
   }
@@ -166,7 +168,10 @@ import Testing
 }
 
 @Suite struct HTTPResponseAssemblerTests {
-  private enum Seen: Equatable { case response(Int, [UInt8]), failed }
+  private enum Seen: Equatable {
+    case response(Int, [UInt8])
+    case failed
+  }
 
   private func decode(_ segments: [[UInt8]]) -> [Seen] {
     var assembler = HTTPResponseAssembler(answering: .get, bytesMax: 1000)
@@ -190,7 +195,9 @@ import Testing
         [.response(200, [97, 98, 99])], endsStream: true),
       .init(
         "chunked",
-        [UInt8]("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n".utf8),
+        [UInt8](
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n".utf8
+        ),
         [.response(200, [97, 98, 99])], endsStream: true),
       .init(
         "interim", [UInt8]((interim + "HTTP/1.1 204 No\r\n\r\n").utf8), [.response(204, [])],

@@ -91,7 +91,9 @@ private func value(_ bytes: [UInt8]) -> JSONValue {
       events.compactMap {
         if case .publication(let publication) = $0 {
           String(decoding: publication.payload.bytes, as: UTF8.self)
-        } else { nil }
+        } else {
+          nil
+        }
       }
     }
   }
@@ -127,7 +129,8 @@ private func value(_ bytes: [UInt8]) -> JSONValue {
       guard name == "message" else { return }
       asked.append(value(body)["since"]?.string ?? "now")
       let offset = asked.count
-      connection.tell(#"{"channel":"a","epoch":"e","offset":\#(offset),"time":1,"data":"\#(offset)"}"#)
+      connection.tell(
+        #"{"channel":"a","epoch":"e","offset":\#(offset),"time":1,"data":"\#(offset)"}"#)
       if offset == 1 { connection.stream.closeAfterWriting() }
     }
     let log = Log()
@@ -145,7 +148,9 @@ private func value(_ bytes: [UInt8]) -> JSONValue {
     server.close()
     let refusing = try FakeRefusal(on: loop)
     let log = Log()
-    let client = RealtimeClient(ClientOptions(url: refusing.url), on: loop) { log.events.append($0) }
+    let client = RealtimeClient(ClientOptions(url: refusing.url), on: loop) {
+      log.events.append($0)
+    }
     client.open()
     #expect(eventually(loop) { client.isClosed })
     #expect(log.events.last == .state(.closed(.refused(status: 403))))

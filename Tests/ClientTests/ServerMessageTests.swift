@@ -42,7 +42,8 @@ private func message(_ text: String) -> ServerMessage? { ServerMessage([UInt8](t
   }
 
   @Test func answersCarryTheirIdAsTextOrNumber() {
-    #expect(message(#"{"type":"ack","id":"5","epoch":"e","offset":2}"#) == .ack(id: "5", Position("e:2")))
+    #expect(
+      message(#"{"type":"ack","id":"5","epoch":"e","offset":2}"#) == .ack(id: "5", Position("e:2")))
     #expect(message(#"{"type":"ack","id":5}"#) == .ack(id: "5", nil))
     let refusal = ServerRefusal(code: "permission_denied", message: "no")
     #expect(
@@ -54,13 +55,15 @@ private func message(_ text: String) -> ServerMessage? { ServerMessage([UInt8](t
   }
 
   @Test func noticesAreRead() {
-    #expect(message(#"{"type":"gap","channel":"map:cursor","dropped":3}"#) == .gap(channel, dropped: 3))
+    #expect(
+      message(#"{"type":"gap","channel":"map:cursor","dropped":3}"#) == .gap(channel, dropped: 3))
     #expect(
       message(#"{"type":"gap","channel":"map:cursor","dropped":null}"#)
         == .gap(channel, dropped: nil))
     #expect(
       message(
-        #"{"type":"unrecoverable","channel":"map:cursor","reason":"trimmed","epoch":"e","floor":3,"head":9}"#)
+        #"{"type":"unrecoverable","channel":"map:cursor","reason":"trimmed","epoch":"e","floor":3,"head":9}"#
+      )
         == .unrecoverable(channel, reason: "trimmed", head: Position("e:9")))
     #expect(message(#"{"type":"reconnect","after_ms":250}"#) == .reconnect(afterMs: 250))
     #expect(message(#"{"type":"connection","session":"s"}"#) == .connection(session: "s"))
@@ -68,7 +71,8 @@ private func message(_ text: String) -> ServerMessage? { ServerMessage([UInt8](t
   }
 
   @Test(arguments: [
-    "", "null", "[]", "{", "{}", #"{"channel":"a"}"#, #"{"data":1}"#, #"{"channel":"a b","data":1}"#,
+    "", "null", "[]", "{", "{}", #"{"channel":"a"}"#, #"{"data":1}"#,
+    #"{"channel":"a b","data":1}"#,
     #"{"channel":"a","b64data":"?"}"#, #"{"type":5}"#, #"{"type":"ack"}"#,
     #"{"type":"gap","channel":7}"#, #"{"channel":"a","channel":"b","data":1}"#,
   ])
@@ -77,8 +81,9 @@ private func message(_ text: String) -> ServerMessage? { ServerMessage([UInt8](t
   }
 
   @Test func numbersThatAreNoPositionsLeaveNone() {
-    guard case .publication(let publication)? =
-      message(#"{"channel":"a","epoch":"e","offset":-1,"data":1}"#)
+    guard
+      case .publication(let publication)? =
+        message(#"{"channel":"a","epoch":"e","offset":-1,"data":1}"#)
     else { return }
     #expect(publication.position == nil)
   }

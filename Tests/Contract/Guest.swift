@@ -25,7 +25,9 @@ final class Guest: LinkOwner {
   private(set) var transferCredit = 0
   private(set) var cancelled: [CancelArtifact] = []
   private(set) var pages: [PresencePage] = []
-  private(set) var changes: [ChannelChange] = []
+  private(set) var changes: [MemberChange] = []
+  private(set) var reportsAsked = 0
+  private(set) var refused: [PresenceRefused] = []
   /// Taken frames are granted again at once; later for tests of a slow reader.
   var consumption = Consumption.now
   private(set) var held: [FrameHeader] = []
@@ -117,14 +119,14 @@ final class Guest: LinkOwner {
     case .cancelArtifact: cancelled.append(try CancelArtifact(body: body))
     case .presencePage: pages.append(try PresencePage(body: body))
     case .presenceChanges: changes += try PresenceChanges(body: body).changes
-    case .publish: published.append(try Publish(body: body))
+    case .requestReport: reportsAsked += 1
+    case .presenceRefused: refused.append(try PresenceRefused(body: body))
     default: break
     }
     if consumption == .later { held.append(header) }
     return consumption
   }
 
-  private(set) var published: [Publish] = []
   func linkMissedPublications(_ link: Link) {}
   func linkRelieved(_ link: Link) {}
   func linkEnded(_ link: Link, _ end: LinkEnd) { ends.append(end) }

@@ -1,5 +1,6 @@
 import Bytes
 import Testing
+import Wire
 
 @testable import GatewayCore
 
@@ -9,7 +10,7 @@ struct ControlMessageTests {
     #expect(
       text(
         ControlMessage.connection(
-          message: "hello", channels: [(name: "a", subscribers: 3, position: position("e", 7))],
+          message: "hello", channels: [PendingWelcome.Channel(name: "a", subscribers: 3, position: position("e", 7))],
           session: "s", client: "c"))
         == #"{"type":"connection","message":"hello","client":"c","session":"s","channel":"a","subscribers":3,"epoch":"e","offset":7}"#
     )
@@ -19,7 +20,7 @@ struct ControlMessageTests {
     #expect(
       text(
         ControlMessage.connection(
-          message: "m", channels: [(name: "a", subscribers: 1, position: nil)], session: "s",
+          message: "m", channels: [PendingWelcome.Channel(name: "a", subscribers: 1, position: nil)], session: "s",
           client: "c"))
         == #"{"type":"connection","message":"m","client":"c","session":"s","channel":"a","subscribers":1}"#
     )
@@ -30,7 +31,10 @@ struct ControlMessageTests {
       text(
         ControlMessage.connection(
           message: "m",
-          channels: [(name: "a", subscribers: 1, position: position("e", 0)), (name: "b", subscribers: 2, position: nil)],
+          channels: [
+            PendingWelcome.Channel(name: "a", subscribers: 1, position: position("e", 0)),
+            PendingWelcome.Channel(name: "b", subscribers: 2, position: nil),
+          ],
           session: "s", client: "c"))
         == #"{"type":"connection","message":"m","client":"c","session":"s","channels":[{"channel":"a","subscribers":1,"epoch":"e","offset":0},{"channel":"b","subscribers":2}]}"#
     )
@@ -79,18 +83,22 @@ struct ControlMessageTests {
     #expect(reasons.map(\.rawValue) == ["epoch_changed", "trimmed", "ahead", "no_history"])
   }
 
-  @Test func joinsLeavesAndWhoIsThereCarryPeople() {
-    let anonymous = ControlMessage.Person(client: "c1", user: "", info: [])
-    let named = ControlMessage.Person(client: "c2", user: "u", info: [UInt8](#"{"x":1}"#.utf8))
+  @Test func joinsLeavesAndWhoIsThereCarryPeopleAndNoSession() {
+    let anonymous = Member(key: .session("secret-no-more"), client: 1)
+    let named = Member(key: .user("u"), client: 0xabc, info: [UInt8](#"{"x":1}"#.utf8))
     #expect(
-      text(ControlMessage.joined(channel: "a", named))
-        == #"{"type":"join","channel":"a","client":"c2","user":"u","info":{"x":1}}"#)
+      text(ControlMessage.news(.joined(named), channel: "a"))
+        == #"{"type":"join","channel":"a","client":"0000000000000abc","user":"u","info":{"x":1}}"#)
     #expect(
-      text(ControlMessage.left(channel: "a", anonymous))
-        == #"{"type":"leave","channel":"a","client":"c1"}"#)
+      text(ControlMessage.news(.left(anonymous), channel: "a"))
+        == #"{"type":"leave","channel":"a","client":"0000000000000001"}"#)
     #expect(
-      text(ControlMessage.presence(channel: "a", [anonymous, named], total: 5))
-        == #"{"type":"presence","channel":"a","total":5,"members":[{"client":"c1"},{"client":"c2","user":"u","info":{"x":1}}]}"#
+      text(ControlMessage.news(.updated(anonymous), channel: "a"))
+        == #"{"type":"update","channel":"a","client":"0000000000000001"}"#)
+    let people = [anonymous, named].map { ControlMessage.Person($0) }
+    #expect(
+      text(ControlMessage.presence(channel: "a", people, total: 5))
+        == #"{"type":"presence","channel":"a","total":5,"members":[{"client":"0000000000000001"},{"client":"0000000000000abc","user":"u","info":{"x":1}}]}"#
     )
   }
 

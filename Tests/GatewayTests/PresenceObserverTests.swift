@@ -33,6 +33,17 @@ import Wire
     #expect(observer.received(batch) == .news([.updated(changed)]))
   }
 
+  @Test func aMemberKeepsTheClientItWasShownWith() {
+    var observer = PresenceObserver()
+    let first = Member(key: .session("s"), client: 7)
+    let resumed = Member(key: .session("s"), client: 8)
+    _ = observer.received(page(members: [first]))
+    observer.startOver()
+    #expect(observer.received(page(members: [resumed], version: 0)) == .news([]))
+    let gone = PresenceChanges(channel: lobby, after: 0, changes: [MemberChange(.left, resumed)])
+    #expect(observer.received(gone) == .news([.left(first)]))
+  }
+
   @Test func whoeverLeftIsToldWithWhatWasKnownOfHim() {
     var observer = PresenceObserver()
     let ada = Member(key: .session("s"), client: 7, info: [1])

@@ -33,7 +33,8 @@ import Testing
   }
 
   @Test func aChildHasAProcessGroupOfItsOwnAndDefaultSignals() throws {
-    let (output, _) = try run("cut -d' ' -f5 /proc/$$/stat; echo $$; exec grep SigBlk /proc/self/status")
+    let (output, _) = try run(
+      "cut -d' ' -f5 /proc/$$/stat; echo $$; exec grep SigBlk /proc/self/status")
     let lines = output.split(separator: "\n")
     #expect(lines.count == 3)
     #expect(lines.first == lines.dropFirst().first)

@@ -56,7 +56,8 @@ struct DataDirectory: Equatable {
 
   /// The sentence that refuses socket paths the kernel would not take; nil when all fit.
   var socketPathFault: String? {
-    let longest = SupervisedService.allCases.map { "\(path)/run/\($0.rawValue).sock".utf8.count }
+    let longest =
+      SupervisedService.allCases.map { "\(path)/run/\($0.rawValue).sock".utf8.count }
       .max() ?? 0
     guard longest > SocketAddress.pathBytesMax else { return nil }
     let room = SocketAddress.pathBytesMax - (longest - path.utf8.count)

@@ -176,7 +176,9 @@ enum LookCommands {
       let server = try context.server(arguments)
       let answer = try ServerCalls(server).send(ServerAPI.health)
       guard case .success(let response) = answer else {
-        if case .failure(let failure) = answer { return context.report(.transport(failure), server) }
+        if case .failure(let failure) = answer {
+          return context.report(.transport(failure), server)
+        }
         return .unavailable
       }
       show(response, arguments.has("--json"), context.console)

@@ -22,7 +22,8 @@ func oneLine(json text: [UInt8]) -> [UInt8] {
 func channelName(_ text: String) throws(UsageError) -> ChannelName {
   guard let name = ChannelName(text) else {
     throw UsageError(
-      "`\(text)` is no channel: 1 to \(ChannelName.bytesMax) of letters, digits and _ : . @ # , = -")
+      "`\(text)` is no channel: 1 to \(ChannelName.bytesMax) of letters, digits and _ : . @ # , = -"
+    )
   }
   return name
 }

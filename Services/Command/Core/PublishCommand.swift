@@ -75,7 +75,8 @@ enum PublishCommand {
 
   private static func payload(_ arguments: Arguments) throws -> Payload {
     let text = arguments.operands.dropFirst()
-    let sources = min(text.count, 1) + [arguments["--json"], arguments["--file"]].compactMap(\.self).count
+    let sources =
+      min(text.count, 1) + [arguments["--json"], arguments["--file"]].compactMap(\.self).count
     guard sources == 1, text.count <= 1 else {
       throw UsageError(
         text.count > 1

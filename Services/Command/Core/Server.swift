@@ -123,7 +123,8 @@ extension CommandContext {
     case .transport(.malformed), .transport(.unsendable): return .failure
     case .transport, .notNow: return .unavailable
     case .notPermitted:
-      let help = server.key == nil
+      let help =
+        server.key == nil
         ? "no key was shown: set SAPPHIRE_API_KEY, or --data DIR of the server's own directory"
         : "the key that was shown is not the server's, or lacks this right"
       console.report(help)

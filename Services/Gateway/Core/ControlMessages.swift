@@ -9,7 +9,7 @@ internal import Wire
 enum ControlMessage {
   /// S003-09: the first frame of an events socket, and of every socket with envelopes.
   static func connection(
-    message: String, channels: [PendingWelcome.Channel],
+    message: String, channels: [(name: String, subscribers: Int, position: Position?)],
     session: String, client: String
   ) -> [UInt8] {
     var writer = begin("connection")
@@ -62,7 +62,13 @@ enum ControlMessage {
     return end(&writer)
   }
 
-  enum UnrecoverableReason: String { case epochChanged = "epoch_changed", trimmed, ahead, noHistory = "no_history" }
+  enum UnrecoverableReason: String {
+    case epochChanged = "epoch_changed"
+    case trimmed
+    case ahead
+    case corrupt
+    case noHistory = "no_history"
+  }
 
   static func unrecoverable(
     channel: String, reason: UnrecoverableReason, epoch: Epoch?, floor: Offset, head: Offset
@@ -94,12 +100,6 @@ enum ControlMessage {
     var user: String
     var info: [UInt8]
 
-    init(_ member: Member) {
-      client = ClientID(number: member.client).text
-      if case .user(let name) = member.key { user = name } else { user = "" }
-      info = member.info
-    }
-
     func append(to writer: inout JSONWriter) {
       writer.field("client", client)
       if !user.isEmpty { writer.field("user", user) }
@@ -113,10 +113,22 @@ enum ControlMessage {
   /// One who came, went, or says something else of itself now.
   static func news(_ news: PresenceObserver.News, channel: String) -> [UInt8] {
     switch news {
-    case .joined(let member): change("join", channel, Person(member))
-    case .left(let member): change("leave", channel, Person(member))
-    case .updated(let member): change("update", channel, Person(member))
+    case .joined(let member): joined(channel: channel, Person(member))
+    case .left(let member): left(channel: channel, Person(member))
+    case .updated(let member): updated(channel: channel, Person(member))
     }
+  }
+
+  static func joined(channel: String, _ person: Person) -> [UInt8] {
+    change("join", channel, person)
+  }
+
+  static func left(channel: String, _ person: Person) -> [UInt8] {
+    change("leave", channel, person)
+  }
+
+  static func updated(channel: String, _ person: Person) -> [UInt8] {
+    change("update", channel, person)
   }
 
   /// Who is there now, before the joins and leaves that follow.
@@ -158,6 +170,13 @@ enum ControlMessage {
   private static func end(_ writer: inout JSONWriter) -> [UInt8] {
     writer.endObject()
     return writer.bytes
+  }
+}
+
+extension ControlMessage.Person {
+  init(_ member: Member) {
+    let user = if case .user(let name) = member.key { name } else { "" }
+    self.init(client: ClientID(number: member.client).text, user: user, info: member.info)
   }
 }
 

@@ -40,7 +40,10 @@ final class EchoSession {
       return bytes.count
     }
     // A client that sends faster than it reads is held back by the kernel's buffers.
-    if stream.queuedBytes > connection.gateway.settings.echoBytesMax { stream.pauseReading() }
+    if stream.queuedBytes > connection.gateway.settings.echoBytesMax {
+      stream.tellWhenEmpty()
+      stream.pauseReading()
+    }
     return offset
   }
 

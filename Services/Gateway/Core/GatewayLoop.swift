@@ -136,14 +136,14 @@ final class GatewayLoop {
       isDurable: channel.policy.isDurable,
       historyCount: isKept ? channel.policy.historyCount : 0,
       historyMs: isKept ? channel.policy.historyMs : 0,
-      subscribers: UInt32(clamping: channel.subscriberCount))
+      subscribers: channel.willReport())
     hub.request(request, expecting: ChannelOpened.self, within: .seconds(5)) {
       [self] result in
       switch result {
       case .success(let answer): opened(channel, answer)
       case .failure(let failure):
         channel.isOpening = false
-        if failure.code.isPassing { retryAttach(channel) }
+        if failure.code.isPassing { retryAttach(channel) } else { channel.settleWaiting(Refusal(failure)) }
       }
     }
   }
@@ -177,7 +177,8 @@ final class GatewayLoop {
   private func reportSubscribers() {
     for channel in changedSubscribers {
       guard channel.handle != .none, let count = channel.takeSubscriberReport() else { continue }
-      upstreams.hub?.send(SubscriberCount(handle: channel.handle, subscribers: count))
+      let report = SubscriberCount(handle: channel.handle, subscribers: count)
+      if upstreams.hub?.send(report) != .sent { channel.reportWasRefused() }
     }
     changedSubscribers.removeAll(keepingCapacity: changedSubscribers.count < 1024)
   }

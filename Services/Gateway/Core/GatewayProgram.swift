@@ -221,8 +221,21 @@ final class GatewayThread {
   func receive(_ mail: [GatewayMail]) {
     for message in mail {
       switch message {
-      case .listen(let address): listen(address)
+      case .listen(let address): joinListening(on: address)
       case .drain: drain()
+      }
+    }
+  }
+
+  /// The other loops have links of their own: a loop that accepted before these are open would
+  /// refuse what the ready line has promised.
+  private func joinListening(on address: SocketAddress) {
+    guard !isDone else { return }
+    HealthReport(gateway).check { [self] isReady in
+      if isReady || gateway.loop.now >= opensAt {
+        listen(address)
+      } else {
+        gateway.loop.after(.milliseconds(10)) { [self] in joinListening(on: address) }
       }
     }
   }

@@ -5,23 +5,20 @@ internal import Loop
 internal import Observe
 internal import Wire
 
-/// How a channel, and each client that comes back, gets from a known offset to now.
+/// How a channel gets from a known offset to now: what the hub did not bring is read from the
+/// history. How one client does is in `LocalChannel+Replay.swift`.
 extension LocalChannel {
   /// Events asked for at a time; a page is bounded in bytes as well.
   static let pageCount: UInt32 = 512
   static let pageBytes: UInt32 = 1024 * 1024
-
-  // MARK: the channel
 
   /// The hub has opened the channel: `epoch` and `head` are its history's, where it keeps one.
   func opened(_ answer: ChannelOpened) {
     handle = answer.handle
     isOpening = false
     subscriberTotal = Int(answer.subscribers)
-    resetSubscriberReport()
-    let waiting = waitingForHandle
-    waitingForHandle = []
-    for body in waiting { body() }
+    noteSubscribers()
+    settleWaiting(nil)
     switch policy.history {
     case .none: becomeLive()
     case .durable: beginCatchUp()
@@ -29,18 +26,24 @@ extension LocalChannel {
       guard let epoch = answer.epoch else { return becomeLive() }
       let head = Position(epoch: epoch, offset: answer.head)
       if position == head { return becomeLive() }
-      if position == nil, plugin?.traits.state != .folded {
+      if !isHeadKnown, plugin?.traits.state != .folded {
         position = head
+        isHeadKnown = true
         return becomeLive()
       }
       beginCatchUp()
     }
   }
 
-  /// The hub is gone: nothing arrives until it is back.
+  /// The hub is gone: nothing arrives until it is back. What is held comes from the history then.
   func detached() {
     handle = .none
     isOpening = false
+    held.removeAll()
+    fetchNumber &+= 1
+    isFetching = false
+    needsAnotherFetch = false
+    settleWaiting(.unavailable)
     if policy.history == .none, phase == .live {
       // Nobody knows what a channel without history loses meanwhile.
       forEachLive { $0.subscriber.tell(ControlMessage.gap(channel: name.text, dropped: nil)) }
@@ -53,26 +56,33 @@ extension LocalChannel {
     fetch()
   }
 
-  /// An offset is missing: reads from the history what the hub did not bring.
+  /// An offset is missing, or may be: reads on from the last one applied. While a page is under
+  /// way another is asked for after it, since it may have been read too early.
   func catchUp() {
-    guard phase == .live else { return }
-    phase = .catchingUp
-    fetch()
+    switch phase {
+    case .detached: return
+    case .catchingUp: needsAnotherFetch = true
+    case .live: beginCatchUp()
+    }
   }
 
   private func fetch() {
     guard !isFetching, phase == .catchingUp else { return }
     isFetching = true
+    needsAnotherFetch = false
+    fetchNumber &+= 1
+    let number = fetchNumber
     // A channel that nobody has read here yet needs no more than its head, unless its plugin
     // folds the whole history.
-    let wantsHeadOnly = position == nil && plugin?.traits.state != .folded
+    let wantsHeadOnly = !isHeadKnown && plugin?.traits.state != .folded
     gateway.readHistory(
       self, after: position?.offset ?? .zero, count: wantsHeadOnly ? 0 : Self.pageCount,
       bytes: Self.pageBytes
     ) { [self] result in
+      guard number == fetchNumber, phase == .catchingUp else { return }
       isFetching = false
       switch result {
-      case .failure: retryFetch()
+      case .failure(let failure): failure.code.isPassing ? retryFetch() : giveUp(failure)
       case .success(let page):
         fetchFailures = 0
         if wantsHeadOnly { adoptHead(page) } else { fetched(page) }
@@ -81,26 +91,55 @@ extension LocalChannel {
   }
 
   private func retryFetch() {
-    guard phase == .catchingUp else { return }
     fetchFailures += 1
     let delay = Duration.milliseconds(min(2000, 50 << min(fetchFailures, 6)))
-    gateway.loop.after(delay) { [self] in fetch() }
+    let number = fetchNumber
+    gateway.loop.after(delay) { [self] in if number == fetchNumber { fetch() } }
+  }
+
+  /// The history can't be read from here, and never will be: goes on from its head.
+  private func giveUp(_ failure: Failure) {
+    gateway.logger.error(
+      "a channel's history can't be read on",
+      ["channel": .text(name.text), "reason": .text(failure.message)])
+    let at = position
+    forEachLive {
+      $0.subscriber.tell(
+        ControlMessage.unrecoverable(
+          channel: name.text, reason: .corrupt, epoch: at?.epoch, floor: at?.offset ?? .zero,
+          head: at?.offset ?? .zero))
+    }
+    gateway.metrics.unrecoverable.add()
+    position = nil
+    isHeadKnown = false
+    // A head alone is read without touching any event.
+    isFetching = true
+    let number = fetchNumber
+    gateway.readHistory(self, after: .zero, count: 0, bytes: 0) { [self] result in
+      guard number == fetchNumber, phase == .catchingUp else { return }
+      isFetching = false
+      guard case .success(let page) = result else { return retryFetch() }
+      adoptHead(page)
+    }
   }
 
   private func adoptHead(_ page: EventPage) {
     position = page.epoch.map { Position(epoch: $0, offset: page.head) }
+    isHeadKnown = true
     drainHeld()
   }
 
   private func fetched(_ page: EventPage) {
-    guard phase == .catchingUp else { return }
+    isHeadKnown = true
     guard let epoch = page.epoch else { return drainHeld() }
     if let known = position, known.epoch != epoch {
-      lost(.epochChanged, page, restartAt: page.floor)
+      lost(.epochChanged, page, restartAt: page.head)
       return fetch()
     }
     if (position?.offset ?? .zero) < page.floor {
-      lost(.trimmed, page, restartAt: page.floor)
+      // From nothing to the floor is no loss: nobody here has been promised what is before it.
+      if position != nil { lost(.trimmed, page, restartAt: page.floor) }
+      position = Position(epoch: epoch, offset: page.floor)
       return fetch()
     }
     if position == nil { position = Position(epoch: epoch, offset: .zero) }
@@ -108,11 +147,11 @@ extension LocalChannel {
     if page.hasMore { fetch() } else { drainHeld() }
   }
 
-  /// Tells everyone that what is between their position and `restartAt` can't be had.
+  /// Tells everyone that what is between their position and `restartAt` can't be had. In a new
+  /// epoch live clients go on from the head: the old and the new do not connect.
   private func lost(
     _ reason: ControlMessage.UnrecoverableReason, _ page: EventPage, restartAt: Offset
   ) {
-    let isNew = reason == .epochChanged
     forEachLive {
       $0.subscriber.tell(
         ControlMessage.unrecoverable(
@@ -120,16 +159,25 @@ extension LocalChannel {
           head: page.head))
     }
     gateway.metrics.unrecoverable.add()
-    // In a new epoch live clients go on from the head: the old and the new do not connect.
-    position = page.epoch.map { Position(epoch: $0, offset: isNew ? page.head : restartAt) }
-    if isNew { gateway.rebuildPlugin(self) }
+    position = page.epoch.map { Position(epoch: $0, offset: restartAt) }
+    guard reason == .epochChanged else { return }
+    if plugin?.traits.state == .folded {
+      gateway.rebuildPlugin(self)
+      position = page.epoch.map { Position(epoch: $0, offset: .zero) }
+    }
+    releaseThoseAhead(page)
   }
 
-  /// Applies what came meanwhile; a gap that is left is fetched again.
+  /// Applies what came meanwhile; a gap that is left is fetched again. What came before the page
+  /// was read and is of another epoch belongs to a history that is gone.
   private func drainHeld() {
+    if needsAnotherFetch { return fetch() }
     let arrivals = held.takeAll()
     phase = .live
-    for arrival in arrivals { received(arrival) }
+    for arrival in arrivals {
+      if let epoch = arrival.position?.epoch, let now = position?.epoch, epoch != now { continue }
+      received(arrival)
+    }
     if phase == .live { becomeLive() }
   }
 
@@ -138,187 +186,7 @@ extension LocalChannel {
     let arrivals = held.takeAll()
     for arrival in arrivals { received(arrival) }
     guard phase == .live else { return }
-    for subscription in joining { advance(subscription) }
-  }
-
-  // MARK: one subscription
-
-  /// Takes a subscription that is not live yet one step on.
-  func advance(_ subscription: Subscription) {
-    guard phase == .live else { return }
-    switch subscription.state {
-    case .live, .ended: return
-    case .replaying(let replay):
-      if !replay.isReading, !replay.awaitsChannel { read(subscription, replay) }
-    case .waiting(let since): begin(subscription, since)
-    }
-  }
-
-  private func begin(_ subscription: Subscription, _ since: Subscription.Since) {
-    switch since {
-    case .now:
-      subscription.subscriber.subscribed(subscription)
-      sendSnapshot(subscription)
-      goLive(subscription)
-    case .start:
-      guard policy.history != .none else { return withoutHistory(subscription, since) }
-      subscription.subscriber.subscribed(subscription)
-      read(subscription, Subscription.Replay(delivered: .zero))
-    case .position(let from):
-      guard policy.history != .none else { return withoutHistory(subscription, since) }
-      subscription.subscriber.subscribed(subscription)
-      guard let position else {
-        // The channel is empty: any position in it is of a history that is gone.
-        tellUnrecoverable(subscription, .epochChanged, nil, .zero, .zero)
-        return goLive(subscription)
-      }
-      if from.epoch != position.epoch {
-        tellUnrecoverable(subscription, .epochChanged, position.epoch, .zero, position.offset)
-        sendSnapshot(subscription)
-        return goLive(subscription)
-      }
-      if from.offset > position.offset { return checkAhead(subscription, from) }
-      read(subscription, Subscription.Replay(delivered: from.offset))
-    }
-  }
-
-  private func withoutHistory(_ subscription: Subscription, _ since: Subscription.Since) {
-    subscription.subscriber.subscribed(subscription)
-    tellUnrecoverable(subscription, .noHistory, nil, .zero, .zero)
-    sendSnapshot(subscription)
-    goLive(subscription)
-  }
-
-  /// A position beyond what this loop has seen may be right (the store is ahead of the hub's
-  /// announcements) or of a future that never came.
-  private func checkAhead(_ subscription: Subscription, _ from: Position) {
-    subscription.state = .replaying(Subscription.Replay(delivered: from.offset, isReading: true))
-    gateway.readHistory(self, after: from.offset, count: 0, bytes: 0) {
-      [self] result in
-      guard case .replaying = subscription.state else { return }
-      guard case .success(let page) = result else {
-        return subscription.subscriber.refused(subscription, .unavailable)
-      }
-      if page.epoch == from.epoch, from.offset <= page.head {
-        return goLive(subscription, after: from.offset)
-      }
-      tellUnrecoverable(subscription, .ahead, page.epoch, page.floor, page.head)
-      guard plugin == nil else {
-        sendSnapshot(subscription)
-        return goLive(subscription)
-      }
-      // What was published since that head was read is the first that this client gets.
-      read(subscription, Subscription.Replay(delivered: page.head))
-    }
-  }
-
-  private func read(_ subscription: Subscription, _ replay: Subscription.Replay) {
-    var replay = replay
-    replay.isReading = true
-    subscription.state = .replaying(replay)
-    gateway.readHistory(
-      self, after: replay.delivered, count: Self.pageCount, bytes: Self.pageBytes
-    ) { [self] result in
-      guard case .replaying = subscription.state else { return }
-      switch result {
-      case .failure: subscription.subscriber.refused(subscription, .unavailable)
-      case .success(let page): deliver(page, to: subscription, replay)
-      }
-    }
-  }
-
-  private func deliver(
-    _ page: EventPage, to subscription: Subscription, _ replay: Subscription.Replay
-  ) {
-    var replay = replay
-    replay.isReading = false
-    if replay.delivered < page.floor {
-      let isFromStart = replay.delivered == .zero
-      if !isFromStart {
-        tellUnrecoverable(subscription, .trimmed, page.epoch, page.floor, page.head)
-      }
-      replay.delivered = page.floor
-    }
-    if let epoch = page.epoch {
-      for event in page.events where event.offset > replay.delivered {
-        send(Arrival(event, epoch), to: subscription)
-        replay.delivered = event.offset
-      }
-    }
-    subscription.state = .replaying(replay)
-    if page.hasMore { return continueReplay(subscription, replay) }
-    join(subscription, replay)
-  }
-
-  /// Reads on at once, or when the client has taken most of what it was sent.
-  private func continueReplay(_ subscription: Subscription, _ replay: Subscription.Replay) {
-    if subscription.subscriber.stream.queuedBytes < subscription.subscriber.queueBytesMax / 2 {
-      read(subscription, replay)
-    }
-  }
-
-  /// The seam: what was applied here while the page was read, then live.
-  private func join(_ subscription: Subscription, _ replay: Subscription.Replay) {
-    var delivered = replay.delivered
-    let now = position?.offset ?? .zero
-    if delivered < now {
-      guard phase == .live, let first = recent.list.first?.position?.offset,
-        first <= delivered.next
-      else { return read(subscription, replay) }
-      for arrival in recent.list {
-        guard let offset = arrival.position?.offset, offset > delivered else { continue }
-        send(arrival, to: subscription)
-        delivered = offset
-      }
-    }
-    goLive(subscription, after: delivered)
-  }
-
-  /// Joins the others once this loop has seen what was delivered to this one already.
-  private func goLive(_ subscription: Subscription, after delivered: Offset) {
-    guard delivered > position?.offset ?? .zero else { return goLive(subscription) }
-    subscription.state = .replaying(Subscription.Replay(delivered: delivered, awaitsChannel: true))
-  }
-
-  /// Those that a replay has taken further than this loop, and who have been caught up with.
-  func promoteThoseAhead() {
-    let now = position?.offset ?? .zero
-    for subscription in joining {
-      if case .replaying(let replay) = subscription.state, replay.awaitsChannel,
-        replay.delivered <= now
-      {
-        goLive(subscription)
-      }
-    }
-  }
-
-  private func send(_ arrival: Arrival, to subscription: Subscription) {
-    subscription.subscriber.stream.send { bytes in
-      subscription.encoding.append(
-        arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
-        prefix: envelopePrefix, to: &bytes)
-    }
-    gateway.metrics.replayed.add()
-  }
-
-  private func sendSnapshot(_ subscription: Subscription) {
-    guard let plugin else { return }
-    for payload in plugin.snapshot() {
-      send(
-        Arrival(
-          position: position, timeMs: gateway.loop.wallMilliseconds, publisher: Publisher(),
-          payload: payload), to: subscription)
-    }
-  }
-
-  private func tellUnrecoverable(
-    _ subscription: Subscription, _ reason: ControlMessage.UnrecoverableReason, _ epoch: Epoch?,
-    _ floor: Offset, _ head: Offset
-  ) {
-    gateway.metrics.unrecoverable.add()
-    subscription.subscriber.tell(
-      ControlMessage.unrecoverable(
-        channel: name.text, reason: reason, epoch: epoch, floor: floor, head: head))
+    forEachJoining { advance($0) }
   }
 }
 

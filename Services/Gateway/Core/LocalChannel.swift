@@ -42,21 +42,30 @@ final class LocalChannel: Flushable {
   var phase = Phase.detached
   /// The last offset applied here; nil in a channel without history, and before it is known.
   var position: Position?
+  /// Where the history stands has been read: with no position it is empty.
+  var isHeadKnown = false
   /// Publications that can't be applied yet.
   var held = HeldArrivals()
   /// The latest applied ones, kept while somebody replays, so that he finds the seam.
   var recent = HeldArrivals()
   var isFetching = false
   var fetchFailures = 0
+  /// Answers to earlier questions are passed over.
+  var fetchNumber: UInt64 = 0
+  /// The page under way may have been read before something that is missing was there.
+  var needsAnotherFetch = false
 
   private var groups: [SubscriberGroup] = Encoding.allCases.map(SubscriberGroup.init)
   /// Subscribers that are not live yet.
-  private(set) var joining: [Subscription] = []
+  private var joining: [ObjectIdentifier: Subscription] = [:]
+  /// How many of them wait for this loop to catch up with them.
+  var awaitingCount = 0
   private var isDirty = false
   /// Clients through all gateways, as the hub last said.
   var subscriberTotal = 0
   /// Those that wait for the handle to publish.
-  var waitingForHandle: [() -> Void] = []
+  private var waiting: [WaitingPublish] = []
+  private var waitingTimer: TimerID?
   var lastUsed: Instant
   private var reportedSubscribers = 0
 
@@ -75,13 +84,13 @@ final class LocalChannel: Flushable {
   }
 
   var subscriberCount: Int { groups.reduce(joining.count) { $0 + $1.members.count } }
-  var isIdle: Bool { subscriberCount == 0 && waitingForHandle.isEmpty }
+  var isIdle: Bool { subscriberCount == 0 && waiting.isEmpty }
 
   // MARK: subscribers
 
   func add(_ subscription: Subscription) {
     lastUsed = gateway.loop.now
-    joining.append(subscription)
+    joining[ObjectIdentifier(subscription)] = subscription
     if phase == .live { advance(subscription) } else { gateway.attach(self) }
     noteSubscribers()
   }
@@ -89,9 +98,7 @@ final class LocalChannel: Flushable {
   func remove(_ subscription: Subscription) {
     switch subscription.state {
     case .live(let index): groups[subscription.encoding.rawValue].remove(at: index)
-    case .waiting, .replaying:
-      joining.removeAll { $0 === subscription }
-      if joining.isEmpty { recent.removeAll() }
+    case .waiting, .replaying: leaveJoining(subscription)
     case .ended: return
     }
     subscription.state = .ended
@@ -106,7 +113,18 @@ final class LocalChannel: Flushable {
 
   func forEachSubscription(_ body: (Subscription) -> Void) {
     forEachLive(body)
-    for member in joining { body(member) }
+    for member in joining.values { body(member) }
+  }
+
+  /// Those who are not live yet; `body` may make them so.
+  func forEachJoining(_ body: (Subscription) -> Void) {
+    for member in Array(joining.values) { body(member) }
+  }
+
+  private func leaveJoining(_ subscription: Subscription) {
+    if case .replaying(let replay) = subscription.state, replay.awaitsChannel { awaitingCount -= 1 }
+    joining[ObjectIdentifier(subscription)] = nil
+    if joining.isEmpty { recent.removeAll() }
   }
 
   func noteSubscribers() {
@@ -127,15 +145,59 @@ final class LocalChannel: Flushable {
     return UInt32(clamping: count)
   }
 
-  func resetSubscriberReport() { reportedSubscribers = subscriberCount }
+  /// The hub is told this many with the question that opens the channel.
+  func willReport() -> UInt32 {
+    reportedSubscribers = subscriberCount
+    return UInt32(clamping: reportedSubscribers)
+  }
+
+  /// A report that did not leave has to be made again.
+  func reportWasRefused() { reportedSubscribers = -1 }
+
+  // MARK: publishers
+
+  private struct WaitingPublish {
+    var deadline: Instant
+    var finish: (Refusal?) -> Void
+  }
+
+  /// BUDGET: publications that wait for the hub to open the channel; more are refused.
+  private static let waitingMax = 4096
+
+  /// Calls `finish` once the hub has given the channel its number, or with the reason why not.
+  func whenOpened(within limit: Duration, _ finish: @escaping (Refusal?) -> Void) {
+    guard waiting.count < Self.waitingMax else { return finish(.overloaded) }
+    waiting.append(WaitingPublish(deadline: gateway.loop.now + limit, finish: finish))
+    if waitingTimer == nil {
+      waitingTimer = gateway.loop.after(limit) { [self] in expireWaiting() }
+    }
+  }
+
+  func settleWaiting(_ refusal: Refusal?) {
+    let settled = waiting
+    waiting = []
+    if let waitingTimer { gateway.loop.cancel(waitingTimer) }
+    waitingTimer = nil
+    for publish in settled { publish.finish(refusal) }
+  }
+
+  private func expireWaiting() {
+    waitingTimer = nil
+    let now = gateway.loop.now
+    let expired = waiting.prefix { $0.deadline <= now }
+    waiting.removeFirst(expired.count)
+    for publish in expired { publish.finish(.unavailable) }
+    if let next = waiting.first {
+      waitingTimer = gateway.loop.at(next.deadline) { [self] in expireWaiting() }
+    }
+  }
 
   /// Puts a subscription into its group: it gets what comes next. What this turn has gathered
   /// goes out first, since the newcomer has it already or is not to get it.
   func goLive(_ subscription: Subscription) {
     if isDirty { flush() }
-    joining.removeAll { $0 === subscription }
+    leaveJoining(subscription)
     groups[subscription.encoding.rawValue].add(subscription)
-    if joining.isEmpty { recent.removeAll() }
   }
 
   // MARK: arrivals
@@ -145,8 +207,10 @@ final class LocalChannel: Flushable {
     guard phase == .live else { return held.append(arrival) }
     guard let at = arrival.position else { return apply(arrival) }
     guard let position else {
-      // The first publication of a channel whose head was unknown.
-      return apply(arrival)
+      // An empty history begins with 1; a channel without one has no offsets at all.
+      if policy.history == .none || at.offset.value == 1 { return apply(arrival) }
+      held.append(arrival)
+      return catchUp()
     }
     guard at.epoch == position.epoch else {
       held.append(arrival)
@@ -163,7 +227,7 @@ final class LocalChannel: Flushable {
     if let at = arrival.position { position = at }
     if !joining.isEmpty { recent.append(arrival) }
     if plugin != nil { applyToPlugin(arrival) } else { gather(arrival) }
-    if !joining.isEmpty { promoteThoseAhead() }
+    if awaitingCount > 0 { promoteThoseAhead() }
   }
 
   private func applyToPlugin(_ arrival: Arrival) {

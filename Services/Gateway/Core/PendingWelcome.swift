@@ -4,11 +4,7 @@ internal import Bytes
 ///
 /// It is due once each of them has been answered, be it by a subscription or by a refusal.
 struct PendingWelcome {
-  struct Channel: Equatable {
-    var name: String
-    var subscribers: Int
-    var position: Position?
-  }
+  typealias Channel = (name: String, subscribers: Int, position: Position?)
 
   private var waiting = 0
   private(set) var channels: [Channel] = []

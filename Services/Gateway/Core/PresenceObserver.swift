@@ -98,15 +98,16 @@ struct PresenceObserver {
     return .outOfStep
   }
 
+  /// A member keeps the client that it was shown with, by which clients know it: presence, started
+  /// again, knows a resumed session by its later connection.
   private mutating func put(_ member: Member, _ news: inout [News]) {
-    let before = known.updateValue(
-      Known(client: member.client, info: member.info), forKey: member.key)
-    if let before {
-      let isSame = before.info == member.info && before.client == member.client
-      if !isSame { news.append(.updated(member)) }
-    } else {
-      news.append(.joined(member))
+    guard let before = known[member.key] else {
+      known[member.key] = Known(client: member.client, info: member.info)
+      return news.append(.joined(member))
     }
+    guard before.info != member.info else { return }
+    known[member.key]?.info = member.info
+    news.append(.updated(Member(key: member.key, client: before.client, info: member.info)))
   }
 
   private mutating func removeMissing(_ news: inout [News]) {

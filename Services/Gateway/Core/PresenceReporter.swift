@@ -11,7 +11,7 @@ internal import Wire
 /// that somebody watches it keeps who presence says is there. The lease is the gateway process's;
 /// every loop's link renews it.
 final class PresenceReporter {
-  private unowned let gateway: GatewayLoop
+  private let gateway: GatewayLoop
   private var queue = PresenceQueue()
   private var isScheduled = false
   private var hasBeenAttached = false

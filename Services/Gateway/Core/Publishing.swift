@@ -28,6 +28,8 @@ struct PublishRequest {
   var meta: [UInt8] = []
   var skipHistory = false
   var flags: Publish.Flags = []
+  /// Called instead of the completion where there is none, if the publication can't be sent.
+  var refused: ((Refusal) -> Void)?
 }
 
 /// From an event to a publication: rights, the plugin's decision, then the sequencer, which is the
@@ -38,6 +40,18 @@ final class Publishing {
   init(_ gateway: GatewayLoop) { self.gateway = gateway }
 
   typealias Completion = (Result<PublishResult, Refusal>) -> Void
+
+  /// Whether a client may publish in a channel that need not exist here yet: asked before one is
+  /// made, so that refused names cost nothing.
+  func mayPublish(_ client: ClientContext, in name: ChannelName) -> Bool {
+    let settings = gateway.settings
+    if let known = gateway.existing(name) {
+      return settings.access.mayPublish(client, known.publishers)
+    }
+    let policy = settings.policy(name)
+    return settings.access.mayPublish(
+      client, policy.publish ?? settings.registry.traits(of: policy.type)?.publishers)
+  }
 
   /// Publishes and tells `completion`, exactly once. Nil where nobody asks: then an ephemeral
   /// publication costs no reply from the hub.
@@ -226,7 +240,10 @@ final class Publishing {
       eventType: request.eventType, key: request.event.idempotencyKey ?? "", expected: expected,
       payload: payload)
     guard let completion else {
-      hub.publish(message)
+      if hub.publish(message) == .refused {
+        gateway.metrics.dropped.add()
+        request.refused?(.overloaded)
+      }
       return
     }
     hub.request(message, expecting: Published.self, within: gateway.settings.publishMax) {
@@ -242,21 +259,17 @@ final class Publishing {
     }
   }
 
-  /// BUDGET: publications that wait for the hub to open their channel; more are refused.
-  private static let waitingMax = 4096
-
   private func waitForHandle(
     _ request: PublishRequest, _ payload: Payload, _ expected: Offset?, _ completion: Completion?
   ) {
-    let channel = request.channel
-    guard channel.waitingForHandle.count < Self.waitingMax else {
-      completion?(.failure(.overloaded))
-      return
+    request.channel.whenOpened(within: gateway.settings.publishMax) { [self] refusal in
+      if let refusal {
+        completion?(.failure(refusal))
+      } else {
+        sendToHub(request, payload, expected, completion)
+      }
     }
-    channel.waitingForHandle.append { [self] in
-      self.sendToHub(request, payload, expected, completion)
-    }
-    gateway.attach(channel)
+    gateway.attach(request.channel)
   }
 }
 

@@ -40,6 +40,7 @@ final class SocketSession: Subscriber, EffectTarget {
   private var isClosing = false
   private var isHeldBack = false
   private var timers: [TimerKey: TimerID] = [:]
+  private var opened = 0
 
   var stream: Stream { connection.stream }
   var queueBytesMax: Int { gateway.settings.queueBytesMax }
@@ -88,12 +89,13 @@ final class SocketSession: Subscriber, EffectTarget {
     guard subscriptions.count < gateway.settings.channelsPerConnectionMax else {
       return refuse(.limitExceeded, name.text, id)
     }
+    let policy = gateway.settings.policy(name)
+    guard gateway.settings.access.maySubscribe(context, policy) else {
+      return refuse(.permissionDenied, name.text, id)
+    }
     switch gateway.channel(name) {
     case .failure(let refusal): return refuse(refusal, name.text, id)
     case .success(let channel):
-      guard gateway.settings.access.maySubscribe(context, channel.policy) else {
-        return refuse(.permissionDenied, name.text, id)
-      }
       if let most = channel.policy.subscribersMax,
         channel.subscribersEverywhere >= most
       {
@@ -129,8 +131,7 @@ final class SocketSession: Subscriber, EffectTarget {
     if subscription.isWelcomed {
       subscription.isWelcomed = false
       answered(
-        PendingWelcome.Channel(
-          name: channel.name.text, subscribers: channel.subscribersEverywhere,
+        (name: channel.name.text, subscribers: channel.subscribersEverywhere,
           position: channel.position))
     }
     if channel.policy.hasPresence { join(subscription) }
@@ -180,6 +181,7 @@ final class SocketSession: Subscriber, EffectTarget {
     // A client that does not read its answers is not read either.
     if stream.queuedBytes > queueBytesMax {
       isHeldBack = true
+      stream.tellWhenEmpty()
       stream.pauseReading()
     }
     return isClosing ? bytes.count : offset
@@ -254,7 +256,7 @@ final class SocketSession: Subscriber, EffectTarget {
 
   private func publish(_ name: ChannelName, _ payload: Payload, key: String, _ id: MessageID?) {
     let channel: LocalChannel
-    switch gateway.channel(name) {
+    switch openForPublishing(name) {
     case .success(let found): channel = found
     case .failure(let refusal):
       return tell(ControlMessage.error(id: id, refusal, channel: name.text))
@@ -281,27 +283,35 @@ final class SocketSession: Subscriber, EffectTarget {
     }
   }
 
-  private func publishUnanswered(_ request: PublishRequest) {
-    let access = gateway.settings.access
-    let refusal: Refusal? =
-      if !access.mayPublish(request.client, request.channel.publishers) {
-        .permissionDenied
-      } else if request.event.payload.bytes.count > gateway.settings.payloadBytesMax {
-        .tooLarge(gateway.settings.payloadBytesMax)
-      } else if gateway.upstreams.hub == nil {
-        .unavailable
-      } else { nil }
-    if let refusal {
-      return tell(ControlMessage.error(id: nil, refusal, channel: request.channel.name.text))
+  /// BUDGET: channels that one connection may bring into being by publishing; they are forgotten
+  /// a minute after their last use.
+  private static let openedMax = 100_000
+
+  private func openForPublishing(_ name: ChannelName) -> Result<LocalChannel, Refusal> {
+    if let known = gateway.existing(name) { return .success(known) }
+    // Asked before the channel is made, so that refused names cost nothing.
+    guard gateway.publishing.mayPublish(context, in: name) else {
+      return .failure(.permissionDenied)
     }
+    guard opened < Self.openedMax else { return .failure(.limitExceeded) }
+    opened += 1
+    return gateway.channel(name)
+  }
+
+  private func publishUnanswered(_ request: PublishRequest) {
+    var request = request
+    let name = request.channel.name.text
+    let refused: (Refusal) -> Void = { [self] in
+      tell(ControlMessage.error(id: nil, $0, channel: name))
+    }
+    let limit = gateway.settings.payloadBytesMax
+    guard request.event.payload.bytes.count <= limit else { return refused(.tooLarge(limit)) }
+    guard gateway.upstreams.hub != nil else { return refused(.unavailable) }
     if request.channel.policy.requiredFields.isEmpty {
+      request.refused = refused
       gateway.publishing.publish(request, nil)
     } else {
-      gateway.publishing.publish(request) { [self] result in
-        if case .failure(let refusal) = result {
-          self.tell(ControlMessage.error(id: nil, refusal, channel: request.channel.name.text))
-        }
-      }
+      gateway.publishing.publish(request) { if case .failure(let refusal) = $0 { refused(refusal) } }
     }
   }
 

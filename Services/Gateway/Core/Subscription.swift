@@ -53,6 +53,9 @@ final class Subscription {
   }
 
   struct Replay {
+    /// Nil until the first page tells it.
+    var epoch: Epoch?
+    /// The last offset the client was sent.
     var delivered: Offset
     var isReading = false
     /// Ahead of this loop, which has still to see what was delivered already.
@@ -95,6 +98,7 @@ final class Subscription {
   private func overflow(_ count: Int) {
     channel.gateway.metrics.dropped.add(UInt64(count))
     if channel.policy.isDurable { return subscriber.cutOff(self) }
+    if dropped == 0 { subscriber.stream.tellWhenEmpty() }
     dropped &+= UInt64(count)
   }
 

@@ -70,7 +70,8 @@ enum BenchCommand {
     let took = try load.run()
     let rate = Int(Double(load.deliveries) / max(took.inSeconds, 1e-9))
     console.line(
-      "fan-out: \(plan.messages) publications of \(plan.bytes) bytes to \(plan.clients) subscribers")
+      "fan-out: \(plan.messages) publications of \(plan.bytes) bytes to \(plan.clients) subscribers"
+    )
     console.line("  \(rate) deliveries/s  \(load.latencies.summary)")
   }
 

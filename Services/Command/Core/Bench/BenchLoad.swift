@@ -137,7 +137,8 @@ final class BenchLoad: WebSocketOwner {
     switch end {
     case .unreachable(let text): reason = "\(server.url) can't be reached: \(text)"
     case .refused(let status): reason = "the server refuses the connection with status \(status)"
-    case .closed(let code, let text): reason = "the server closed a connection: \(code ?? 0) \(text)"
+    case .closed(let code, let text):
+      reason = "the server closed a connection: \(code ?? 0) \(text)"
     case .lost(let text): reason = "a connection was lost: \(text)"
     }
     failure = failure ?? Refusal(code: .unavailable, message: reason)

@@ -112,7 +112,8 @@ struct SupervisorMachine {
   }
 
   /// A program could not be started at all.
-  mutating func startFailed(_ service: SupervisedService, reason: String, now: Instant) -> [Action] {
+  mutating func startFailed(_ service: SupervisedService, reason: String, now: Instant) -> [Action]
+  {
     guard let child = children[service] else { return [] }
     guard phase == .running else { return childIsGone(service, now) }
     if !child.hasBeenReady, child.failures == 0 {
@@ -164,7 +165,8 @@ struct SupervisorMachine {
   /// SIGINT or SIGTERM: the first drains, the second ends at once.
   mutating func terminationRequested(now: Instant) -> [Action] {
     switch phase {
-    case .running: return [.report("draining: gateway, presence and hub, event store")]
+    case .running:
+      return [.report("draining: gateway, presence and hub, event store")]
         + drain(.ok, now)
     case .draining:
       phase = .ended

@@ -28,7 +28,8 @@ enum UpCommand {
         sapphire up --listen 127.0.0.1:0 --data ./state
       """,
     options: [
-      .value("--listen", "HOST:PORT", "where the gateway listens; port 0 picks one (\(defaultListen))"),
+      .value(
+        "--listen", "HOST:PORT", "where the gateway listens; port 0 picks one (\(defaultListen))"),
       .value("--data", "DIR", "where state lies"),
       .value("--config", "FILE", "the JSON5 configuration of all services"),
     ], run: run)
@@ -48,7 +49,9 @@ enum UpCommand {
         programs: try programs(), data: data, configuration: file,
         environment: childEnvironment())
       try makeDirectories(data)
-      guard let lock = try Files.lock(data.lock) else { throw alreadyRunning(data) }
+      guard let lock = try Files.lock(data.lock, within: .seconds(1)) else {
+        throw alreadyRunning(data)
+      }
       defer { withExtendedLifetime(lock) {} }
       awaitEarlierServices(data)
       try makeKey(data.key)
@@ -122,11 +125,14 @@ enum UpCommand {
   }
 
   private static func alreadyRunning(_ data: DataDirectory) -> Refusal {
-    let url = (try? Files.read(data.url, bytesMax: 1024)).map { String(decoding: $0, as: UTF8.self) }
+    let url = (try? Files.read(data.url, bytesMax: 1024)).map {
+      String(decoding: $0, as: UTF8.self)
+    }
     let place = url.map { " at \($0.prefix { !$0.isNewline })" } ?? ""
     return Refusal(
       code: .failure,
-      message: "another `sapphire up` runs on \(data.path)\(place); end it or choose another --data")
+      message: "another `sapphire up` runs on \(data.path)\(place); end it or choose another --data"
+    )
   }
 
   /// A killed `up` takes its services with it, but they may outlive its lock by a moment.
@@ -167,7 +173,8 @@ enum UpCommand {
     do throws(SystemError) {
       _ = try Sockets.listen(on: address)
     } catch {
-      let remedy = error.isAddressInUse
+      let remedy =
+        error.isAddressInUse
         ? "; another program listens there. Choose another port with --listen, or 0 for any" : ""
       throw Refusal(code: .unavailable, message: "can't listen: \(error)\(remedy)")
     }
@@ -177,13 +184,16 @@ enum UpCommand {
   static func closedDoors(_ address: SocketAddress, _ configuration: Configuration) -> [String] {
     guard !address.isLoopback, let endpoint = try? Endpoint(address.description) else { return [] }
     let gateway = configuration.gateway
-    let anonymous = gateway.allowsAnonymous(on: endpoint)
+    let anonymous =
+      gateway.allowsAnonymous(on: endpoint)
       ? "anonymous clients may do what no rule forbids, since gateway.anonymous is on"
       : "anonymous clients may do only what a rule of the configuration opens to them"
-    let origins = gateway.origins.isEmpty
+    let origins =
+      gateway.origins.isEmpty
       ? "browsers are let in from this server's own origin only"
       : "browsers are let in from this server's own origin and \(gateway.origins.count) listed ones"
-    let echo = configuration.diagnostics.echoIsOn(listening: [endpoint])
+    let echo =
+      configuration.diagnostics.echoIsOn(listening: [endpoint])
       ? "/ws/echo is on, since diagnostics.echo is" : "/ws/echo is off"
     return ["\(address.authority) can be reached from other machines, therefore:"]
       + [anonymous, origins, echo].map { "- \($0)" }

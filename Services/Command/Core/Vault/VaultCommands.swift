@@ -44,7 +44,9 @@ enum VaultCommands {
   private static func runWatch(_ arguments: Arguments, _ context: CommandContext) -> ExitCode {
     SignalReader.blockHandled()
     do {
-      guard arguments.operands.count == 2 else { throw UsageError("give a directory and a channel") }
+      guard arguments.operands.count == 2 else {
+        throw UsageError("give a directory and a channel")
+      }
       let channel = try channelName(arguments.operands[1])
       let root = try directory(arguments.operands[0])
       let server = try keyedServer(arguments, context)
@@ -150,7 +152,9 @@ enum VaultCommands {
 
   // MARK: -
 
-  private static func keyedServer(_ arguments: Arguments, _ context: CommandContext) throws -> Server {
+  private static func keyedServer(_ arguments: Arguments, _ context: CommandContext) throws
+    -> Server
+  {
     let server = try context.server(arguments)
     guard server.key != nil else {
       throw DropFailure(

@@ -55,7 +55,8 @@ struct VaultFiles {
       modifiedNanoseconds: status.modifiedNanoseconds, bytes: status.bytes, inode: status.inode)
   }
 
-  private static func version(_ descriptor: borrowing Descriptor) throws(SystemError) -> FileVersion {
+  private static func version(_ descriptor: borrowing Descriptor) throws(SystemError) -> FileVersion
+  {
     version(try Files.status(descriptor))
   }
 }

@@ -8,7 +8,8 @@ internal import Platform
 /// file that a body is read from.
 enum VaultUpload {
   /// `PUT /vault/{sha256}` with the file as its body.
-  static func content(_ artifact: Artifact, from path: FilePath) throws(SystemError) -> HTTPRequest {
+  static func content(_ artifact: Artifact, from path: FilePath) throws(SystemError) -> HTTPRequest
+  {
     var request = HTTPRequest(.put, "/vault/\(artifact.sha256)")
     request.fields = [("Content-Type", "application/octet-stream")]
     guard artifact.bytes > 0 else { return request }

@@ -236,7 +236,8 @@ final class VaultJournalFile {
     try Files.makeDirectories(directory)
     let name = hex(Array(SHA256.digest([UInt8](identity.utf8)).prefix(16)))
     path = directory.appending("\(name).journal")
-    guard let lock = try Files.lock(directory.appending("\(name).lock")) else { return nil }
+    guard let lock = try Files.lock(directory.appending("\(name).lock"), within: .seconds(1))
+    else { return nil }
     self.lock = lock
     var content = VaultJournal()
     do throws(SystemError) {

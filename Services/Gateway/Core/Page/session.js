@@ -259,7 +259,10 @@ export class Session {
     }
     if (this.#settle(message.id, () => ({ error: text }))) return;
     this.#refusal = text;
-    if (this.#phase === 'live') this.#handlers.notice({ kind: 'error', text });
+    // Without an id it answers nothing that was sent: the channel itself is refused or ended.
+    const isTheChannel = message.id === undefined && message.channel === this.#channel;
+    if (this.#phase === 'live' && isTheChannel && !passes) this.#giveUp(text);
+    else if (this.#phase === 'live') this.#handlers.notice({ kind: 'error', text });
     else if (passes) this.#lose(0, text);
     else this.#giveUp(text);
   }
