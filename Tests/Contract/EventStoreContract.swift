@@ -252,7 +252,9 @@ extension Contracts {
         #expect(try get(hash, 0, .max, transfer: 3, guest, loop) == content)
         #expect(try get(hash, 1000, 500, transfer: 4, guest, loop) == Array(content[1000..<1500]))
         let found = try guest.ask(FindArtifact(remainingMs: 1000, sha256: hash), ArtifactStreams.self)
-        #expect(found.size == UInt64(content.count) && found.streams.isEmpty)
+        #expect(found.isStored && found.size == UInt64(content.count) && found.streams.isEmpty)
+        let absent = FindArtifact(remainingMs: 1000, sha256: [UInt8](repeating: 1, count: 32))
+        #expect(!(try guest.ask(absent, ArtifactStreams.self).isStored))
       }
     }
 
