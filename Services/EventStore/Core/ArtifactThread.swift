@@ -31,7 +31,8 @@ final class ArtifactThread: Sendable {
     case refused(UInt64, ArtifactRefusal)
     /// `size` is the whole content's; fewer bytes than asked for at its end.
     case content(UInt64, size: UInt64, bytes: [UInt8])
-    case found(UInt64, size: UInt64, streams: [String])
+    /// No size: the content is not stored.
+    case found(UInt64, size: UInt64?, streams: [String])
     case indexed(Int64)
     case failed(String)
   }
@@ -260,7 +261,7 @@ private final class ArtifactFiles {
 
   private func find(_ id: UInt64, _ sha256: [UInt8]) throws -> ArtifactThread.Outcome {
     let status = try? Files.status(path(sha256))
-    guard let status else { return .found(id, size: 0, streams: []) }
+    guard let status else { return .found(id, size: nil, streams: []) }
     return .found(id, size: UInt64(clamping: status.bytes), streams: streams(sha256))
   }
 
