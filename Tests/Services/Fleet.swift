@@ -71,6 +71,9 @@ final class Fleet {
   /// Ends the traffic and holds everyone to what was promised.
   func settle() throws {
     try waitUntilReady()
+    try loop.wait("everyone subscribed") { observers.allSatisfy(\.isSubscribed) }
+    // Twice: what was under way before may be acknowledged first.
+    try waitForProgress()
     try waitForProgress()
     for producer in producers { producer.finish() }
     try loop.wait("the last acknowledgement", within: .seconds(15)) {

@@ -112,10 +112,12 @@ extension ServiceTests {
       let loop = try TestLoop()
       let address = try cluster.gateway()
       for channel in ["log:a", "eph:m", "live:x"] {
-        let socket = try loop.socket(address, "/ws/\(channel)?ack=1")
+        let socket = try loop.socket(address, "/ws/events/\(channel)?ack=1")
+        try loop.wait("the welcome") { socket.messages.count == 1 }
         socket.send("hello")
-        try loop.wait("it and its ack on \(channel)") { socket.messages.count == 2 }
-        #expect(socket.messages.contains { $0.bytes == [UInt8]("hello".utf8) })
+        func texts() -> [String] { socket.messages.map { String(decoding: $0.bytes, as: UTF8.self) } }
+        try loop.wait("it and its ack on \(channel)", state: { "\(texts())" }) { texts().count == 3 }
+        #expect(texts().contains("hello"))
       }
     }
   }

@@ -90,9 +90,14 @@ final class Observer {
       logs[channel]?.heard = []
     }
     hasSubscribed = false
+    standing = []
   }
 
   private var hasSubscribed = false
+  private var standing: Set<String> = []
+
+  /// Every subscription of this connection stands: what is published from now on has to come.
+  var isSubscribed: Bool { standing.count == channels.count }
 
   private func again() {
     guard !isStopped else { return }
@@ -114,7 +119,8 @@ final class Observer {
     guard let type = message["type"]?.string else { return receivedEnvelope(message) }
     switch type {
     case "connection": if !hasSubscribed { hasSubscribed = true; subscribe() }
-    case "ack", "pong", "reconnect", "join", "leave", "presence": break
+    case "ack": if let channel = message["id"]?.string { standing.insert(channel) }
+    case "pong", "reconnect", "join", "leave", "presence": break
     case "error":
       // A subscription that could not be made: come back for it.
       socket?.vanish()
