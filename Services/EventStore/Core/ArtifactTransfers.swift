@@ -147,7 +147,7 @@ final class ArtifactTransfers {
         ArtifactStreams(size: size, streams: streams.compactMap { ChannelName($0) }),
         to: header.correlation)
     case .refused(let id, let refusal): refused(id, refusal)
-    case .indexed, .failed: break
+    case .indexed, .indexFailed, .failed: break
     }
   }
 
