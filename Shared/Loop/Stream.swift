@@ -234,6 +234,7 @@ public final class Stream: LoopHandler, Flushable {
 
   /// A peer that sends no more may still read what is on its way before a close.
   private func peerFinished() {
+    if state == .lingering { return end(.closedHere) }
     guard state == .closingAfterWrite, !queue.isEmpty else { return end(.peerClosed) }
     hasPeerFinished = true
     updateInterest()

@@ -206,14 +206,20 @@ public final class TestRequest: StreamOwner {
   private var received: [UInt8] = []
   private let loop: EventLoop
 
-  public init(
+  public convenience init(
     _ loop: TestLoop, _ address: SocketAddress, _ method: String, _ path: String,
     fields: [String] = [], body: [UInt8] = []
   ) {
-    self.loop = loop.loop
     var lines = ["\(method) \(path) HTTP/1.1", "Host: \(address.authority)", "Connection: close"]
     if !body.isEmpty || method == "POST" { lines.append("Content-Length: \(body.count)") }
-    request = [UInt8]((lines + fields).map { $0 + "\r\n" }.joined().utf8) + [13, 10] + body
+    let head = [UInt8]((lines + fields).map { $0 + "\r\n" }.joined().utf8) + [13, 10]
+    self.init(loop, address, raw: head + body)
+  }
+
+  /// Sends these bytes, whatever they are.
+  public init(_ loop: TestLoop, _ address: SocketAddress, raw request: [UInt8]) {
+    self.loop = loop.loop
+    self.request = request
     connector = Connector(to: address, on: loop.loop, within: .seconds(10)) {
       [weak self] descriptor, error in
       guard let self else { return }

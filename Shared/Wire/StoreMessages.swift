@@ -507,19 +507,24 @@ public struct FindArtifact: WireMessage {
 /// The answer to *findArtifact*: at most 256 streams, none if nobody announced it.
 public struct ArtifactStreams: WireMessage {
   public static let kind = Kind.artifactStreams
-  public static let layout = "size:u64 streams:[name:text16]u16"
-  /// 0 if the content is not stored.
+  public static let layout = "isStored:u8 size:u64 streams:[name:text16]u16"
+  /// The content is there, be it empty.
+  public var isStored: Bool
+  /// In bytes; 0 if the content is not stored.
   public var size: UInt64
   public var streams: [ChannelName]
-  public init(size: UInt64, streams: [ChannelName]) {
+  public init(isStored: Bool, size: UInt64, streams: [ChannelName]) {
+    self.isStored = isStored
     self.size = size
     self.streams = streams
   }
   public func encode(into w: inout ByteWriter) {
+    w.u8(isStored ? 1 : 0)
     w.u64(size)
     w.list(streams) { element, w in w.text16(element.text) }
   }
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
+    isStored = try c.u8(s) == 1
     size = try c.u64(s)
     let streamsCount = Int(try c.u16(s))
     streams = []

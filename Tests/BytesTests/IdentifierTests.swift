@@ -73,7 +73,7 @@ import Testing
   }
 
   @Test func payloadKindsKeepTheirNumbers() {
-    #expect(PayloadKind.allCases.map(\.rawValue) == [1, 2, 3, 4])
+    #expect(PayloadKind.allCases.map(\.rawValue) == [1, 2, 3, 4, 5])
     #expect(Payload(text: "é") == Payload(.text, [0xC3, 0xA9]))
     #expect(Payload(json: "{}") == Payload(.json, [0x7B, 0x7D]))
   }

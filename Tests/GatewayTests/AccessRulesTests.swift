@@ -81,11 +81,16 @@ struct AccessRulesTests {
 
   @Test func onLoopbackAMissingHostIsNotOurs() { #expect(!loopback().allows(host: nil)) }
 
-  @Test func listedHostsAreOursElsewhereAndOthersAreNot() {
-    let rules = open(hosts: ["example.org"])
+  @Test func elsewhereAnyHostIsOursButOneThereMustBe() {
+    #expect(open().allows(host: HTTPAuthority("whatever.example")))
+    #expect(open(hosts: ["example.org"]).allows(host: HTTPAuthority("whatever.example")))
+  }
+
+  @Test func behindAProxyOnLoopbackTheListedHostsAreOursToo() {
+    var rules = loopback()
+    rules.hosts = ["example.org"]
     #expect(rules.allows(host: HTTPAuthority("example.org:8000")))
     #expect(!rules.allows(host: HTTPAuthority("evil.example")))
-    #expect(open().allows(host: HTTPAuthority("whatever.example")))
   }
 }
 

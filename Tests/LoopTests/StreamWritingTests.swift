@@ -100,13 +100,23 @@ import Testing
     #expect(wired.owner.received == [])
   }
 
-  @Test func closingAfterWritingNothingClosesAtTheEndOfTheTurn() throws {
+  @Test func closingAfterWritingEndsOurSideAndWaitsForThePeers() throws {
     let wired = try Wired()
     wired.stream.closeAfterWriting()
     #expect(wired.owner.end == nil)
-    wired.loop.turn(waiting: .seconds(5))
+    wired.loop.turn(waiting: .zero)
+    #expect(wired.peerReads() == nil, "our side is over at the end of the turn")
+    #expect(wired.owner.end == nil)
+    Sockets.shutdownWriting(wired.peer)
+    turn(wired.loop, "the end") { wired.owner.end != nil }
     #expect(wired.owner.end == .closedHere)
-    #expect(wired.peerReads() == nil)
+  }
+
+  @Test func aPeerThatNeverClosesIsWaitedForOnlySoLong() throws {
+    let wired = try Wired()
+    wired.stream.closeAfterWriting()
+    turn(wired.loop, "the end") { wired.owner.end != nil }
+    #expect(wired.owner.end == .closedHere)
   }
 
   @Test func closingDropsWhatIsQueued() throws {

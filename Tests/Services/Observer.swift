@@ -46,6 +46,8 @@ final class Observer {
     /// It was said, since the last publication, that some are missing.
     var wasToldOfLoss = false
     var last: [Int: Int] = [:]
+    /// Producers heard since it was last said that some are missing.
+    var heard: Set<Int> = []
     /// Left out without a word; no loss if nobody was told that they were published.
     var skipped: [Mark] = []
   }
@@ -85,7 +87,7 @@ final class Observer {
     socket.ended = { [weak self] _ in self?.again() }
     self.socket = socket
     for channel in channels where Channels.keeping(channel) == .nothing {
-      logs[channel]?.wasToldOfLoss = true
+      logs[channel]?.heard = []
     }
     hasSubscribed = false
   }
@@ -119,6 +121,7 @@ final class Observer {
     case "gap", "unrecoverable":
       guard let channel = message["channel"]?.string else { return problem("\(type) of no channel") }
       logs[channel]?.wasToldOfLoss = true
+      logs[channel]?.heard = []
       if Channels.keeping(channel) == .durable {
         problem("\(channel): \(type) \(message["reason"]?.string ?? "")")
       }
@@ -159,11 +162,12 @@ final class Observer {
   private func judgeNumbers(_ mark: Mark, _ channel: String, _ log: inout Log) {
     if let last = log.last[mark.producer] {
       if mark.number <= last { problem("\(channel): \(mark) after \(last)") }
-      if !log.wasToldOfLoss, mark.number > last + 1 {
+      if log.heard.contains(mark.producer), mark.number > last + 1 {
         log.skipped += ((last + 1)..<mark.number).map { Mark(producer: mark.producer, number: $0) }
       }
     }
     log.last[mark.producer] = mark.number
+    log.heard.insert(mark.producer)
   }
 
   private func problem(_ text: String) { problems.append("\(name): \(text)") }

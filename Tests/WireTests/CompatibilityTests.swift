@@ -82,7 +82,7 @@ import Wire
 
   @Test func theLargestAnswerToFindArtifactFitsItsLimit() {
     let most = ArtifactStreams(
-      size: .max, streams: [ChannelName](repeating: longestName, count: 256))
+      isStored: true, size: .max, streams: [ChannelName](repeating: longestName, count: 256))
     #expect(most.body.count <= Kind.artifactStreams.bodyBytesMax)
   }
 

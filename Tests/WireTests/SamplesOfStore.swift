@@ -87,10 +87,11 @@ enum SamplesOfStore {
       correlation: 10),
     Sample(
       label: "announced twice",
-      message: ArtifactStreams(size: 1 << 30, streams: [channel("vault:a"), longestName]),
+      message: ArtifactStreams(
+        isStored: true, size: 1 << 30, streams: [channel("vault:a"), longestName]),
       correlation: 10, flags: .reply),
     Sample(
-      label: "not stored", message: ArtifactStreams(size: 0, streams: []), correlation: 11,
-      flags: .reply),
+      label: "not stored", message: ArtifactStreams(isStored: false, size: 0, streams: []),
+      correlation: 11, flags: .reply),
   ]
 }

@@ -6,9 +6,9 @@ internal import Synchronization
 
 /// Artifact contents as files under their SHA-256, written and read on a thread of its own.
 ///
-///     artifacts/tmp/TRANSFER        while it comes
-///     artifacts/ab/cdef…            the content, once whole and synced
-///     artifacts/ab/cdef….streams    the streams that announced it, a line each
+///     vault/tmp/TRANSFER        while it comes
+///     vault/ab/cdef…            the content, once whole and synced
+///     vault/ab/cdef….streams    the streams that announced it, a line each
 ///
 /// A content is renamed into place only after its hash was right and its bytes are synced, so a
 /// crash leaves whole contents and rubbish in tmp, which the next start removes.
@@ -31,7 +31,8 @@ final class ArtifactThread: Sendable {
     case refused(UInt64, ArtifactRefusal)
     /// `size` is the whole content's; fewer bytes than asked for at its end.
     case content(UInt64, size: UInt64, bytes: [UInt8])
-    case found(UInt64, size: UInt64, streams: [String])
+    /// No size: the content is not stored.
+    case found(UInt64, size: UInt64?, streams: [String])
     case indexed(Int64)
     /// The entry of this position is not on disk; it may be tried again.
     case indexFailed(Int64, String)
@@ -262,7 +263,7 @@ private final class ArtifactFiles {
 
   private func find(_ id: UInt64, _ sha256: [UInt8]) throws -> ArtifactThread.Outcome {
     let status = try? Files.status(path(sha256))
-    guard let status else { return .found(id, size: 0, streams: []) }
+    guard let status else { return .found(id, size: nil, streams: []) }
     return .found(id, size: UInt64(clamping: status.bytes), streams: streams(sha256))
   }
 

@@ -144,7 +144,8 @@ final class ArtifactTransfers {
     case .found(let id, let size, let streams):
       guard let (holder, header) = finds.removeValue(forKey: id) else { return }
       holder.link?.reply(
-        ArtifactStreams(size: size, streams: streams.compactMap { ChannelName($0) }),
+        ArtifactStreams(
+          isStored: size != nil, size: size ?? 0, streams: streams.compactMap { ChannelName($0) }),
         to: header.correlation)
     case .refused(let id, let refusal): refused(id, refusal)
     case .indexed, .indexFailed, .failed: break

@@ -1,3 +1,5 @@
+internal import Platform
+
 /// The hold of one process on a store's directory, let go when the object or the process ends.
 ///
 /// The lock is the kernel's (`flock(2)`), so a crash leaves none behind; the text in the file only
@@ -8,12 +10,22 @@ final class StoreLock {
 
   init(directory: String) throws(StoreFailure) {
     let file = try StoreFile(path: "\(directory)/\(Self.name)")
-    guard try file.lock() else {
+    guard try Self.takes(file) else {
       throw .inUse(directory: directory, owner: try Self.owner(in: file))
     }
     try file.truncate(to: 0)
     try file.write([UInt8]("process \(StoreFiles.processID)\n".utf8), at: 0)
     self.file = file
+  }
+
+  /// A program that is just being started holds a copy of every descriptor until it begins, so a
+  /// lock that was let go a moment ago may still seem held: it is asked for again, shortly.
+  private static func takes(_ file: borrowing StoreFile) throws(StoreFailure) -> Bool {
+    for _ in 0..<20 {
+      if try file.lock() { return true }
+      SystemClock.pause(.milliseconds(10))
+    }
+    return try file.lock()
   }
 
   /// Refuses while a process holds the directory; changes nothing in it.

@@ -32,27 +32,19 @@ final class ArtifactDoor {
 
   // MARK: up
 
-  /// Takes an upload, or answers why not and gives nil: the body is then read and dropped.
-  func beginUpload(
-    _ sha256: String, _ head: HTTPRequestHead, _ exchange: HTTPExchange, _ stream: Stream
-  ) -> ArtifactUpload? {
-    func refuse(_ refusal: Refusal) -> ArtifactUpload? {
-      exchange.closes = true
-      exchange.respond(.error(refusal))
-      return nil
-    }
-    guard gateway.settings.access.keys.contains(APIKeys.offered(head.headers)) else {
-      return refuse(.unauthorized)
-    }
+  /// Takes an upload whose key and size were looked at, or says why not.
+  func beginUpload(_ sha256: String, _ head: HTTPRequestHead, _ exchange: HTTPExchange)
+    throws(Refusal) -> ArtifactUpload
+  {
     guard let hash = ArtifactNotice.hash(sha256) else {
-      return refuse(.badRequest("the address ends in the content's SHA-256, 64 hexadecimal digits"))
+      throw .badRequest("the address ends in the content's SHA-256, 64 hexadecimal digits")
     }
-    guard let size = head.contentLength else {
-      return refuse(Refusal(107, "length_required", "say Content-Length", HTTPStatus(411)))
-    }
-    guard let store = gateway.upstreams.eventstore else { return refuse(.unavailable) }
-    guard let transfer = takeTransfer() else { return refuse(.overloaded) }
-    let upload = ArtifactUpload(transfer, exchange, stream, store) { [weak self] in
+    // An empty content has a length too, though its request has no body.
+    guard let size = head.contentLength ?? (head.headers.contains("content-length") ? 0 : nil)
+    else { throw Refusal(107, "length_required", "say Content-Length", HTTPStatus(411)) }
+    guard let store = gateway.upstreams.eventstore else { throw .unavailable }
+    guard let transfer = takeTransfer() else { throw .overloaded }
+    let upload = ArtifactUpload(transfer, exchange, store) { [weak self] in
       self?.uploads[transfer] = nil
     }
     uploads[transfer] = upload
@@ -62,11 +54,19 @@ final class ArtifactDoor {
 
   // MARK: down
 
+  /// Answers GET and HEAD. The store is asked only when the answer's turn has come, so that
+  /// nothing is held for a client that asks for much at once.
   func download(_ sha256: String, _ head: HTTPRequestHead, _ exchange: HTTPExchange) {
-    guard head.method != .put else { return }
     guard let hash = ArtifactNotice.hash(sha256) else {
       return exchange.respond(RequestHandler.notFound)
     }
+    exchange.whenFirst { [weak self, weak exchange] in
+      guard let self, let exchange else { return }
+      find(hash, head, exchange)
+    }
+  }
+
+  private func find(_ hash: [UInt8], _ head: HTTPRequestHead, _ exchange: HTTPExchange) {
     guard let store = gateway.upstreams.eventstore else {
       return exchange.respond(.error(.unavailable))
     }
@@ -78,11 +78,10 @@ final class ArtifactDoor {
       case .failure(let failure): exchange.respond(.error(Refusal(failure)))
       case .success(let found):
         // Who may not read it learns no more than who asks for nothing that exists.
-        guard isKeyed || found.streams.contains(where: mayRead) else {
+        guard found.isStored, isKeyed || found.streams.contains(where: mayRead) else {
           return exchange.respond(RequestHandler.notFound)
         }
-        if head.method == .head { return describe(found.size, exchange) }
-        send(hash, exchange)
+        answer(hash, found.size, head, exchange)
       }
     }
   }
@@ -92,23 +91,43 @@ final class ArtifactDoor {
     return gateway.settings.access.maySubscribe(anonymous, gateway.settings.policy(name))
   }
 
-  private func describe(_ size: UInt64, _ exchange: HTTPExchange) {
-    exchange.respond(Response(.ok, "application/octet-stream", [UInt8](repeating: 0, count: 0)))
-  }
-
-  private func send(_ hash: [UInt8], _ exchange: HTTPExchange) {
-    guard let store = gateway.upstreams.eventstore, let transfer = takeTransfer() else {
+  private func answer(
+    _ hash: [UInt8], _ size: UInt64, _ head: HTTPRequestHead, _ exchange: HTTPExchange
+  ) {
+    let tag = "\"\(hex(hash))\""
+    var answer = Response(.ok, "application/octet-stream", [])
+    answer.fields += [
+      ("ETag", tag), ("Accept-Ranges", "bytes"), ("X-Content-Type-Options", "nosniff"),
+      ("Content-Disposition", "attachment"),
+    ]
+    var (offset, count) = (UInt64(0), size)
+    switch ContentRange(head, tag: tag, size: size) {
+    case .whole: break
+    case .notModified:
+      var unchanged = Response(.notModified, "", [])
+      unchanged.fields.append(("ETag", tag))
+      return exchange.respond(unchanged)
+    case .unsatisfiable:
+      var refused = Response.error(
+        Refusal(107, "bad_range", "the content has \(size) bytes", .rangeNotSatisfiable))
+      refused.fields.append(("Content-Range", "bytes */\(size)"))
+      return exchange.respond(refused)
+    case .part(let partOffset, let partCount):
+      (offset, count) = (partOffset, partCount)
+      answer.status = .partialContent
+      answer.fields.append(("Content-Range", "bytes \(offset)-\(offset + count - 1)/\(size)"))
+    }
+    answer.length = count
+    if head.method == .head { return exchange.respond(answer) }
+    guard let store = gateway.upstreams.eventstore else {
       return exchange.respond(.error(.unavailable))
     }
-    let download = ArtifactDownload(transfer, exchange, store, date: dateText) { [weak self] in
+    guard let transfer = takeTransfer() else { return exchange.respond(.error(.overloaded)) }
+    let download = ArtifactDownload(transfer, exchange, store, answer) { [weak self] in
       self?.downloads[transfer] = nil
     }
     downloads[transfer] = download
-    download.start(hash)
-  }
-
-  private var dateText: String {
-    HTTPDate.text(secondsSince1970: Int(gateway.loop.wallMilliseconds / 1000))
+    download.start(hash, offset: offset, count: count)
   }
 
   // MARK: news from the store
@@ -134,7 +153,6 @@ final class ArtifactDoor {
 final class ArtifactUpload {
   private let transfer: UInt32
   private let exchange: HTTPExchange
-  private weak var stream: Stream?
   private weak var store: Link?
   private let finished: () -> Void
   private var waiting: [UInt8] = []
@@ -147,12 +165,10 @@ final class ArtifactUpload {
   static let waitingMax = 1024 * 1024
 
   init(
-    _ transfer: UInt32, _ exchange: HTTPExchange, _ stream: Stream, _ store: Link,
-    finished: @escaping () -> Void
+    _ transfer: UInt32, _ exchange: HTTPExchange, _ store: Link, finished: @escaping () -> Void
   ) {
     self.transfer = transfer
     self.exchange = exchange
-    self.stream = stream
     self.store = store
     self.finished = finished
   }
@@ -201,7 +217,7 @@ final class ArtifactUpload {
     }
     if offset > 0 { waiting.removeFirst(offset) }
     if hasAll, waiting.isEmpty { return end() }
-    if wasHoldingBack, !isHoldingBack { stream?.resumeReading() }
+    if wasHoldingBack, !isHoldingBack { exchange.resumeReading() }
   }
 
   /// The client has sent everything.
@@ -238,12 +254,13 @@ final class ArtifactUpload {
 
   func failed(_ refusal: Refusal) {
     guard !isOver else { return }
-    over()
+    // The store drops what it has; where the failure is its own, it knows of no such transfer.
+    cancelled()
     exchange.closes = true
     exchange.respond(.error(refusal))
   }
 
-  /// The client has gone.
+  /// The rest will not come, or nobody waits for it.
   func cancelled() {
     guard !isOver else { return }
     store?.send(CancelArtifact(transfer: transfer, code: ErrorCode.linkLost.rawValue))
@@ -253,19 +270,20 @@ final class ArtifactUpload {
   private func over() {
     isOver = true
     waiting = []
-    stream?.resumeReading()
     finished()
+    exchange.resumeReading()
   }
 }
 
-/// One content on its way from the store to a client.
+/// One content, or a part of it, on its way from the store to a client.
 final class ArtifactDownload {
   private let transfer: UInt32
   private let exchange: HTTPExchange
   private weak var store: Link?
-  private let date: String
+  /// What stands before the content.
+  private let answer: Response
   private let finished: () -> Void
-  private var stream: Stream?
+  private var isStreaming = false
   private var left: UInt64 = 0
   private var owed: UInt32 = 0
   private var isOver = false
@@ -274,51 +292,43 @@ final class ArtifactDownload {
   static let windowBytes: UInt32 = 1024 * 1024
 
   init(
-    _ transfer: UInt32, _ exchange: HTTPExchange, _ store: Link, date: String,
+    _ transfer: UInt32, _ exchange: HTTPExchange, _ store: Link, _ answer: Response,
     finished: @escaping () -> Void
   ) {
     self.transfer = transfer
     self.exchange = exchange
     self.store = store
-    self.date = date
+    self.answer = answer
     self.finished = finished
   }
 
-  func start(_ hash: [UInt8]) {
+  func start(_ hash: [UInt8], offset: UInt64, count: UInt64) {
     let get = GetArtifact(
-      remainingMs: 5000, transfer: transfer, sha256: hash, offset: 0, count: .max,
+      remainingMs: 5000, transfer: transfer, sha256: hash, offset: offset, count: count,
       credit: Self.windowBytes)
+    left = count
     exchange.abandoned = { [weak self] in self?.cancel() }
     exchange.drained = { [weak self] in self?.drained() }
     store?.request(get, expecting: ArtifactFound.self, within: .seconds(5)) { [weak self] result in
       guard let self, !isOver else { return }
       switch result {
       case .failure(let failure):
-        over()
+        cancel()
         exchange.respond(.error(Refusal(failure)))
-      case .success(let found): begin(found.size)
+      case .success:
+        isStreaming = exchange.beginStreaming(answer)
+        if !isStreaming { cancel() }
       }
     }
   }
 
-  private func begin(_ size: UInt64) {
-    left = size
-    var writer = HTTPHeadWriter(status: .ok, date: date)
-    // The names and values are ours and plain, so none of these can be refused.
-    try? writer.field("Content-Type", "application/octet-stream")
-    try? writer.field("X-Content-Type-Options", "nosniff")
-    try? writer.field("Content-Disposition", "attachment")
-    writer.contentLength(Int(clamping: size))
-    if exchange.closes { writer.close() }
-    stream = exchange.beginStreaming(writer.end())
-  }
-
   func received(_ content: [UInt8]) {
-    guard !isOver, let stream, UInt64(content.count) <= left else { return }
+    guard !isOver, isStreaming else { return }
+    guard UInt64(content.count) <= left else { return failed() }
     left -= UInt64(content.count)
     owed += UInt32(content.count)
-    stream.send(content)
-    if stream.queuedBytes < Int(Self.windowBytes) { drained() }
+    exchange.write(content)
+    if exchange.queuedBytes < Int(Self.windowBytes) { drained() }
   }
 
   /// The client has taken what it was sent: the store may send as much again.
@@ -330,15 +340,16 @@ final class ArtifactDownload {
 
   func ended() {
     guard !isOver else { return }
+    guard isStreaming, left == 0 else { return failed() }
     over()
-    if left > 0 { stream?.abort() } else { exchange.endStreaming() }
+    exchange.endStreaming()
   }
 
   /// The rest will not come: the client must see that it has not got the whole.
   func failed() {
     guard !isOver else { return }
-    over()
-    if let stream { stream.abort() } else { exchange.respond(.error(.unavailable)) }
+    cancel()
+    if isStreaming { exchange.abort() } else { exchange.respond(.error(.unavailable)) }
   }
 
   private func cancel() {

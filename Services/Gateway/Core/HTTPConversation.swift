@@ -9,7 +9,12 @@ internal import WebSocketCodec
 /// Requests and answers on one connection, in order, however long each answer takes (RFC 9112 §9.3).
 ///
 /// Reads ahead up to a bound of requests under way, so that a pipelining client does not wait for
-/// the hub request by request. Loop-confined.
+/// the hub request by request; reads no further while the client leaves its answers unread.
+///
+///     reading ──▶ isClosing: no further request is read, answers due still go out
+///                 ──▶ isClosed: the last answer is queued; the stream ends once it is written
+///
+/// Loop-confined.
 final class HTTPConversation {
   private let connection: Connection
   private let gateway: GatewayLoop
@@ -17,22 +22,35 @@ final class HTTPConversation {
   private var current: Reading?
   private var exchanges: [HTTPExchange] = []
   private var isClosing = false
+  private var isClosed = false
+  private var isAnswering = false
+  /// Requests wait to be read until answers have gone out.
+  private var isPaused = false
   private var began: Instant
+  /// When bytes last went either way.
   private var lastActive: Instant
+  private var lastQueued = 0
 
   /// BUDGET: requests under way on one connection; more are read when some are answered.
   static let exchangesMax = 64
+  /// A queue no longer than this may be left to the stream's own deadline for closing.
+  static let closingBytesMax = 64 * 1024
 
   /// A request whose body is on its way.
   private struct Reading {
     var exchange: HTTPExchange
     var decoder: HTTPBodyDecoder
     var sink: Sink
+
+    var upload: ArtifactUpload? {
+      if case .artifact(let upload) = sink { upload } else { nil }
+    }
   }
 
   private enum Sink {
     case collect([UInt8])
     case artifact(ArtifactUpload)
+    /// Nobody wants this body; the request is carried out once it has passed.
     case discard
   }
 
@@ -54,20 +72,41 @@ final class HTTPConversation {
           guard try readBody(bytes, &offset) else { break }
           continue
         }
-        guard exchanges.count < Self.exchangesMax else {
-          connection.stream.pauseReading()
+        guard hasRoom else {
+          isPaused = true
+          stream.pauseReading()
           break
         }
         if reader.isIdle { began = gateway.loop.now }
         guard let head = try reader.next(bytes, from: &offset) else { break }
         gateway.metrics.requests.add()
-        if try begin(head) { return offset }
+        if begin(head) { return offset }
       }
     } catch {
-      refuse(error)
-      return bytes.count
+      fail(Self.refusal(error))
     }
     return isClosing ? bytes.count : offset
+  }
+
+  /// Whether another request may be read: answers that a client leaves unread are not added to.
+  private var hasRoom: Bool {
+    exchanges.count < Self.exchangesMax && stream.queuedBytes <= gateway.settings.queueBytesMax
+  }
+
+  /// Goes on reading, if nothing holds it back.
+  func resumeReading() {
+    guard !isClosed else { return }
+    if let current {
+      if let upload = current.upload, upload.isHoldingBack { return }
+    } else if !hasRoom {
+      return
+    }
+    if isPaused {
+      isPaused = false
+      // A head that was left half-read has its whole time again.
+      began = gateway.loop.now
+    }
+    stream.resumeReading()
   }
 
   /// Takes body bytes; false when more are needed.
@@ -77,124 +116,145 @@ final class HTTPConversation {
     guard var reading = current else { return true }
     // The body is moved out and back, so that collecting does not copy what is there already.
     current = nil
-    while let event = try reading.decoder.next(bytes, from: &offset) {
-      switch event {
-      case .bytes(let range):
-        switch reading.sink {
-        case .collect(var body):
-          reading.sink = .discard
-          body.append(copying: bytes.extracting(range))
-          reading.sink = .collect(body)
-        case .artifact(let upload): upload.received(bytes.extracting(range))
-        case .discard: break
+    do throws(HTTPError) {
+      while let event = try reading.decoder.next(bytes, from: &offset) {
+        switch event {
+        case .bytes(let range): take(bytes.extracting(range), &reading)
+        case .end:
+          finish(reading)
+          return true
         }
-      case .end:
-        finish(reading)
-        return true
       }
+    } catch {
+      current = reading
+      throw error
     }
     current = reading
-    if case .artifact(let upload) = reading.sink, upload.isHoldingBack {
-      connection.stream.pauseReading()
-    }
+    if let upload = reading.upload, upload.isHoldingBack { stream.pauseReading() }
     return false
   }
 
-  private func finish(_ reading: Reading) {
+  private func take(_ bytes: borrowing Span<UInt8>, _ reading: inout Reading) {
     switch reading.sink {
-    case .collect(let body): reading.exchange.finishRequest(body)
-    case .artifact(let upload): upload.ended()
+    case .collect(var body):
+      reading.sink = .discard
+      body.append(copying: bytes)
+      reading.sink = .collect(body)
+    case .artifact(let upload): upload.received(bytes)
     case .discard: break
     }
   }
 
+  private func finish(_ reading: Reading) {
+    reading.exchange.start = nil
+    if reading.exchange.closes { isClosing = true }
+    switch reading.sink {
+    case .collect(let body): reading.exchange.finishRequest(body)
+    case .artifact(let upload): upload.ended()
+    case .discard: reading.exchange.finishRequest([])
+    }
+  }
+
+  // MARK: what the head decides
+
   /// Whether the connection is another protocol's from here on.
-  private func begin(_ head: HTTPRequestHead) throws(HTTPError) -> Bool {
-    let route = Route(head.target)
-    let exchange = HTTPExchange(self, head, route)
-    let access = gateway.settings.access
-    guard access.allows(host: head.authority) else {
-      exchanges.append(exchange)
-      exchange.closes = true
-      exchange.respond(
-        .error(
-          Refusal(
-            421, "misdirected", "this host is not served here: add it to gateway.hosts",
-            .misdirectedRequest)))
-      return false
-    }
-    let origin = head.headers.first("origin")
-    guard access.allows(origin: origin, host: head.authority) else {
-      exchanges.append(exchange)
-      exchange.closes = true
-      exchange.respond(
-        .error(
-          Refusal(
-            103, "origin_refused", "this origin is not let in: add it to gateway.origins",
-            .forbidden)))
-      return false
-    }
-    if route.isSocket { return upgrade(head, route, exchange) }
+  private func begin(_ head: HTTPRequestHead) -> Bool {
+    let exchange = HTTPExchange(self, head, Route(head.target))
     exchanges.append(exchange)
-    if head.expectsContinue, head.framing != .none {
-      connection.stream.send([UInt8]("HTTP/1.1 100 Continue\r\n\r\n".utf8))
+    if let refusal = refusal(head) {
+      turnAway(exchange, .error(refusal), closes: true)
+      return false
     }
-    try accept(head, route, exchange)
+    if exchange.route.isSocket { return upgrade(head, exchange) }
+    let hasBody = head.framing != .none
+    if let refused = RequestHandler(gateway).refusal(head, exchange.route) {
+      turnAway(exchange, refused, closes: hasBody)
+      return false
+    }
+    do throws(Refusal) {
+      let reading = try reading(head, exchange)
+      guard hasBody else {
+        finish(reading)
+        return false
+      }
+      current = reading
+      if head.expectsContinue {
+        // RFC 9110 §15.2.1: it may not stand before the answers that are still due.
+        exchange.whenFirst { [weak self] in
+          self?.write([UInt8]("HTTP/1.1 100 Continue\r\n\r\n".utf8))
+        }
+      }
+    } catch {
+      turnAway(exchange, .error(error), closes: hasBody)
+    }
     return false
   }
 
-  /// Decides where the body goes, then lets it come.
-  private func accept(_ head: HTTPRequestHead, _ route: Route, _ exchange: HTTPExchange)
-    throws(HTTPError)
-  {
-    var sink = Sink.collect([])
-    var bytesMax = gateway.settings.bodyBytesMax
-    if case .vault(let sha256) = route, head.method == .put {
-      bytesMax = gateway.settings.artifactBytesMax
-      if let upload = gateway.artifacts.beginUpload(sha256, head, exchange, connection.stream) {
-        sink = .artifact(upload)
-      } else {
-        sink = .discard
-      }
+  /// Hosts and origins that are not served, whatever they ask for.
+  private func refusal(_ head: HTTPRequestHead) -> Refusal? {
+    let access = gateway.settings.access
+    guard access.allows(host: head.authority) else {
+      return Refusal(
+        421, "misdirected", "this host is not served here: add it to gateway.hosts",
+        .misdirectedRequest)
     }
+    guard access.allows(origin: head.headers.first("origin"), host: head.authority) else {
+      return Refusal(
+        103, "origin_refused", "this origin is not let in: add it to gateway.origins", .forbidden)
+    }
+    return nil
+  }
+
+  /// Answers from the head alone. A body is not waited for, so the connection ends with it.
+  private func turnAway(_ exchange: HTTPExchange, _ answer: Response, closes: Bool) {
+    if closes { exchange.closes = true }
+    if exchange.closes { isClosing = true }
+    exchange.respond(answer)
+  }
+
+  /// Decides where the body goes.
+  private func reading(_ head: HTTPRequestHead, _ exchange: HTTPExchange) throws(Refusal)
+    -> Reading
+  {
+    var isUpload = false
+    var sink = Sink.discard
+    switch exchange.route {
+    case .vault: isUpload = head.method == .put
+    case .api where head.method == .post: sink = .collect([])
+    default: break
+    }
+    let settings = gateway.settings
+    let bytesMax = isUpload ? settings.artifactBytesMax : settings.bodyBytesMax
     let decoder: HTTPBodyDecoder
     do throws(HTTPError) {
       decoder = try HTTPBodyDecoder(head.framing, bytesMax: bytesMax)
     } catch {
-      exchange.closes = true
-      exchange.respond(.error(Refusal(155, "too_large", "the body is over \(bytesMax) bytes", error.status)))
-      isClosing = true
-      return
+      throw Refusal(155, "too_large", "the body is over \(bytesMax) bytes", error.status)
     }
-    let reading = Reading(exchange: exchange, decoder: decoder, sink: sink)
-    if head.framing == .none { finish(reading) } else { current = reading }
+    if isUpload, case .vault(let sha256) = exchange.route {
+      sink = .artifact(try gateway.artifacts.beginUpload(sha256, head, exchange))
+    }
+    return Reading(exchange: exchange, decoder: decoder, sink: sink)
   }
 
-  // MARK: upgrading
-
-  private func upgrade(_ head: HTTPRequestHead, _ route: Route, _ exchange: HTTPExchange) -> Bool {
-    exchanges.append(exchange)
+  private func upgrade(_ head: HTTPRequestHead, _ exchange: HTTPExchange) -> Bool {
     let request = WebSocketHandshake.Request(
       method: head.method.rawValue, isHTTP11: head.version == .http11,
       hasBody: head.framing != .none, values: { head.headers.all($0) })
     switch WebSocketHandshake.validate(request) {
     case .reject(let status, let reason, let fields):
-      exchange.closes = true
-      var response = Response.error(
-        Refusal(107, "bad_handshake", reason, HTTPStatus(status)))
+      var response = Response.error(Refusal(107, "bad_handshake", reason, HTTPStatus(status)))
       response.fields += fields.map { ($0.name, $0.value) }
-      exchange.respond(response)
-      isClosing = true
+      turnAway(exchange, response, closes: true)
       return false
     case .accept(let key):
       // Answers still owed would come after the upgrade: such a client is turned away.
       guard exchanges.count == 1 else {
-        exchange.closes = true
-        exchange.respond(.error(.badRequest("an upgrade must not follow unanswered requests")))
-        isClosing = true
+        let refusal = Refusal.badRequest("an upgrade must not follow unanswered requests")
+        turnAway(exchange, .error(refusal), closes: true)
         return false
       }
-      return SocketDoors.open(route, head, key, exchange, connection)
+      return SocketDoors.open(exchange.route, head, key, exchange, connection)
     }
   }
 
@@ -202,138 +262,119 @@ final class HTTPConversation {
 
   /// Writes the answers that are due, in the order of their requests.
   func answered() {
-    guard !isClosed else { return }
-    var wrote = 0
-    while wrote < exchanges.count, let bytes = exchanges[wrote].response {
-      connection.stream.send(bytes)
-      let closes = exchanges[wrote].closes
-      wrote += 1
-      if closes { return closeAfter(wrote) }
+    guard !isClosed, !isAnswering else { return }
+    isAnswering = true
+    defer { isAnswering = false }
+    while let first = exchanges.first {
+      if first.response == nil { first.becameFirst() }
+      guard let bytes = first.response else { break }
+      write(bytes)
+      exchanges.removeFirst()
+      if first.closes { return finishWriting() }
     }
-    guard wrote > 0 else { return }
-    exchanges.removeFirst(wrote)
-    if gateway.isDraining, exchanges.isEmpty, current == nil { return closeAfter(0) }
-    connection.stream.resumeReading()
+    if gateway.isDraining, exchanges.isEmpty, current == nil { return finishWriting() }
+    resumeReading()
   }
 
-  private var isClosed = false
+  func isFirst(_ exchange: HTTPExchange) -> Bool { exchanges.first === exchange }
 
-  private func closeAfter(_ wrote: Int) {
+  /// Nothing more is said. A queue that a slow client still has to read is given its time first.
+  private func finishWriting() {
     isClosed = true
     isClosing = true
-    exchanges.removeAll()
-    connection.stream.closeAfterWriting()
+    giveUpExchanges()
+    if stream.queuedBytes <= Self.closingBytesMax { stream.closeAfterWriting() }
   }
 
-  private func refuse(_ error: HTTPError) {
+  private func giveUpExchanges() {
+    if let upload = current?.upload { upload.cancelled() }
+    current = nil
+    let left = exchanges
+    exchanges = []
+    for exchange in left { exchange.giveUp() }
+  }
+
+  /// Where the next request begins is not known any more: the one whose body failed is answered,
+  /// or else what should have been one, and the connection ends.
+  private func fail(_ refusal: Refusal) {
     isClosing = true
-    let exchange = HTTPExchange(self)
+    let reading = current
+    current = nil
+    reading?.upload?.cancelled()
+    let exchange = reading?.exchange ?? HTTPExchange(self)
+    if reading == nil { exchanges.append(exchange) }
     exchange.closes = true
-    exchanges.append(exchange)
-    exchange.respond(.error(Refusal(107, "bad_request", error.reason, error.status)))
+    if exchange.response == nil {
+      exchange.respond(.error(refusal))
+    } else if exchanges.isEmpty {
+      finishWriting()
+    }
   }
 
-  func write(_ bytes: [UInt8]) { connection.stream.send(bytes) }
+  private static func refusal(_ error: HTTPError) -> Refusal {
+    error == .bodyTooLarge
+      ? Refusal(155, "too_large", error.reason, error.status)
+      : Refusal(107, "bad_request", error.reason, error.status)
+  }
+
+  func write(_ bytes: [UInt8]) {
+    lastActive = gateway.loop.now
+    stream.send(bytes)
+  }
+
   var dateText: String { HTTPDate.text(secondsSince1970: Int(gateway.loop.wallMilliseconds / 1000)) }
   var owner: GatewayLoop { gateway }
   var stream: Stream { connection.stream }
 
   func drained() {
-    for exchange in exchanges { exchange.drained?() }
+    lastActive = gateway.loop.now
+    relieved()
   }
 
-  func resumeReading() { connection.stream.resumeReading() }
+  private func relieved() {
+    if isClosed { return stream.closeAfterWriting() }
+    exchanges.first?.drained?()
+    resumeReading()
+  }
+
+  // MARK: deadlines
 
   func sweep(_ now: Instant) {
     let settings = gateway.settings
-    if current != nil {
-      if now.since(lastActive) > settings.bodyMax { refuse(.truncatedBody) }
+    if stream.queuedBytes != lastQueued {
+      lastQueued = stream.queuedBytes
+      lastActive = now
+    }
+    let idle = now.since(lastActive)
+    let isAnswering = exchanges.first?.isStreaming ?? false
+    if isAnswering || stream.queuedBytes > 0 {
+      // Half an answer is worth nothing: the client must see that it has not got the whole.
+      if idle > settings.idleMax { return stream.abort() }
+    } else if isClosed || isPaused {
+      return relieved()
+    }
+    guard !isClosing, !isPaused else { return }
+    if let current {
+      guard idle > settings.bodyMax else { return }
+      let isOurs = current.upload?.isHoldingBack ?? false
+      fail(isOurs ? .unavailable : Self.timeout("the body"))
     } else if !reader.isIdle {
-      if now.since(began) > settings.headMax { timedOut() }
-    } else if exchanges.isEmpty, now.since(lastActive) > settings.idleMax {
+      if now.since(began) > settings.headMax { fail(Self.timeout("the request head")) }
+    } else if exchanges.isEmpty, idle > settings.idleMax {
       connection.close()
     }
   }
 
-  private func timedOut() {
-    isClosing = true
-    let exchange = HTTPExchange(self)
-    exchange.closes = true
-    exchanges.append(exchange)
-    exchange.respond(
-      .error(Refusal(107, "request_timeout", "the request head did not come in time", .requestTimeout)))
+  private static func timeout(_ what: String) -> Refusal {
+    Refusal(107, "request_timeout", "\(what) did not come in time", .requestTimeout)
   }
 
   func drain() {
-    if exchanges.isEmpty, current == nil { connection.stream.closeAfterWriting() }
+    if exchanges.isEmpty, current == nil, !isClosed { finishWriting() }
   }
 
   func ended() {
     isClosed = true
-    if let reading = current, case .artifact(let upload) = reading.sink { upload.cancelled() }
-    for exchange in exchanges { exchange.abandoned?() }
-    exchanges = []
-  }
-}
-
-/// One request and its answer. Keep it until it is answered; answering twice does nothing.
-final class HTTPExchange {
-  private weak var conversation: HTTPConversation?
-  let route: Route
-  let head: HTTPRequestHead?
-  var closes: Bool
-  /// The whole answer, once it is there.
-  private(set) var response: [UInt8]?
-  /// For answers that stream: called when the client's queue has emptied.
-  var drained: (() -> Void)?
-  /// The client has gone before the answer was complete.
-  var abandoned: (() -> Void)?
-  private var isStreaming = false
-
-  init(_ conversation: HTTPConversation, _ head: HTTPRequestHead, _ route: Route) {
-    self.conversation = conversation
-    self.head = head
-    self.route = route
-    closes = !head.keepAlive
-  }
-
-  /// For bytes that are no request.
-  init(_ conversation: HTTPConversation) {
-    self.conversation = conversation
-    head = nil
-    route = .notFound
-    closes = true
-  }
-
-  func finishRequest(_ body: [UInt8]) {
-    guard let conversation else { return }
-    RequestHandler(conversation.owner).handle(self, body)
-  }
-
-  func respond(_ answer: Response) {
-    guard response == nil, !isStreaming, let conversation else { return }
-    var answer = answer
-    if let origin = head?.headers.first("origin"), answer.status.rawValue != 403 {
-      answer.fields.append(("Access-Control-Allow-Origin", origin))
-      answer.fields.append(("Vary", "Origin"))
-    }
-    response = answer.bytes(
-      date: conversation.dateText, closes: closes, isHead: head?.method == .head)
-    conversation.answered()
-  }
-
-  /// Begins an answer whose body is written piece by piece with `stream`. Only for the request at
-  /// the head of the line: others answer when it is done.
-  func beginStreaming(_ head: [UInt8]) -> Stream? {
-    guard response == nil, let conversation else { return nil }
-    isStreaming = true
-    conversation.write(head)
-    return conversation.stream
-  }
-
-  func endStreaming() {
-    guard isStreaming else { return }
-    response = []
-    conversation?.answered()
+    giveUpExchanges()
   }
 }

@@ -16,6 +16,8 @@ enum Pages {
     return response
   }
 
+  static func contains(_ name: String) -> Bool { file(name) != nil }
+
   private static let script = "text/javascript; charset=utf-8"
 
   private static func file(_ name: String) -> (String, [UInt8])? {

@@ -11,16 +11,31 @@ struct RequestHandler {
 
   init(_ gateway: GatewayLoop) { self.gateway = gateway }
 
-  func handle(_ exchange: HTTPExchange, _ body: [UInt8]) {
-    guard let head = exchange.head else { return }
-    let allowed = exchange.route.methods
+  /// What is refused by its head alone, before any byte of a body is waited for.
+  func refusal(_ head: HTTPRequestHead, _ route: Route) -> Response? {
+    let allowed = route.methods
     guard allowed.contains(head.method) else {
-      if allowed.isEmpty { return exchange.respond(Self.notFound) }
+      if allowed.isEmpty { return Self.notFound }
+      if case .page(let name) = route, !Pages.contains(name) { return Self.notFound }
       var response = Response.error(
         Refusal(105, "method_not_allowed", "this door takes \(list(allowed))", .methodNotAllowed))
       response.fields.append(("Allow", list(allowed)))
-      return exchange.respond(response)
+      return response
     }
+    let needsKey =
+      switch route {
+      case .api: head.method == .post
+      case .vault: head.method == .put
+      default: false
+      }
+    guard needsKey else { return nil }
+    return gateway.settings.access.keys.contains(APIKeys.offered(head.headers)) ? nil : .unauthorized
+  }
+
+  /// Answers a request that was not refused and whose body has come.
+  func handle(_ exchange: HTTPExchange, _ body: [UInt8]) {
+    guard let head = exchange.head else { return }
+    let allowed = exchange.route.methods
     if head.method == .options { return exchange.respond(preflight(allowed, head)) }
     switch exchange.route {
     case .page(let name): exchange.respond(Pages.find(name, head) ?? Self.notFound)

@@ -7,6 +7,8 @@ struct Response {
   var status: HTTPStatus
   var fields: [(String, String)] = []
   var body: [UInt8]
+  /// The length to tell where `body` is not what is sent: for HEAD, and for what is streamed.
+  var length: UInt64?
 
   init(_ status: HTTPStatus, _ type: String, _ body: [UInt8]) {
     self.status = status
@@ -33,6 +35,13 @@ struct Response {
     return response
   }
 
+  /// RFC 9110 §15.5.2: it says how to come in.
+  static var unauthorized: Response {
+    var response = error(.unauthorized)
+    response.fields.append(("WWW-Authenticate", "apikey"))
+    return response
+  }
+
   static func text(_ status: HTTPStatus, _ text: String) -> Response {
     Response(status, "text/plain; charset=utf-8", [UInt8](text.utf8))
   }
@@ -41,7 +50,7 @@ struct Response {
   func bytes(date: String, closes: Bool, isHead: Bool) -> [UInt8] {
     var writer = HTTPHeadWriter(status: status, date: date)
     for (name, value) in fields { try? writer.field(name, value) }
-    if !status.forbidsBody { writer.contentLength(body.count) }
+    if !status.forbidsBody { writer.contentLength(length.map { Int(clamping: $0) } ?? body.count) }
     if closes { writer.close() }
     var bytes = writer.end()
     if !isHead { bytes.append(contentsOf: body) }

@@ -1,0 +1,322 @@
+"""The HTTP door against clients that pipeline, stall, lie about lengths or never read (RFC 9110, RFC 9112)."""
+import hashlib
+import json
+import time
+
+import pytest
+
+from platform_under_test import eventually
+from raw_http import Wire
+
+
+def resident_bytes(pid):
+    with open(f"/proc/{pid}/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+def descriptors(pid):
+    import os
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def keyed(sapphire):
+    return f"X-API-Key: {sapphire.key}"
+
+
+def store(sapphire, content):
+    """Puts a content into the vault and announces it where everybody may read; returns its hash."""
+    sha = hashlib.sha256(content).hexdigest()
+    with Wire(sapphire) as wire:
+        answer = wire.ask(f"PUT /vault/{sha}", keyed(sapphire), f"Content-Length: {len(content)}", body=content)
+        assert answer.status in (200, 201), answer
+    sapphire.publish("log:vault", {"type": "artifact", "name": "a", "bytes": len(content), "sha256": sha})
+    eventually(10, "the content may be read", lambda: sapphire.get(f"/vault/{sha}")[0] == 200)
+    return sha
+
+
+# What waits for a client is bounded.
+
+def test_a_client_that_asks_and_never_reads_costs_a_bounded_amount(sapphire):
+    gateway = sapphire.pid("gateway")
+    with Wire(sapphire, receive_buffer=4096) as wire:
+        request = wire.head("GET /")
+        wire.send(request)
+        wire.answer()
+        before = resident_bytes(gateway)
+        wire.socket.settimeout(1)
+        sent = 0
+        try:
+            while sent < 2 << 20:
+                sent += wire.socket.send(request * 500)
+        except TimeoutError:
+            pass
+        time.sleep(0.5)
+        grown = resident_bytes(gateway) - before
+        print(f"sent {sent} bytes, grew {grown}")
+        assert grown < 16 << 20, (sent, grown)
+
+
+def test_pipelined_pages_all_arrive_though_more_than_the_queue_holds(sapphire):
+    import threading
+    count = 4000
+    with Wire(sapphire, seconds=60) as wire:
+        sender = threading.Thread(target=wire.send, args=(wire.head("GET /") * count,), daemon=True)
+        sender.start()
+        first = wire.answer()
+        for number in range(1, count):
+            answer = wire.answer()
+            assert answer.status == 200 and answer.body == first.body, number
+        sender.join(5)
+
+
+# Answers come in the order of the requests.
+
+def test_pipelined_answers_keep_their_order(sapphire):
+    with Wire(sapphire) as wire:
+        wire.send(wire.head("GET /health") + wire.head("GET /live") + wire.head("GET /nope/at/all")
+                  + wire.head("HEAD /live") + wire.head("GET /channels"))
+        assert "checks" in json.loads(wire.answer().body)
+        assert json.loads(wire.answer().body) == {"status": "ok"}
+        assert json.loads(wire.answer().body)["error"]["code"] == 104
+        assert wire.answer(is_head=True).fields["content-length"] == "15"
+        assert "total_channels" in json.loads(wire.answer().body)
+
+
+def test_pipelined_downloads_do_not_mix(sapphire):
+    one, two = bytes([1]) * 3_000_000, bytes([2]) * 2_000_000
+    first, second = store(sapphire, one), store(sapphire, two)
+    with Wire(sapphire, seconds=30) as wire:
+        wire.send(wire.head("GET /live") + wire.head(f"GET /vault/{first}") + wire.head(f"GET /vault/{second}")
+                  + wire.head("GET /live") + wire.head(f"GET /vault/{first}") + wire.head(f"HEAD /vault/{second}"))
+        assert wire.answer().status == 200
+        assert wire.answer().body == one
+        assert wire.answer().body == two
+        assert wire.answer().body == b'{"status":"ok"}'
+        assert wire.answer().body == one
+        assert wire.answer(is_head=True).fields["content-length"] == str(len(two))
+
+
+# A body that fails is answered, and the connection closed.
+
+def test_a_malformed_chunk_is_400(sapphire):
+    with Wire(sapphire) as wire:
+        answer = wire.ask("POST /api/publish", keyed(sapphire), "Transfer-Encoding: chunked", body=b"ZZ\r\n")
+        assert answer.status == 400 and answer.fields["connection"] == "close", answer
+        assert json.loads(answer.body)["error"]["message"] == "malformed chunk"
+        assert wire.closes()
+
+
+@pytest.mark.configuration("{ limits: { httpBodyBytes: '2MiB', publicationBytes: '1MiB' } }")
+def test_a_chunked_body_over_the_limit_is_413(sapphire):
+    with Wire(sapphire) as wire:
+        wire.send(wire.head("POST /api/publish", keyed(sapphire), "Transfer-Encoding: chunked"))
+        for _ in range(2):
+            wire.send(b"100000\r\n" + b"x" * 0x100000 + b"\r\n")
+        wire.send(b"1\r\nx\r\n")
+        answer = wire.answer()
+        assert answer.status == 413 and answer.fields["connection"] == "close", answer
+        assert wire.closes()
+
+
+@pytest.mark.configuration("{ limits: { httpBodyTimeout: '1s', httpHeadTimeout: '1s' } }")
+def test_a_body_that_stalls_is_408_once(sapphire):
+    gateway = sapphire.pid("gateway")
+    with Wire(sapphire) as wire:
+        answer = wire.ask("POST /api/publish", keyed(sapphire), "Content-Length: 100", body=b"{ ")
+        assert answer.status == 408 and answer.fields["connection"] == "close", answer
+        assert wire.closes()
+    with Wire(sapphire) as wire:
+        wire.send(b"GET / HTTP/1.1\r\nHo")
+        assert wire.answer().status == 408
+        assert wire.closes()
+    content = b"x" * 1000
+    with Wire(sapphire) as wire:
+        sha = hashlib.sha256(content).hexdigest()
+        before = descriptors(sapphire.pid("eventstore"))
+        answer = wire.ask(f"PUT /vault/{sha}", keyed(sapphire), "Content-Length: 1000", body=content[:10])
+        assert answer.status == 408, answer
+        assert wire.closes()
+        eventually(5, "the store has dropped it", lambda: descriptors(sapphire.pid("eventstore")) <= before)
+    assert sapphire.pid("gateway") == gateway
+
+
+def test_a_failed_body_behind_unanswered_requests_is_answered_in_its_turn(sapphire):
+    with Wire(sapphire) as wire:
+        wire.send(wire.head("GET /health") + wire.head(
+            "POST /api/publish", keyed(sapphire), "Transfer-Encoding: chunked") + b"5;\x01")
+        assert wire.answer().status == 200
+        assert wire.answer().status == 400
+        assert wire.closes()
+
+
+# What the head decides is decided before the body.
+
+def test_a_body_is_not_asked_for_without_the_key(sapphire):
+    for line, status in (("POST /api/publish", 401), ("GET /api/publish", 405), ("POST /health", 405),
+                         ("POST /a/b", 404), ("DELETE /nope", 404), (f"PUT /vault/{'0' * 64}", 401)):
+        for fields in (("Content-Length: 1000000",), ("Content-Length: 1000000", "X-API-Key: wrong"),
+                       ("Content-Length: 1000000", "Expect: 100-continue"), ("Transfer-Encoding: chunked",)):
+            with Wire(sapphire) as wire:
+                answer = wire.ask(line, *fields)
+                assert answer.status == status, (line, fields, answer)
+                assert answer.fields["connection"] == "close" and "error" in json.loads(answer.body)
+                assert status != 401 or "www-authenticate" in answer.fields
+                assert wire.closes(), (line, fields)
+
+
+def test_a_body_that_is_wanted_is_asked_for(sapphire):
+    body = b'{"channel":"a","data":1}'
+    with Wire(sapphire) as wire:
+        fields = (keyed(sapphire), f"Content-Length: {len(body)}", "Expect: 100-continue")
+        assert wire.ask("POST /api/publish", *fields).status == 100
+        wire.send(body)
+        assert "result" in json.loads(wire.answer().body)
+        sha = hashlib.sha256(body).hexdigest()
+        # Asked for only when its turn has come: the answer before it is not cut in two.
+        wire.send(wire.head("GET /health") + wire.head(f"PUT /vault/{sha}", *fields))
+        assert "checks" in json.loads(wire.answer().body)
+        assert wire.answer().status == 100
+        wire.send(body)
+        assert wire.answer().status == 201
+
+
+@pytest.mark.configuration("{ limits: { vaultFileBytes: '1KiB' } }")
+def test_uploads_that_are_too_large_leak_nothing(sapphire):
+    gateway = sapphire.pid("gateway")
+    for _ in range(300):
+        with Wire(sapphire) as wire:
+            answer = wire.ask(f"PUT /vault/{'0' * 64}", keyed(sapphire), "Content-Length: 2000")
+            assert answer.status == 413, answer
+    content = b"small"
+    assert store(sapphire, content) == hashlib.sha256(content).hexdigest()
+    assert sapphire.pid("gateway") == gateway
+
+
+# The vault's addresses.
+
+def test_head_of_a_content_tells_what_get_would(sapphire):
+    content = bytes(range(256)) * 40
+    sha = store(sapphire, content)
+    with Wire(sapphire) as wire:
+        head, get = wire.ask(f"HEAD /vault/{sha}"), wire.ask(f"GET /vault/{sha}")
+        assert head.status == get.status == 200 and get.body == content
+        for name in ("content-length", "content-type", "etag", "accept-ranges", "x-content-type-options"):
+            assert head.fields[name] == get.fields[name], name
+        assert head.fields["etag"] == f'"{sha}"' and head.fields["content-length"] == "10240"
+        for method in ("HEAD", "GET"):
+            assert wire.ask(f"{method} /vault/{'0' * 64}").status == 404
+            assert wire.ask(f"{method} /vault/{'0' * 64}", keyed(sapphire)).status == 404
+            assert wire.ask(f"{method} /vault/short").status == 404
+        assert wire.ask(f"OPTIONS /vault/{sha}").status == 204
+
+
+def test_an_empty_content_exists_too(sapphire):
+    sha = store(sapphire, b"")
+    with Wire(sapphire) as wire:
+        assert wire.ask(f"HEAD /vault/{sha}").fields["content-length"] == "0"
+        answer = wire.ask(f"GET /vault/{sha}", "Range: bytes=0-")
+        assert answer.status == 416 and answer.fields["content-range"] == "bytes */0"
+        assert wire.ask(f"GET /vault/{sha}").body == b""
+
+
+def test_a_content_is_given_in_part_and_not_twice(sapphire):
+    content = bytes(range(256)) * 4000
+    sha = store(sapphire, content)
+    size = len(content)
+    with Wire(sapphire) as wire:
+        for asked, part in (("bytes=0-99", (0, 100)), ("bytes=1000-", (1000, size)), ("bytes=-10", (size - 10, size)),
+                            ("bytes=5-99999999999999999999", (5, size)), ("bytes=700000-700000", (700_000, 700_001))):
+            answer = wire.ask(f"GET /vault/{sha}", f"Range: {asked}")
+            assert answer.status == 206 and answer.body == content[part[0]:part[1]], (asked, answer)
+            assert answer.fields["content-range"] == f"bytes {part[0]}-{part[1] - 1}/{size}"
+        for ignored in ("bytes=0-1,5-6", "lines=1-2", "bytes=9-3", "bytes=x"):
+            assert wire.ask(f"GET /vault/{sha}", f"Range: {ignored}").status == 200, ignored
+        assert wire.ask(f"GET /vault/{sha}", f"Range: bytes={size}-").status == 416
+        assert wire.ask(f"GET /vault/{sha}", "Range: bytes=0-1", 'If-Range: "other"').status == 200
+        for tag in (f'"{sha}"', "*", f'"x", W/"{sha}"'):
+            answer = wire.ask(f"GET /vault/{sha}", f"If-None-Match: {tag}")
+            assert answer.status == 304 and answer.fields["etag"] == f'"{sha}"', (tag, answer)
+        assert wire.ask(f"GET /vault/{sha}", 'If-None-Match: "x"').status == 200
+
+
+# What every HTTP client counts on.
+
+def test_methods_and_addresses_that_are_not_there(sapphire):
+    with Wire(sapphire) as wire:
+        for line, allowed in (("POST /", "GET, HEAD, OPTIONS"), ("DELETE /health", "GET, HEAD, OPTIONS"),
+                              ("GET /api/publish", "POST, OPTIONS"), ("HEAD /api/publish", "POST, OPTIONS"),
+                              (f"PATCH /vault/{'0' * 64}", "GET, HEAD, PUT, OPTIONS")):
+            answer = wire.ask(line)
+            assert answer.status == 405 and answer.fields["allow"] == allowed, (line, answer)
+        for line in ("/", "/health", "/metrics", "/app.js", "/api/publish", "/channels"):
+            answer = wire.ask(f"OPTIONS {line}")
+            assert answer.status == 204 and "OPTIONS" in answer.fields["allow"], (line, answer)
+        for line in ("GET /nope", "GET /a/b/c", "POST /nope", "GET /vault", "GET /api"):
+            answer = wire.ask(line)
+            assert answer.status == 404 and answer.fields["content-type"] == "application/json", (line, answer)
+            assert json.loads(answer.body)["error"]["code"] == 104
+        for line in ("/", "/app.js", "/live", "/nope"):
+            head, get = wire.ask(f"HEAD {line}"), wire.ask(f"GET {line}")
+            assert head.status == get.status and int(head.fields["content-length"]) == len(get.body), line
+        assert wire.ask("OPTIONS *").status == 204
+    with Wire(sapphire) as wire:
+        assert wire.ask("BREW /").status == 501 and wire.closes()
+    with Wire(sapphire) as wire:
+        assert wire.ask("GET /ws").status == 426
+
+
+def test_an_unknown_api_method_is_a_logical_error_with_the_key_alone(sapphire):
+    status, _, answer = sapphire.post("/api/nope", {}, sapphire.key)
+    assert status == 200 and answer["error"]["code"] == 104
+    assert sapphire.post("/api/nope", {})[0] == 401
+
+
+def test_connections_are_kept_or_closed_as_asked(sapphire):
+    with Wire(sapphire) as wire:
+        for _ in range(3):
+            assert "connection" not in wire.ask("GET /live").fields
+        assert wire.ask("GET /live", "Connection: close").fields["connection"] == "close"
+        assert wire.closes()
+    for fields in ((), ("Connection: keep-alive",)):
+        with Wire(sapphire) as wire:
+            answer = wire.ask("GET /live", *fields, version="1.0")
+            assert answer.status == 200 and answer.fields["connection"] == "close"
+            assert wire.closes()
+
+
+def test_a_request_after_the_last_one_is_not_carried_out(sapphire):
+    body = b'{"channel":"after","data":1}'
+    late = (keyed(sapphire), f"Content-Length: {len(body)}")
+    with Wire(sapphire) as wire:
+        wire.send(wire.head("GET /health", "Connection: close") + wire.head("POST /api/publish", *late) + body)
+        assert wire.answer().status == 200
+        assert wire.closes()
+    assert sapphire.publish("after", 2)["offset"] == 1
+
+
+def test_the_body_of_a_refused_request_is_never_read_as_a_request(sapphire):
+    hidden = b'{"channel":"hidden","data":1}'
+    with Wire(sapphire) as wire:
+        inner = wire.head("POST /api/publish", keyed(sapphire), f"Content-Length: {len(hidden)}") + hidden
+        for refused in (("Origin: http://elsewhere.example",), ()):
+            with Wire(sapphire) as outer:
+                outer.send(wire.head("GET /health") + wire.head(
+                    "POST /api/publish", *refused, f"Content-Length: {len(inner)}") + inner)
+                assert outer.answer().status == 200
+                assert outer.answer().status == (403 if refused else 401)
+                assert outer.closes()
+    assert sapphire.publish("hidden", 2)["offset"] == 1
+
+
+def test_a_service_that_is_away_is_503_with_a_time_to_come_back(sapphire):
+    import os
+    import signal
+    store_pid = sapphire.pid("eventstore")
+    os.kill(store_pid, signal.SIGSTOP)
+    try:
+        def unavailable():
+            status, headers, _ = sapphire.get("/health")
+            return headers.get("Retry-After") if status == 503 else None
+        assert int(eventually(20, "503 with Retry-After", unavailable)) >= 1
+    finally:
+        os.kill(store_pid, signal.SIGCONT)
