@@ -5,6 +5,8 @@
 struct CreditWindow {
   private(set) var sendable: Int
   private var unreturned = 0
+  /// Something was refused since credit last came.
+  private var hasRefused = false
   private let window: Int
 
   init(window: Int) {
@@ -21,8 +23,18 @@ struct CreditWindow {
   /// bounded by the requests that the peer may have under way.
   mutating func sent(_ bytes: Int) { sendable -= bytes }
 
-  /// The peer grants more; never beyond the window, whatever it says.
-  mutating func granted(_ bytes: Int) { sendable = min(window, sendable + bytes) }
+  /// Something was not sent for want of credit. More credit is then sure to come: what is refused
+  /// leaves at least half a window under way, and that much the receiver gives back.
+  mutating func refused() { hasRefused = true }
+
+  /// The peer grants more; never beyond the window, whatever it says. True if something had been
+  /// refused before, once for each time that credit comes; what is refused while that is being
+  /// told counts for the next time.
+  mutating func granted(_ bytes: Int) -> Bool {
+    sendable = min(window, sendable + bytes)
+    defer { hasRefused = false }
+    return hasRefused
+  }
 
   /// Bytes received were dealt with. Returns credit to send now, or nil.
   mutating func consumed(_ bytes: Int) -> Int? {

@@ -78,9 +78,9 @@ public final class Link: StreamOwner {
   private var phase: Phase = .handshaking
   private var ending: LinkEnd?
   private var lastHeard: Instant
+  private var startedAt: Instant
   private var heartbeatTimer: TimerID?
   private var sweepTimer: TimerID?
-  private var wasRefused = false
   private var sentPublications: UInt64 = 0
   private var droppedPublications: UInt64 = 0
   private var receivedPublications: UInt64 = 0
@@ -96,6 +96,7 @@ public final class Link: StreamOwner {
   public static let heartbeat = Duration.seconds(1)
   /// Without a sign of life for this long the peer counts as gone.
   public static let silenceMax = Duration.seconds(3)
+  /// The handshake is done within this, or the link is given up.
   public static let handshakeMax = Duration.seconds(5)
   /// Frames queued here and not taken by the kernel; past it the link is beyond saving.
   public static let queueBytesMax = 128 * 1024 * 1024
@@ -113,6 +114,7 @@ public final class Link: StreamOwner {
       nonce: overTCP ? SystemRandom.bytes(32) : [], accepts: accepts)
     stream = Stream(descriptor, on: loop)
     lastHeard = loop.now
+    startedAt = loop.now
   }
 
   /// Sends the hello and begins to read.
@@ -124,6 +126,7 @@ public final class Link: StreamOwner {
       return
     }
     lastHeard = SystemClock.monotonic()
+    startedAt = lastHeard
     carryOut([handshake.started()])
     scheduleHeartbeat()
   }
@@ -227,7 +230,7 @@ public final class Link: StreamOwner {
   }
 
   private func refuse() -> SendResult {
-    wasRefused = true
+    credit.refused()
     return .refused
   }
 
@@ -262,8 +265,7 @@ public final class Link: StreamOwner {
     switch header.kind {
     case .heartbeat: compare(try Heartbeat(body: body))
     case .credit:
-      credit.granted(Int(try Credit(body: body).bytes))
-      relieve()
+      if credit.granted(Int(try Credit(body: body).bytes)) { owner?.linkRelieved(self) }
     case .goodbye:
       let goodbye = try Goodbye(body: body)
       ending = LinkEnd(code: goodbye.code, message: goodbye.message, isPeers: true)
@@ -324,12 +326,6 @@ public final class Link: StreamOwner {
     write(Credit(bytes: UInt32(clamping: granted)), correlation: 0, flags: [])
   }
 
-  private func relieve() {
-    guard wasRefused, phase == .open else { return }
-    wasRefused = false
-    owner?.linkRelieved(self)
-  }
-
   // MARK: time
 
   private func scheduleHeartbeat() {
@@ -338,12 +334,12 @@ public final class Link: StreamOwner {
 
   private func beat() {
     guard phase != .ended else { return }
-    let silence = loop.now.since(lastHeard)
-    if phase == .handshaking, silence > Self.handshakeMax {
-      return close(.silent, "no hello within \(Self.handshakeMax)")
+    // From the start, so that a byte now and then holds nothing open.
+    if phase == .handshaking, loop.now.since(startedAt) > Self.handshakeMax {
+      return close(.silent, "no handshake within \(Self.handshakeMax)")
     }
     if phase == .open {
-      if silence > Self.silenceMax { return close(.silent) }
+      if loop.now.since(lastHeard) > Self.silenceMax { return close(.silent) }
       write(
         Heartbeat(sent: sentPublications, dropped: droppedPublications), correlation: 0, flags: [])
     }

@@ -13,6 +13,8 @@ public final class LinkListener {
   private let accepts: (Role) -> Bool
   private var listener: Listener?
   private var links: [ObjectIdentifier: Link] = [:]
+  /// Links whose handshake is not done: not yet known to be one of ours.
+  private(set) var handshaking = 0
   private let overTCP: Bool
   /// Told of each connection that was turned away, with the reason.
   public var refused: (String) -> Void = { _ in }
@@ -21,6 +23,9 @@ public final class LinkListener {
 
   /// BUDGET: links at once; past it newcomers are closed.
   public static let linksMax = 1024
+  /// BUDGET: links in their handshake at once, counted apart, so that strangers can't take the
+  /// room of our own.
+  public static let handshakesMax = 64
 
   /// - Throws: `SystemError`, or a `Failure` for TCP without a key.
   public init(
@@ -64,19 +69,27 @@ public final class LinkListener {
       refused("process \(pid) of user \(uid) may not connect")
       return
     }
-    guard links.count < Self.linksMax else {
+    guard links.count - handshaking < Self.linksMax else {
       refused("there are \(Self.linksMax) links already")
+      return
+    }
+    guard handshaking < Self.handshakesMax else {
+      refused("there are \(Self.handshakesMax) handshakes under way")
       return
     }
     let link = Link(
       descriptor, on: loop, identity: identity, overTCP: overTCP, owner: self, accepts: accepts)
     links[ObjectIdentifier(link)] = link
+    handshaking += 1
     link.start()
   }
 }
 
 extension LinkListener: LinkOwner {
-  public func linkOpened(_ link: Link) { owner.linkOpened(link) }
+  public func linkOpened(_ link: Link) {
+    handshaking -= 1
+    owner.linkOpened(link)
+  }
 
   public func linkReceived(_ link: Link, _ header: FrameHeader, _ body: borrowing Span<UInt8>)
     throws(FrameError) -> Consumption
@@ -89,6 +102,8 @@ extension LinkListener: LinkOwner {
 
   public func linkEnded(_ link: Link, _ end: LinkEnd) {
     links[ObjectIdentifier(link)] = nil
-    if link.peer != nil { owner.linkEnded(link, end) } else { refused(end.message) }
+    guard link.peer == nil else { return owner.linkEnded(link, end) }
+    handshaking -= 1
+    refused(end.message)
   }
 }

@@ -515,29 +515,38 @@ public struct HistoryPage: WireMessage {
 /// Asks for channels that have subscribers, by prefix, in the order of their names.
 public struct CountChannels: WireMessage {
   public static let kind = Kind.countChannels
-  public static let layout = "remainingMs:u32 prefix:text16 after:text16 limit:u32"
+  public static let layout = "remainingMs:u32 prefix:text16 after:text16 limit:u32 exact:u8"
   public var remainingMs: UInt32
   public var prefix: String
   /// Names greater than this one; empty for the first page.
   public var after: String
+  /// Channels of the page at most; 0 asks for the total alone.
   public var limit: UInt32
-  public init(remainingMs: UInt32, prefix: String, after: String, limit: UInt32) {
+  /// `prefix` is the one channel's whole name; `after` and `limit` are passed over. Costs one
+  /// look-up, where a prefix costs a walk through all channels.
+  public var isExact: Bool
+  public init(
+    remainingMs: UInt32, prefix: String, after: String, limit: UInt32, isExact: Bool = false
+  ) {
     self.remainingMs = remainingMs
     self.prefix = prefix
     self.after = after
     self.limit = limit
+    self.isExact = isExact
   }
   public func encode(into w: inout ByteWriter) {
     w.u32(remainingMs)
     w.text16(prefix)
     w.text16(after)
     w.u32(limit)
+    w.u8(isExact ? 1 : 0)
   }
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
     remainingMs = try c.u32(s)
     prefix = try c.text16(s)
     after = try c.text16(s)
     limit = try c.u32(s)
+    isExact = try c.u8(s) == 1
   }
 }
 

@@ -107,6 +107,20 @@ struct StoreThreadTests {
     }
   }
 
+  /// Anyone may make the gateway probe, so probes must cost durable publishing nothing.
+  @Test func aThousandProbesAreAnsweredByAFewCommits() throws {
+    let temporary = try TemporaryStore()
+    let collector = try Collector()
+    let store = try StoreThread(directory: temporary.directory, handlers: collector.handlers)
+    let began = SystemClock.monotonic()
+    for tag in 0..<1_000 { _ = store.probe(tag: UInt64(tag)) }
+    _ = store.append(request("a", "1"), tag: 1)
+    #expect(collector.wait { $0.completions.count == 1 && $0.probes.count == 1_000 })
+    store.stop()
+    #expect(collector.state.withLock { $0.probes.allSatisfy { $0 } })
+    print("a thousand probes and an append:", SystemClock.monotonic().since(began))
+  }
+
   @Test func queueBeyondItsBoundIsOverloaded() throws {
     let queue = try WriteQueue()
     var large = request("a", "1")

@@ -51,6 +51,63 @@ struct MemoryHistoryTests {
     #expect(page.epoch == first.position.epoch)
   }
 
+  @Test func whatIsPastItsAgeIsNeverGivenOutHoweverManyChannelsThereAre() throws {
+    let history = MemoryHistory(bytesMax: 1 << 30)
+    let policy = HistoryPolicy.keeping(10, ageMs: 1000)
+    let count = MemoryHistory.sliceMax + 10
+    for number in 0..<count {
+      _ = history.append(event(), to: channel("c\(number)"), policy: policy)
+    }
+    history.expire(nowMs: 2000)
+    // One call left ten; whoever asks for one of them finds its event gone.
+    #expect(history.holdingCount == 10)
+    for number in [0, 1, 5, count - 1] {
+      #expect(history.page(read("c\(number)")).events.isEmpty)
+      #expect(history.head(of: channel("c\(number)"))?.floor == Offset(1))
+    }
+    history.expire(nowMs: 3000)
+    #expect(history.holdingCount == 0 && history.channelCount == count)
+  }
+
+  @Test func quietHistoriesAreForgottenWithTheirEpochAfterThirtyDays() throws {
+    let history = MemoryHistory(bytesMax: 1 << 20)
+    let policy = HistoryPolicy.keeping(10, ageMs: 1000)
+    let first = try history.append(event(), to: channel("a"), policy: policy).get()
+    history.expire(nowMs: 2000)
+    _ = history.open(channel("b"), policy: policy)
+    history.expire(nowMs: 2000 + MemoryHistory.metadataMs)
+    #expect(history.head(of: channel("a"))?.epoch == first.position.epoch)
+    _ = history.open(channel("b"), policy: policy)
+    history.expire(nowMs: 2001 + MemoryHistory.metadataMs)
+    #expect(history.head(of: channel("a")) == nil)
+    #expect(history.head(of: channel("b")) != nil, "it was opened again meanwhile")
+  }
+
+  @Test func pastTheBoundTheQuietestWithoutEventsIsForgottenFirst() {
+    let history = MemoryHistory(bytesMax: 1 << 20, channelsMax: 3)
+    _ = history.append(event(), to: channel("full"), policy: .keeping(10))
+    _ = history.open(channel("a"), policy: .keeping(10))
+    _ = history.open(channel("b"), policy: .keeping(10))
+    _ = history.open(channel("a"), policy: .keeping(10))
+    _ = history.open(channel("c"), policy: .keeping(10))
+    #expect(history.channelCount == 3 && history.head(of: channel("b")) == nil)
+    _ = history.append(event(), to: channel("a"), policy: .keeping(10))
+    _ = history.append(event(), to: channel("c"), policy: .keeping(10))
+    _ = history.append(event(), to: channel("d"), policy: .keeping(10))
+    #expect(history.head(of: channel("full")) == nil && history.channelCount == 3)
+    #expect(history.holdingCount == 3)
+  }
+
+  @Test func aChannelThatNeverHadAnEventIsForgottenWhenNobodyHasItOpen() throws {
+    let history = MemoryHistory(bytesMax: 1 << 20)
+    let empty = history.open(channel("empty"), policy: .keeping(10))
+    let used = try history.append(event(), to: channel("used"), policy: .keeping(10)).get()
+    for name in ["empty", "used", "unknown"] { history.forgetUnused(channel(name)) }
+    #expect(history.channelCount == 1)
+    #expect(history.head(of: channel("used"))?.epoch == used.position.epoch)
+    #expect(history.open(channel("empty"), policy: .keeping(10)).epoch != empty.epoch)
+  }
+
   @Test func theClockNeverRunsBackwards() {
     let history = MemoryHistory(bytesMax: 1 << 20)
     history.expire(nowMs: 10_000)

@@ -79,11 +79,11 @@ struct RoutingTableTests {
     let shared = try table.opened(request("b", clients: 3), by: 1)
     _ = table.open(request("b", clients: 4), by: 2)
     let touched = table.remove(1)
-    #expect(Set(touched) == [alone, shared])
+    #expect(touched.left == [shared] && touched.freed == [channel("a")])
     #expect(table.index(alone) == nil)
     #expect(table.index(shared).flatMap { table[$0]?.subscriberTotal } == 4)
     let again = table.remove(1)
-    #expect(again == [])
+    #expect(again.left == [] && again.freed == [])
   }
 
   @Test func countsAreSummedOverLinksPagedAndInOrder() {
@@ -95,11 +95,41 @@ struct RoutingTableTests {
     let all = table.counts(prefix: "", after: "", limit: 10)
     #expect(all.page.map(\.0.text) == ["a:1", "b:1", "b:2"])
     #expect(all.page.map(\.1) == [7, 3, 1])
-    #expect(all.total == 3 && !all.more)
+    #expect(all.total == 3 && !all.hasMore)
     let first = table.counts(prefix: "b:", after: "", limit: 1)
-    #expect(first.page.map(\.0.text) == ["b:1"] && first.more && first.total == 2)
+    #expect(first.page.map(\.0.text) == ["b:1"] && first.hasMore && first.total == 2)
+    let none = table.counts(prefix: "b:", after: "", limit: 0)
+    #expect(none.page.isEmpty && none.hasMore == false && none.total == 2)
+    #expect(table.counts(prefix: "", after: "", limit: 0).total == 3)
     let rest = table.counts(prefix: "b:", after: "b:1", limit: 1)
-    #expect(rest.page.map(\.0.text) == ["b:2"] && !rest.more)
+    #expect(rest.page.map(\.0.text) == ["b:2"] && !rest.hasMore)
+  }
+
+  @Test func oneChannelIsFoundByItsWholeNameAndNoOther() {
+    var table = RoutingTable()
+    for (name, clients) in [("a", 0), ("a:1", 2), ("a:10", 3)] {
+      _ = table.open(request(name, clients: UInt32(clients)), by: 1)
+    }
+    let found = table.count(of: channel("a:1"))
+    #expect(found.total == 1 && found.page.map(\.name.text) == ["a:1"])
+    #expect(found.page.map(\.subscribers) == [2])
+    for name in ["a", "a:", "b"] {
+      let missing = table.count(of: channel(name))
+      #expect(missing.total == 0 && missing.page.isEmpty, "nobody subscribes to \(name)")
+    }
+  }
+
+  @Test func countsThatLinksMakeUpNeitherOverflowNorCorruptTheSum() throws {
+    var table = RoutingTable()
+    let handle = try table.opened(request("a", clients: .max), by: 1)
+    _ = table.open(request("a", clients: .max), by: 2)
+    let index = try #require(table.index(handle))
+    #expect(table[index]?.subscriberTotal == .max && table.subscribedCount == 1)
+    table.setClients(0, of: handle, at: 1)
+    table.setClients(3, of: handle, at: 2)
+    #expect(table[index]?.subscriberTotal == 3)
+    table.close(handle, by: 2)
+    #expect(table[index]?.subscriberTotal == 0 && table.subscribedCount == 0)
   }
 
   @Test func aCountTakesEffectForItsLinkAlone() throws {
@@ -169,6 +199,8 @@ struct RoutingTableTests {
         }
       }
       #expect(table.channelCount == model.count, "seed \(seed)")
+      let subscribed = model.values.count { $0.values.contains { $0 > 0 } }
+      #expect(table.subscribedCount == subscribed, "seed \(seed)")
       for (name, links) in model {
         let index = known[name].flatMap { table.index($0) }
         let total = index.flatMap { table[$0]?.subscriberTotal }

@@ -95,7 +95,7 @@ final class Pair {
     dialer = LinkDialer(
       to: listener.address, expecting: .hub, identity: identity(gatewayRole, key: transport.key),
       on: loop, owner: gateway)
-    listener.refused = { [unowned self] in self.refusals.append($0) }
+    listener.refused = { [weak self] in self?.refusals.append($0) }
     if dials { dialer.start() }
   }
 

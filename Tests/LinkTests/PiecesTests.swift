@@ -10,9 +10,9 @@ struct CreditWindowTests {
     var credit = CreditWindow(window: 100)
     credit.sent(60)
     #expect(credit.sendable == 40)
-    credit.granted(30)
+    _ = credit.granted(30)
     #expect(credit.sendable == 70)
-    credit.granted(.max / 2)
+    _ = credit.granted(.max / 2)
     #expect(credit.sendable == 100)
   }
 
@@ -41,7 +41,60 @@ struct CreditWindowTests {
       #expect(sender.allows(bytes), "seed \(seed): \(bytes) of \(sender.sendable)")
       guard sender.allows(bytes) else { return }
       sender.sent(bytes)
-      if let granted = receiver.consumed(bytes) { sender.granted(granted) }
+      if let granted = receiver.consumed(bytes) { _ = sender.granted(granted) }
+    }
+  }
+
+  @Test func reliefIsToldOnceForEachTimeThatCreditComesAfterARefusal() {
+    var credit = CreditWindow(window: 100)
+    credit.sent(100)
+    let unasked = credit.granted(10)
+    credit.refused()
+    credit.refused()
+    let (first, second) = (credit.granted(10), credit.granted(10))
+    #expect(!unasked && first && !second)
+  }
+
+  /// Refused while the relief before is being told: the next credit relieves again.
+  @Test func aRefusalInTheTurnOfTheReliefIsRelievedByTheNextCredit() {
+    var credit = CreditWindow(window: 100)
+    credit.sent(100)
+    credit.refused()
+    let first = credit.granted(50)
+    credit.sent(50)
+    credit.refused()
+    let second = credit.granted(50)
+    #expect(first && second)
+  }
+
+  /// Whatever is refused, in whatever order it is sent and dealt with: once the receiver has dealt
+  /// with all there is, everyone who was refused has been told that credit is back.
+  @Test(arguments: [1, 2, 3] + [UInt64.random(in: 100...(.max))])
+  func whoeverWasRefusedIsRelievedOnceTheReceiverHasDealtWithAll(seed: UInt64) {
+    var random = SeededGenerator(seed: seed)
+    var (sender, receiver) = (CreditWindow(window: 1000), CreditWindow(window: 1000))
+    var underWay: [Int] = []
+    var isOwed = false
+    func deal(_ count: Int) {
+      for bytes in underWay.prefix(count) {
+        if let granted = receiver.consumed(bytes), sender.granted(granted) { isOwed = false }
+      }
+      underWay.removeFirst(min(count, underWay.count))
+    }
+    for round in 0..<2_000 {
+      let bytes = Int.random(in: 1...900, using: &random)
+      if sender.allows(bytes) {
+        sender.sent(bytes)
+        underWay.append(bytes)
+      } else {
+        sender.refused()
+        isOwed = true
+      }
+      if round % 7 == 0 { deal(Int.random(in: 0...4, using: &random)) }
+      if round % 50 == 0 {
+        deal(underWay.count)
+        #expect(!isOwed, "seed \(seed), round \(round)")
+      }
     }
   }
 }

@@ -192,6 +192,56 @@ struct RealLinkTests {
     #expect(pair.hub.opened.isEmpty && pair.hub.ends.isEmpty && pair.refusals.count == 1)
   }
 
+  @Test func aByteNowAndThenHoldsNoHandshakeOpen() throws {
+    let pair = try Pair(.unix, dials: false)
+    let peer = try RawPeer(to: pair.listener.address, pair.loop)
+    var writer = ByteWriter()
+    writer.frame(Hello(.gateway))
+    let began = SystemClock.monotonic()
+    var sent = 0
+    turn(pair.loop, "the end of the handshake", within: .seconds(8)) {
+      // Half a second apart, and never the whole hello.
+      let due = Int(SystemClock.monotonic().since(began) / .milliseconds(500))
+      if sent < due, sent < writer.bytes.count - 1, !peer.isEnded {
+        peer.send([writer.bytes[sent]])
+        sent += 1
+      }
+      peer.read()
+      return !pair.refusals.isEmpty
+    }
+    #expect(sent > 5 && pair.hub.opened.isEmpty)
+    turn(pair.loop, "its goodbye") {
+      peer.read()
+      return peer.goodbye() == .silent
+    }
+    #expect(pair.listener.handshaking == 0)
+  }
+
+  @Test func strangersInTheirHandshakeAreCountedApartAndLeaveRoomForOurOwn() throws {
+    let pair = try Pair(.unix)
+    _ = try pair.open()
+    #expect(pair.listener.handshaking == 0)
+    var strangers: [RawPeer] = []
+    for _ in 0..<LinkListener.handshakesMax {
+      strangers.append(try RawPeer(to: pair.listener.address, pair.loop))
+    }
+    turn(pair.loop, "all are in their handshake") {
+      pair.listener.handshaking == LinkListener.handshakesMax
+    }
+    let beyond = try RawPeer(to: pair.listener.address, pair.loop)
+    turn(pair.loop, "one too many is turned away") {
+      beyond.read()
+      return beyond.isEnded
+    }
+    #expect(pair.refusals.count == 1 && pair.hub.opened.count == 1)
+    strangers[0].send(Hello(.gateway))
+    turn(pair.loop, "one of them is ours") { pair.hub.opened.count == 2 }
+    strangers[1].close()
+    turn(pair.loop, "one of them leaves") {
+      pair.listener.handshaking == LinkListener.handshakesMax - 2
+    }
+  }
+
   @Test func aPeerThatVanishesEndsTheLinkAtOnce() throws {
     let pair = try Pair(.unix, dials: false)
     let peer = try RawPeer(to: pair.listener.address, pair.loop)

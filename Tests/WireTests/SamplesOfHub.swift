@@ -109,6 +109,11 @@ enum SamplesOfHub {
       message: CountChannels(remainingMs: 500, prefix: "map:", after: "map:cursor", limit: 100),
       correlation: 11),
     Sample(
+      label: "one channel",
+      message: CountChannels(
+        remainingMs: 0, prefix: "map:cursor", after: "", limit: 0, isExact: true),
+      correlation: .max),
+    Sample(
       label: "rich",
       message: ChannelCounts(
         total: 70_000, hasMore: true,

@@ -6,12 +6,9 @@ internal import Wire
 
 /// Hands every committed event to the hub, in commit order, until the hub has confirmed it.
 ///
-///     live ──(hub lost, no credit)──▶ behind ──(hub there)──▶ reading ──(caught up)──▶ live
-///
-/// Live, an event goes out as soon as its commit is on disk. Behind, events wait in the store and
-/// are read from the outbox position on. What the hub confirms is stored lazily, so an event may
-/// be announced twice; the hub passes each offset on once. Artifact events are also indexed, and
-/// an event counts as confirmed only when that is done.
+/// The shell around `AnnouncementFlow`, which says what is sent when. What the hub confirms is
+/// stored lazily, so an event may be announced twice; the hub passes each offset on once. Artifact
+/// events are also indexed, and an event counts as confirmed only when that is done.
 final class Announcer {
   private let loop: EventLoop
   private let store: StoreThread
@@ -20,21 +17,18 @@ final class Announcer {
   private let identity: LinkIdentity
   private var dialer: LinkDialer?
   private var hub: Link?
-  private var mode = Mode.behind
-  /// The last position sent on this link; what follows is still to be sent.
-  private var sent: Int64
-  /// The last position that was committed, as far as this process knows.
-  private var committed: Int64
-  private var confirmed: Int64
-  /// Positions of artifact events whose index entry is not on disk yet.
-  private var indexing: [Int64] = []
-  private var unconfirmedBatch: Publish?
-  private var unconfirmedPosition: Int64 = 0
+  private var flow: AnnouncementFlow
+  private var indexing = ArtifactIndexing()
+  private var indexBackoff = Backoff(first: .milliseconds(100), most: .seconds(10))
+  private var indexTimer: TimerID?
+  private var generator = SystemRandomNumberGenerator()
+  /// The last of a batch: sent as a request, whose answer confirms them all.
+  private var pending: (message: Publish, position: Int64)?
 
-  private enum Mode { case live, behind, reading }
-
-  /// Asks the store's reader; false when it can't take the question now.
-  var ask: (StoreThread.Query) -> Bool = { _ in false }
+  /// Asks the store's reader; gives the question's number, nil when it can't be taken now.
+  var ask: (StoreThread.Query) -> StoreThread.Tag? = { _ in nil }
+  /// Told why an index entry could not be written, once for each round of tries.
+  var indexRefused: (String) -> Void = { _ in }
 
   /// BUDGET: events of one page of the outbox.
   private static let pageCount = 512
@@ -48,13 +42,11 @@ final class Announcer {
     self.artifacts = artifacts
     self.identity = identity
     self.loop = loop
-    sent = store.announcedAtOpen
-    confirmed = sent
-    committed = sent
+    flow = AnnouncementFlow(confirmed: store.announcedAtOpen)
   }
 
   /// Nothing waits to be announced that could be.
-  var isIdle: Bool { hub == nil || mode == .live && confirmed >= committed }
+  var isIdle: Bool { flow.isIdle }
 
   func start() {
     let dialer = LinkDialer(
@@ -68,15 +60,10 @@ final class Announcer {
   // MARK: commits
 
   func committed(_ request: AppendRequest, _ receipt: AppendReceipt) {
-    let last = receipt.position + Int64(request.events.count) - 1
-    committed = max(committed, last)
     for (index, event) in request.events.enumerated() {
       let position = receipt.position + Int64(index)
       indexArtifact(event.eventType, event.meta, request.stream, position)
-      guard mode == .live, position == sent + 1 else {
-        if mode == .live { mode = .behind }
-        continue
-      }
+      guard flow.committed(position) else { continue }
       let offset = Offset(receipt.first.value + UInt64(index))
       queue(
         Publish(
@@ -89,80 +76,69 @@ final class Announcer {
 
   /// All outcomes of one commit were handed over.
   func endOfBatch() {
-    flushBatch()
-    if mode == .behind { readOn() }
+    flush()
+    readOn()
   }
 
-  /// Sends all but the last of a batch without asking; the last one's answer confirms them all.
+  /// Sends all but the last of a batch without asking.
   private func queue(_ message: Publish, _ position: Int64) {
-    if let earlier = unconfirmedBatch, hub?.publish(earlier) != .sent {
-      unconfirmedBatch = nil
-      fellBehind()
-      return
-    }
-    unconfirmedBatch = message
-    unconfirmedPosition = position
-    sent = position
+    if let earlier = pending, hub?.publish(earlier.message) != .sent { return fellBehind() }
+    pending = (message, position)
   }
 
-  private func flushBatch() {
-    guard let last = unconfirmedBatch else { return }
-    unconfirmedBatch = nil
+  private func flush() {
+    guard let (message, position) = pending else { return }
+    pending = nil
     guard let hub else { return fellBehind() }
-    let position = unconfirmedPosition
-    hub.request(last, expecting: Published.self, within: .seconds(30)) { [weak self] result in
-      guard let self, self.hub === hub else { return }
+    let era = flow.era
+    hub.request(message, expecting: Published.self, within: .seconds(30)) { [weak self] result in
+      guard let self, era == flow.era else { return }
       switch result {
-      case .success: confirm(position)
+      case .success: confirm(position, era)
       case .failure(let failure):
         // Nobody has the channel open: the hub has dealt with it all the same.
-        if failure.code == .staleHandle { confirm(position) } else { fellBehind() }
+        if failure.code == .staleHandle { confirm(position, era) } else { fellBehind() }
       }
     }
   }
 
   private func fellBehind() {
-    unconfirmedBatch = nil
-    sent = confirmed
-    mode = .behind
-    loop.after(.milliseconds(50)) { [weak self] in self?.readOn() }
+    pending = nil
+    flow.fellBehind()
+    readLater(.milliseconds(50))
   }
 
-  private func confirm(_ position: Int64) {
-    confirmed = max(confirmed, position)
+  private func confirm(_ position: Int64, _ era: UInt64) {
+    flow.confirmed(position, in: era)
     noteConfirmed()
   }
 
   private func noteConfirmed() {
-    let upTo = min(confirmed, (indexing.min() ?? .max) - 1)
-    store.confirmAnnounced(through: upTo)
+    store.confirmAnnounced(through: min(flow.confirmed, (indexing.first ?? .max) - 1))
   }
 
   // MARK: catching up
 
+  private func readLater(_ wait: Duration) {
+    loop.after(wait) { [weak self] in self?.readOn() }
+  }
+
   private func readOn() {
-    guard mode == .behind, hub != nil else { return }
-    mode = .reading
-    guard ask(.unannounced(after: sent, limit: Self.pageCount)) else {
-      mode = .behind
-      loop.after(.milliseconds(50)) { [weak self] in self?.readOn() }
-      return
+    guard flow.wantsPage else { return }
+    guard let question = ask(.unannounced(after: flow.sent, limit: Self.pageCount)) else {
+      return readLater(.milliseconds(50))
     }
+    flow.asked(question)
   }
 
-  func readFailed() {
-    guard mode == .reading else { return }
-    mode = .behind
-    loop.after(.milliseconds(200)) { [weak self] in self?.readOn() }
+  func readFailed(_ question: StoreThread.Tag) {
+    if flow.readFailed(question) { readLater(.milliseconds(200)) }
   }
 
-  func read(_ page: AnnouncementPage) {
-    guard mode == .reading else { return }
-    guard hub != nil else {
-      mode = .behind
-      return
-    }
-    for item in page.announcements where item.position > sent {
+  func read(_ question: StoreThread.Tag, _ page: AnnouncementPage) {
+    guard flow.accepts(question) else { return }
+    for item in page.announcements {
+      guard flow.read(item.position) else { continue }
       indexArtifact(item.event.eventType, item.event.meta, item.stream, item.position)
       queue(
         Publish(
@@ -171,14 +147,10 @@ final class Announcer {
           eventType: item.event.eventType,
           position: Position(epoch: item.epoch, offset: item.event.offset),
           payload: item.event.payload), item.position)
-      guard mode == .reading else { return }
     }
-    flushBatch()
-    guard mode == .reading else { return }
-    sent = max(sent, page.through)
-    committed = max(committed, page.through)
-    if page.announcements.isEmpty, page.through > confirmed { confirm(page.through) }
-    mode = page.hasMore || sent < committed ? .behind : .live
+    flush()
+    flow.pageRead(through: page.through, hasMore: page.hasMore)
+    noteConfirmed()
     readOn()
   }
 
@@ -187,21 +159,44 @@ final class Announcer {
   private func indexArtifact(
     _ type: String, _ meta: [UInt8], _ stream: ChannelName, _ position: Int64
   ) {
-    guard type == "artifact", meta.count == 32, !indexing.contains(position) else { return }
-    if artifacts.index(meta, stream, position) { indexing.append(position) }
+    guard type == "artifact", meta.count == 32 else { return }
+    let entry = ArtifactIndexing.Entry(position: position, sha256: meta, stream: stream)
+    if indexing.add(entry) { handOver(entry) }
+  }
+
+  private func handOver(_ entry: ArtifactIndexing.Entry) {
+    if !artifacts.index(entry.sha256, entry.stream, entry.position) {
+      indexFailed(entry.position, "too much waits to be written")
+    }
   }
 
   func indexed(_ position: Int64) {
-    indexing.removeAll { $0 == position }
+    indexing.done(position)
+    if indexing.first == nil { indexBackoff.succeeded() }
+    if let leftOut = indexing.takeLeftOut() {
+      pending = nil
+      flow.rewind(to: leftOut - 1)
+      readOn()
+    }
     noteConfirmed()
+  }
+
+  func indexFailed(_ position: Int64, _ reason: String) {
+    if indexing.failed(position) { indexRefused(reason) }
+    guard indexTimer == nil else { return }
+    indexTimer = loop.after(indexBackoff.next(using: &generator)) { [weak self] in
+      guard let self else { return }
+      indexTimer = nil
+      for entry in indexing.takeWaiting() { handOver(entry) }
+    }
   }
 }
 
 extension Announcer: LinkOwner {
   func linkOpened(_ link: Link) {
     hub = link
-    sent = confirmed
-    mode = .behind
+    pending = nil
+    flow.hubFound()
     readOn()
   }
 
@@ -216,7 +211,7 @@ extension Announcer: LinkOwner {
   func linkEnded(_ link: Link, _ end: LinkEnd) {
     guard hub === link else { return }
     hub = nil
-    unconfirmedBatch = nil
-    mode = .behind
+    pending = nil
+    flow.hubLost()
   }
 }

@@ -34,6 +34,8 @@ final class ArtifactThread: Sendable {
     /// No size: the content is not stored.
     case found(UInt64, size: UInt64?, streams: [String])
     case indexed(Int64)
+    /// The entry of this position is not on disk; it may be tried again.
+    case indexFailed(Int64, String)
     case failed(String)
   }
 
@@ -165,7 +167,7 @@ private final class ArtifactFiles {
         try index(sha256, stream)
         return .indexed(position)
       } catch {
-        return .failed("\(error)")
+        return .indexFailed(position, "\(error)")
       }
     case .stop: return nil
     }

@@ -148,7 +148,7 @@ final class ArtifactTransfers {
           isStored: size != nil, size: size ?? 0, streams: streams.compactMap { ChannelName($0) }),
         to: header.correlation)
     case .refused(let id, let refusal): refused(id, refusal)
-    case .indexed, .failed: break
+    case .indexed, .indexFailed, .failed: break
     }
   }
 

@@ -52,7 +52,10 @@ final class EventStoreService {
   }
 
   func start() {
-    announcer.ask = { [weak self] query in self?.askForAnnouncer(query) ?? false }
+    announcer.ask = { [weak self] query in self?.askForAnnouncer(query) }
+    announcer.indexRefused = { [logger = context.logger] reason in
+      logger.error("artifacts can't be found yet: their index", ["reason": .text(reason)])
+    }
     announcer.start()
   }
 
@@ -110,11 +113,10 @@ final class EventStoreService {
 
   private func answered(_ tag: StoreThread.Tag, _ answer: StoreThread.Answer) {
     if case .unannounced(let page) = answer {
-      waiting[tag] = nil
-      return announcer.read(page)
+      return announcer.read(tag, page)
     }
     guard let asked = waiting.removeValue(forKey: tag) else {
-      if case .failed = answer { announcer.readFailed() }
+      if case .failed = answer { announcer.readFailed(tag) }
       return
     }
     let correlation = asked.header.correlation
@@ -156,6 +158,7 @@ final class EventStoreService {
     case .failed(let reason):
       context.logger.error("the artifacts can't be kept", ["reason": .text(reason)])
     case .indexed(let position): announcer.indexed(position)
+    case .indexFailed(let position, let reason): announcer.indexFailed(position, reason)
     default: transfers.received(outcome)
     }
   }
@@ -198,9 +201,9 @@ final class EventStoreService {
     take(link, header) { store.read(query, tag: $0) }
   }
 
-  private func askForAnnouncer(_ query: StoreThread.Query) -> Bool {
+  private func askForAnnouncer(_ query: StoreThread.Query) -> StoreThread.Tag? {
     lastTag &+= 1
-    return store.read(query, tag: lastTag) == .accepted
+    return store.read(query, tag: lastTag) == .accepted ? lastTag : nil
   }
 
   // MARK: draining

@@ -39,18 +39,28 @@ struct StoreWriter {
     let delay = store.maintenanceDue - StoreInstant.now().monotonic
     let work = queue.take(waiting: delay)
     if let position = work.confirmed { store.confirmAnnounced(through: position, at: .now()) }
-    if !work.appends.isEmpty { try commit(work.appends, store) }
-    for tag in work.probes { handlers.probed(tag, try store.probe(at: .now())) }
+    let didWrite = work.appends.isEmpty ? false : try commit(work.appends, store)
+    if !work.probes.isEmpty {
+      // One commit answers all that wait, and an append's commit is as good as a probe's.
+      let isWritable = didWrite ? true : try store.probe(at: .now())
+      for tag in work.probes { handlers.probed(tag, isWritable) }
+    }
     try store.maintain(at: .now())
     return !work.isLast
   }
 
-  private func commit(_ entries: [WriteQueue.Entry], _ store: EventStore) throws(StoreFailure) {
+  /// Whether anything new is on disk.
+  private func commit(_ entries: [WriteQueue.Entry], _ store: EventStore) throws(StoreFailure)
+    -> Bool
+  {
     let outcomes = try store.commit(entries.map(\.request), at: .now())
     handlers.committed(
       zip(entries, outcomes).map { entry, outcome in
         StoreThread.Completion(tag: entry.tag, request: entry.request, outcome: outcome)
       })
+    return outcomes.contains { outcome in
+      if case .committed(let receipt) = outcome { receipt.origin == .appended } else { false }
+    }
   }
 }
 

@@ -48,6 +48,7 @@ final class GatewayLoop {
   private(set) lazy var presence = PresenceReporter(self)
   private(set) lazy var artifacts = ArtifactDoor(self)
   private(set) lazy var publishing = Publishing(self)
+  private(set) lazy var health = HealthReport(self)
 
   func start() {
     upstreams.start()

@@ -231,7 +231,7 @@ final class GatewayThread {
   /// refuse what the ready line has promised.
   private func joinListening(on address: SocketAddress) {
     guard !isDone else { return }
-    HealthReport(gateway).check { [self] isReady in
+    gateway.health.check { [self] isReady in
       if isReady || gateway.loop.now >= opensAt {
         listen(address)
       } else {
@@ -243,7 +243,7 @@ final class GatewayThread {
   /// Opens the port once everything behind it works, or patience has run out.
   private func waitToListen() {
     guard !isDone else { return }
-    HealthReport(gateway).check { [self] isReady in
+    gateway.health.check { [self] isReady in
       if isReady || gateway.loop.now >= opensAt {
         listen(claim.address)
         watchReadiness()
@@ -255,7 +255,7 @@ final class GatewayThread {
 
   private func watchReadiness() {
     guard !isDone, let address = listener?.address else { return }
-    HealthReport(gateway).check { [self] isReady in
+    gateway.health.check { [self] isReady in
       if isReady { return running.ready(at: address) }
       gateway.loop.after(.milliseconds(50)) { [self] in watchReadiness() }
     }

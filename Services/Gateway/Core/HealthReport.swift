@@ -11,34 +11,43 @@ internal import Wire
 ///
 /// Each needed service answers a real request: the event store by a commit, the hub by a count,
 /// presence by a read. 200 when all do, else 503 with the same body and what is missing.
-struct HealthReport {
-  private let gateway: GatewayLoop
+///
+/// Anyone may ask, so asking costs little: one round of probes is under way at a time, all who ask
+/// meanwhile share it, and what it found is kept for a second. Loop-confined.
+final class HealthReport {
+  private unowned let gateway: GatewayLoop
+  private var findings: Findings = []
+  private var foundAt: Instant?
+  private var waiting: [(Findings) -> Void] = []
+
   init(_ gateway: GatewayLoop) { self.gateway = gateway }
 
   private static let probeMax = Duration.seconds(2)
+  private static let keptMax = Duration.seconds(1)
 
-  /// What the probes have found so far.
-  private final class Findings {
-    var failures: [(Role, String?)] = []
-    var waiting = 3
-  }
+  /// Why a service can't work; nil if it can.
+  private typealias Findings = [(role: Role, failure: String?)]
 
   func answer(_ exchange: HTTPExchange) {
-    probe { exchange.respond($0) }
+    if let foundAt, gateway.loop.now.since(foundAt) < Self.keptMax {
+      return exchange.respond(report(findings))
+    }
+    probe { [self] in exchange.respond(report($0)) }
   }
 
-  /// Tells whether all can work.
+  /// Tells whether all can work, found out now.
   func check(_ completion: @escaping (Bool) -> Void) {
-    probe { completion($0.status == .ok) }
+    probe { [self] in completion(failures($0).isEmpty && !gateway.isDraining) }
   }
 
-  private func probe(_ completion: @escaping (Response) -> Void) {
-    let findings = Findings()
-    let began = SystemClock.monotonic()
-    let found: (Role, String?) -> Void = { role, failure in
-      findings.failures.append((role, failure))
-      findings.waiting -= 1
-      if findings.waiting == 0 { completion(report(findings, began)) }
+  /// BUDGET: those who share a round of probes are bounded by the connections of the loop.
+  private func probe(_ completion: @escaping (Findings) -> Void) {
+    waiting.append(completion)
+    guard waiting.count == 1 else { return }
+    var soFar: Findings = []
+    let found: (Role, String?) -> Void = { [self] role, failure in
+      soFar.append((role, failure))
+      if soFar.count == 3 { finish(soFar) }
     }
     ask(.eventstore, gateway.upstreams.eventstore, Probe(remainingMs: 2000), Probed.self, found)
     ask(
@@ -50,6 +59,14 @@ struct HealthReport {
         ReadPresence(remainingMs: 2000, channel: channel, count: 0),
         PresenceList.self, found)
     }
+  }
+
+  private func finish(_ findings: Findings) {
+    self.findings = findings
+    foundAt = gateway.loop.now
+    let completions = waiting
+    waiting = []
+    for completion in completions { completion(findings) }
   }
 
   // The name is within the grammar, so the fallback is never taken.
@@ -68,8 +85,12 @@ struct HealthReport {
     }
   }
 
-  private func report(_ findings: Findings, _ began: Instant) -> Response {
-    let failures = findings.failures.filter { $0.1 != nil && isNeeded($0.0) }
+  private func failures(_ findings: Findings) -> Findings {
+    findings.filter { $0.failure != nil && isNeeded($0.role) }
+  }
+
+  private func report(_ findings: Findings) -> Response {
+    let failures = failures(findings)
     let isReady = failures.isEmpty && !gateway.isDraining
     return .json(isReady ? .ok : .serviceUnavailable) { writer in
       writer.beginObject()
@@ -77,7 +98,7 @@ struct HealthReport {
       writer.field("timestamp", gateway.loop.wallMilliseconds)
       writer.key("checks")
       writer.beginObject()
-      for (role, failure) in findings.failures.sorted(by: { $0.0.rawValue < $1.0.rawValue }) {
+      for (role, failure) in findings.sorted(by: { $0.role.rawValue < $1.role.rawValue }) {
         writer.key(role == .eventstore ? "database" : role.name)
         writer.beginObject()
         writer.field("status", failure == nil ? "ok" : "unavailable")
@@ -97,7 +118,7 @@ struct HealthReport {
       writer.key("uptime")
       writer.beginObject()
       writer.field("status", "ok")
-      writer.field("seconds", Int64(began.since(gateway.settings.startedAt).inSeconds))
+      writer.field("seconds", Int64(gateway.loop.now.since(gateway.settings.startedAt).inSeconds))
       writer.endObject()
       writer.endObject()
       if !failures.isEmpty {

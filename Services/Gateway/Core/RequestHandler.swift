@@ -40,7 +40,7 @@ struct RequestHandler {
     switch exchange.route {
     case .page(let name): exchange.respond(Pages.find(name, head) ?? Self.notFound)
     case .live: exchange.respond(.json { $0.beginObject(); $0.field("status", "ok"); $0.endObject() })
-    case .health, .ready: HealthReport(gateway).answer(exchange)
+    case .health, .ready: gateway.health.answer(exchange)
     case .metrics:
       exchange.respond(
         Response(.ok, Metrics.contentType, [UInt8](gateway.settings.renderMetrics().utf8)))

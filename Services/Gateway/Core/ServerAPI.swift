@@ -157,14 +157,12 @@ final class ServerAPI {
   ) {
     guard let hub = gateway.upstreams.hub else { return completion(.failure(.unavailable)) }
     let request = CountChannels(
-      remainingMs: 5000, prefix: channel.name.text, after: "", limit: 1)
+      remainingMs: 5000, prefix: channel.name.text, after: "", limit: 1, isExact: true)
     hub.request(request, expecting: ChannelCounts.self, within: .seconds(5)) { result in
       switch result {
       case .failure(let failure): completion(.failure(Refusal(failure)))
       case .success(let counts):
-        // The channel itself sorts before every longer name with this prefix.
-        let isWanted = counts.channels.first?.name == channel.name
-        if isWanted { return body() }
+        if !counts.channels.isEmpty { return body() }
         completion(.success([UInt8](#"{"skipped":true}"#.utf8)))
       }
     }

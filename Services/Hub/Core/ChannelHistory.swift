@@ -19,7 +19,10 @@ protocol ChannelHistory: AnyObject {
   func head(of channel: ChannelName) -> StreamHead?
   /// Makes sure that the channel has an epoch, so that a newcomer can name his position.
   func open(_ channel: ChannelName, policy: HistoryPolicy) -> StreamHead
-  /// Drops what is past its age. `nowMs` is monotonic.
+  /// Nobody has the channel open: one that never had an event is forgotten, its epoch with it.
+  func forgetUnused(_ channel: ChannelName)
+  /// Drops what is past its age. `nowMs` is monotonic. Bounded work: what one call leaves, the
+  /// next ones drop; nobody is given it meanwhile.
   func expire(nowMs: Int64)
 }
 

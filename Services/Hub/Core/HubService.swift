@@ -32,6 +32,9 @@ final class HubService {
     expire()
   }
 
+  /// How long a channel that was never published to is remembered for a link that was lost.
+  private static let returnMax = Duration.seconds(60)
+
   /// Roles that may link to a hub.
   static func accepts(_ role: Role) -> Bool {
     role == .gateway || role == .eventstore || role == .worker || role == .operations
@@ -62,10 +65,12 @@ final class HubService {
       return
     }
     guard let channel = table[index] else { return }
-    guard !channel.isDurable else {
-      return link.fail(header, .badRequest, "the event store is this channel's sequencer")
-    }
-    if channel.policy.keepsNothing || request.flags.contains(.skipHistory) {
+    // What skips the history has no order either, so it needs no sequencer.
+    if request.flags.contains(.skipHistory) {
+      publishUnkept(link, header, request, index, channel.name)
+    } else if channel.isDurable {
+      link.fail(header, .badRequest, "the event store is this channel's sequencer")
+    } else if channel.policy.keepsNothing {
       publishUnkept(link, header, request, index, channel.name)
     } else {
       publishKept(link, header, request, channel)
@@ -204,12 +209,19 @@ final class HubService {
     throws(FrameError)
   {
     let request = try CountChannels(body: body)
-    let limit = min(Int(request.limit), 10_000)
-    let found = table.counts(prefix: request.prefix, after: request.after, limit: limit)
+    let found: RoutingTable.Counts
+    if request.isExact {
+      found = ChannelName(request.prefix).map { table.count(of: $0) } ?? RoutingTable.Counts()
+    } else {
+      found = table.counts(
+        prefix: request.prefix, after: request.after, limit: min(Int(request.limit), 10_000))
+    }
     link.reply(
       ChannelCounts(
-        total: UInt32(found.total), hasMore: found.more,
-        channels: found.page.map { ChannelCounts.Entry(name: $0.0, subscribers: $0.1) }),
+        total: UInt32(clamping: found.total), hasMore: found.hasMore,
+        channels: found.page.map {
+          ChannelCounts.Entry(name: $0.name, subscribers: $0.subscribers)
+        }),
       to: header.correlation)
   }
 
@@ -243,8 +255,11 @@ extension HubService: LinkOwner {
     case .openChannel: try open(link, header, body)
     case .closeChannel:
       let handle = try CloseChannel(body: body).handle
-      table.close(handle, by: link.tag)
-      noteCount(handle)
+      if let freed = table.close(handle, by: link.tag) {
+        history.forgetUnused(freed)
+      } else {
+        noteCount(handle)
+      }
       metrics.channels.set(table.channelCount)
       link.reply(ChannelClosed(handle: handle), to: header.correlation)
     case .subscriberCount:
@@ -282,7 +297,17 @@ extension HubService: LinkOwner {
   func linkEnded(_ link: Link, _ end: LinkEnd) {
     links[link.tag] = nil
     gaps[link.tag] = nil
-    for handle in table.remove(link.tag) { noteCount(handle) }
+    let (left, freed) = table.remove(link.tag)
+    for handle in left { noteCount(handle) }
+    if !freed.isEmpty { forgetLater(freed) }
     metrics.links.set(links.count)
+    metrics.channels.set(table.channelCount)
+  }
+
+  /// A lost link mostly comes back at once: those who wait in a channel keep its epoch meanwhile.
+  private func forgetLater(_ names: [ChannelName]) {
+    loop.after(Self.returnMax) { [self] in
+      for name in names where table.handle(name) == nil { history.forgetUnused(name) }
+    }
   }
 }

@@ -5,56 +5,49 @@ internal import Wire
 /// Histories in this process's memory: gone with it, and the epochs say so.
 ///
 /// Bounded by each channel's policy, and in bytes over all channels: past `bytesMax` the channels
-/// that were published to longest ago lose their oldest events first.
+/// that were published to longest ago lose their oldest events first. No call walks all channels:
+/// what is past its age is dropped a slice at a time, and whoever asks for it finds it gone.
 final class MemoryHistory: ChannelHistory {
-  private struct Kept {
-    var event: StoredEvent
-    var addedMs: Int64
-  }
-
-  /// A class, so that one look-up finds it and it is changed in place.
-  private final class Channel {
-    let epoch: Epoch
-    var head = Offset.zero
-    var policy: HistoryPolicy
-    /// Oldest first; the first live one is at `start`.
-    var events: [Kept] = []
-    var start = 0
-    var bytes = 0
-    var lastUsedMs: Int64
-
-    init(epoch: Epoch, policy: HistoryPolicy, lastUsedMs: Int64) {
-      self.epoch = epoch
-      self.policy = policy
-      self.lastUsedMs = lastUsedMs
-    }
-
-    var live: ArraySlice<Kept> { events[start...] }
-    var floor: Offset { Offset(head.value - UInt64(events.count - start)) }
-  }
+  private typealias Channel = KeptChannel
 
   private var channels: [ChannelName: Channel] = [:]
+  /// INVARIANT: each channel is in one of the two lists: in `holding` if it has events, by its last
+  /// publication; else in `idle`, by when it lost its last event, or by its last use.
+  private var holding = ChannelQueue()
+  private var idle = ChannelQueue()
+  /// INVARIANT: the channels of `holding`, each at its `slot`, for the walk of `expire`.
+  private var slots: [Channel] = []
+  private var walked = 0
   private var keys = IdempotencyKeys()
   private var bytes = 0
   private var nowMs: Int64 = 0
   private let bytesMax: Int
+  private let channelsMax: Int
   private let makeEpoch: () -> Epoch
 
-  /// Bytes that an event costs beside its payload.
-  static let overheadBytes = 160
   /// Histories without events are forgotten after this long; a returning client then finds a new
   /// epoch and is told so.
   static let metadataMs: Int64 = 30 * 24 * 3600 * 1000
+  /// BUDGET: channels known at once; past it the one quiet longest is forgotten.
   static let channelsMax = 1_000_000
+  /// BUDGET: channels looked at, and channels forgotten, in one call of `expire`: about 1 ms.
+  static let sliceMax = 10_000
   /// BUDGET: what a page holds at most, whatever its reader asks for: with the fields around
   /// `Limits.eventsMax` events it still fits a frame.
   static let pageBytesMax = 16 * 1024 * 1024
 
-  init(bytesMax: Int, makeEpoch: @escaping () -> Epoch = { Epoch(random: SystemRandom.bits128()) })
-  {
+  init(
+    bytesMax: Int, channelsMax: Int = MemoryHistory.channelsMax,
+    makeEpoch: @escaping () -> Epoch = { Epoch(random: SystemRandom.bits128()) }
+  ) {
     self.bytesMax = bytesMax
+    self.channelsMax = channelsMax
     self.makeEpoch = makeEpoch
   }
+
+  var channelCount: Int { channels.count }
+  /// Channels that have events.
+  var holdingCount: Int { slots.count }
 
   func append(
     _ event: HistoryEvent, to name: ChannelName, policy: HistoryPolicy,
@@ -78,9 +71,10 @@ final class MemoryHistory: ChannelHistory {
     if let expected = event.expected, expected != channel.head {
       return .failure(Failure(.offsetConflict))
     }
-    let before = channel.bytes
-    let appended = update(channel, event, policy)
-    bytes += channel.bytes - before
+    let appended = change(channel) { channel in
+      channel.policy = policy
+      return channel.add(event, nowMs)
+    }
     if !event.key.isEmpty {
       keys.remember(event.key, in: name, payload: event.payload, at: appended, nowMs: nowMs)
     }
@@ -88,44 +82,46 @@ final class MemoryHistory: ChannelHistory {
     return .success(HistoryAppend(position: appended, isDuplicate: false))
   }
 
-  private func update(_ channel: Channel, _ event: HistoryEvent, _ policy: HistoryPolicy)
-    -> Position
-  {
-    let offset = channel.head.next
-    let stored = StoredEvent(
-      offset: offset, timeMs: event.timeMs, publisher: event.publisher,
-      eventType: event.eventType, payload: event.payload)
-    channel.head = offset
-    channel.policy = policy
-    channel.lastUsedMs = nowMs
-    channel.events.append(Kept(event: stored, addedMs: nowMs))
-    channel.bytes += event.payload.bytes.count + Self.overheadBytes
-    Self.trim(channel, nowMs)
-    return Position(epoch: channel.epoch, offset: offset)
+  /// The one place that changes a channel's events, so that the sums and the lists hold.
+  private func change<T>(_ channel: Channel, _ body: (Channel) -> T) -> T {
+    let before = channel.bytes
+    let head = channel.head
+    let result = body(channel)
+    bytes += channel.bytes - before
+    let isUsed = channel.head != head
+    switch (channel.isHolding, channel.bytes > 0) {
+    case (false, true):
+      idle.remove(channel)
+      hold(channel)
+    case (true, false):
+      letGo(channel)
+      idle.append(channel, nowMs)
+    case (true, true) where isUsed: holding.renew(channel, nowMs)
+    case (false, false) where isUsed: idle.renew(channel, nowMs)
+    default: break
+    }
+    return result
   }
 
-  private static func trim(_ channel: Channel, _ nowMs: Int64) {
-    while channel.start < channel.events.count,
-      channel.events.count - channel.start > channel.policy.count
-        || nowMs - channel.events[channel.start].addedMs > channel.policy.ageMs
-    {
-      dropFirst(channel)
-    }
-    // Compacts when half is dead, so that the cost stays constant per event.
-    if channel.start > 32, channel.start * 2 > channel.events.count {
-      channel.events.removeFirst(channel.start)
-      channel.start = 0
-    }
+  private func hold(_ channel: Channel) {
+    channel.slot = slots.count
+    slots.append(channel)
+    holding.append(channel, nowMs)
   }
 
-  private static func dropFirst(_ channel: Channel) {
-    channel.bytes -= channel.events[channel.start].event.payload.bytes.count + overheadBytes
-    channel.events[channel.start].event.payload.bytes = []
-    channel.start += 1
-    if channel.start == channel.events.count {
-      channel.events = []
-      channel.start = 0
-    }
+  private func letGo(_ channel: Channel) {
+    holding.remove(channel)
+    guard let slot = channel.slot, let last = slots.popLast() else { return }
+    channel.slot = nil
+    guard last !== channel else { return }
+    slots[slot] = last
+    last.slot = slot
+  }
+
+  private func forget(_ channel: Channel) {
+    bytes -= channel.bytes
+    if channel.isHolding { letGo(channel) } else { idle.remove(channel) }
+    channels[channel.name] = nil
   }
 
   func read(
@@ -135,7 +131,7 @@ final class MemoryHistory: ChannelHistory {
   }
 
   func page(_ request: ReadHistory) -> EventPage {
-    guard let channel = channels[request.name] else {
+    guard let channel = current(request.name) else {
       return EventPage(epoch: nil, floor: .zero, head: .zero, hasMore: false, events: [])
     }
     var page = EventPage(
@@ -143,7 +139,7 @@ final class MemoryHistory: ChannelHistory {
     guard request.count > 0 else { return page }
     var bytesLeft = min(Int(request.bytes), Self.pageBytesMax)
     let limit = min(Int(request.count), Limits.eventsMax)
-    func take(_ kept: Kept) -> Bool {
+    func take(_ kept: KeptChannel.Event) -> Bool {
       let cost = Self.pageCost(kept.event)
       guard page.events.count < limit, page.events.isEmpty || cost <= bytesLeft else {
         page.hasMore = true
@@ -172,58 +168,62 @@ final class MemoryHistory: ChannelHistory {
   }
 
   func head(of name: ChannelName) -> StreamHead? {
-    channels[name].map {
+    current(name).map {
       StreamHead(name: name, epoch: $0.epoch, floor: $0.floor, head: $0.head)
     }
   }
 
+  /// A channel without what is past its age.
+  private func current(_ name: ChannelName) -> Channel? {
+    guard let channel = channels[name] else { return nil }
+    change(channel) { $0.trim(nowMs) }
+    return channel
+  }
+
   func open(_ name: ChannelName, policy: HistoryPolicy) -> StreamHead {
-    ensure(name, policy)
+    let channel = ensure(name, policy)
+    if !channel.isHolding { idle.renew(channel, nowMs) }
     return head(of: name) ?? StreamHead(name: name, epoch: nil, floor: .zero, head: .zero)
   }
 
-  @discardableResult
   private func ensure(_ name: ChannelName, _ policy: HistoryPolicy) -> Channel {
     if let known = channels[name] { return known }
-    if channels.count >= Self.channelsMax { forgetOldest() }
-    let made = Channel(epoch: makeEpoch(), policy: policy, lastUsedMs: nowMs)
+    if channels.count >= channelsMax, let oldest = idle.oldest ?? holding.oldest { forget(oldest) }
+    let made = Channel(name, epoch: makeEpoch(), policy: policy)
     channels[name] = made
+    idle.append(made, nowMs)
     return made
+  }
+
+  func forgetUnused(_ name: ChannelName) {
+    if let channel = channels[name], channel.head == .zero { forget(channel) }
   }
 
   func expire(nowMs: Int64) {
     self.nowMs = max(self.nowMs, nowMs)
     keys.expire(nowMs: nowMs)
-    for (name, channel) in channels {
-      let before = channel.bytes
-      Self.trim(channel, nowMs)
-      bytes += channel.bytes - before
-      if channel.events.isEmpty, nowMs - channel.lastUsedMs > Self.metadataMs {
-        channels[name] = nil
-      }
+    for _ in 0..<min(slots.count, Self.sliceMax) {
+      if walked >= slots.count { walked = 0 }
+      guard walked < slots.count else { break }
+      let channel = slots[walked]
+      change(channel) { $0.trim(self.nowMs) }
+      // One that lost its last event gave its slot to another, which is looked at next.
+      if channel.isHolding { walked += 1 }
+    }
+    for _ in 0..<Self.sliceMax {
+      guard let oldest = idle.oldest, self.nowMs - oldest.listedMs > Self.metadataMs else { break }
+      forget(oldest)
     }
   }
 
   /// Takes a tenth of the bytes from the channels that have been quiet longest.
   private func shrink() {
     let target = bytesMax / 10 * 9
-    for channel in channels.values.filter({ $0.bytes > 0 }).sorted(by: {
-      $0.lastUsedMs < $1.lastUsedMs
-    }) {
-      while bytes > target, channel.bytes > 0 {
-        let before = channel.bytes
-        Self.dropFirst(channel)
-        bytes += channel.bytes - before
+    while bytes > target, let oldest = holding.oldest {
+      change(oldest) { channel in
+        var excess = bytes - target
+        while excess > 0, channel.bytes > 0 { excess -= channel.dropFirst() }
       }
-      if bytes <= target { return }
     }
-  }
-
-  private func forgetOldest() {
-    guard let oldest = channels.min(by: { $0.value.lastUsedMs < $1.value.lastUsedMs }) else {
-      return
-    }
-    bytes -= oldest.value.bytes
-    channels[oldest.key] = nil
   }
 }

@@ -20,7 +20,10 @@ struct RoutingTable {
     var subscribers: [LinkNumber] = []
     /// Links that get the counts.
     var counters: [LinkNumber] = []
-    var members: [LinkNumber: Member] = [:]
+    fileprivate(set) var members: [LinkNumber: Member] = [:]
+    /// INVARIANT: the sum of the members' clients. Wider than theirs, so that no sum of what
+    /// links may claim overflows.
+    fileprivate var clients: UInt64 = 0
     /// The last offset passed on of a durable channel, so that an announcement made twice is
     /// delivered once.
     var announced: Position?
@@ -30,9 +33,7 @@ struct RoutingTable {
       self.generation = generation
     }
 
-    var subscriberTotal: UInt32 {
-      members.values.reduce(0) { $0 &+ $1.clients }
-    }
+    var subscriberTotal: UInt32 { UInt32(clamping: clients) }
   }
 
   struct Member {
@@ -46,6 +47,8 @@ struct RoutingTable {
   private var generations: [UInt32] = [0]
   private var free: [UInt32] = []
   private var openCount: [LinkNumber: Int] = [:]
+  /// Channels that clients subscribe to, so that their number costs no walk.
+  private(set) var subscribedCount = 0
 
   /// Names that one link may have open.
   private let namesMax: Int
@@ -65,7 +68,7 @@ struct RoutingTable {
     }
     let number = known ?? takeNumber(for: request.name)
     let index = Int(number)
-    channels[index]?.members[link] = Member(flags: request.flags, clients: request.subscribers)
+    setMember(Member(flags: request.flags, clients: request.subscribers), link, index)
     channels[index]?.isDurable = request.isDurable
     channels[index]?.policy = HistoryPolicy(
       count: Int(request.historyCount), ageMs: Int64(request.historyMs))
@@ -74,26 +77,36 @@ struct RoutingTable {
     return ChannelHandle(number: number, generation: generations[index])
   }
 
-  /// Ends a link's use of a channel. A stale handle changes nothing.
-  mutating func close(_ handle: ChannelHandle, by link: LinkNumber) {
-    guard let index = index(handle), channels[index]?.members[link] != nil else { return }
-    remove(link, from: index)
+  /// Ends a link's use of a channel. A stale handle changes nothing. Gives the channel's name if
+  /// no link has it open any more.
+  @discardableResult
+  mutating func close(_ handle: ChannelHandle, by link: LinkNumber) -> ChannelName? {
+    guard let index = index(handle), channels[index]?.members[link] != nil else { return nil }
+    return remove(link, from: index)
   }
 
-  /// Ends all use by a link that is gone; gives the channels whose count changed.
-  mutating func remove(_ link: LinkNumber) -> [ChannelHandle] {
-    var touched: [ChannelHandle] = []
+  /// Ends all use by a link that is gone. One walk through all channels.
+  ///
+  /// - Returns: the channels it had open that others have open still, and the names of those that
+  ///   nobody has.
+  mutating func remove(_ link: LinkNumber) -> (left: [ChannelHandle], freed: [ChannelName]) {
+    var left: [ChannelHandle] = []
+    var freed: [ChannelName] = []
     for index in channels.indices where channels[index]?.members[link] != nil {
-      touched.append(ChannelHandle(number: UInt32(index), generation: generations[index]))
-      remove(link, from: index)
+      if let name = remove(link, from: index) {
+        freed.append(name)
+      } else {
+        left.append(ChannelHandle(number: UInt32(index), generation: generations[index]))
+      }
     }
     openCount[link] = nil
-    return touched
+    return (left, freed)
   }
 
   mutating func setClients(_ clients: UInt32, of handle: ChannelHandle, at link: LinkNumber) {
-    guard let index = index(handle) else { return }
-    channels[index]?.members[link]?.clients = clients
+    guard let index = index(handle), var member = channels[index]?.members[link] else { return }
+    member.clients = clients
+    setMember(member, link, index)
   }
 
   /// The index of a live handle; nil for a stale or unknown one.
@@ -122,16 +135,37 @@ struct RoutingTable {
     return true
   }
 
-  /// Channels that clients subscribe to, by prefix, in the order of their names.
-  func counts(prefix: String, after: String, limit: Int) -> (total: Int, page: [(ChannelName, UInt32)], more: Bool) {
-    var matching: [(ChannelName, UInt32)] = []
+  struct Counts {
+    /// Channels that match in all.
+    var total = 0
+    var page: [(name: ChannelName, subscribers: UInt32)] = []
+    var hasMore = false
+  }
+
+  /// Channels that clients subscribe to, by prefix, in the order of their names. A walk through
+  /// all channels, but for the total of all.
+  func counts(prefix: String, after: String, limit: Int) -> Counts {
+    if limit == 0, prefix.isEmpty { return Counts(total: subscribedCount) }
+    var counts = Counts()
     for channel in channels {
-      guard let channel, channel.name.text.hasPrefix(prefix) else { continue }
-      let total = channel.subscriberTotal
-      if total > 0 { matching.append((channel.name, total)) }
+      guard let channel, channel.clients > 0, prefix.isEmpty || channel.name.text.hasPrefix(prefix)
+      else { continue }
+      counts.total += 1
+      if limit > 0, channel.name.text > after {
+        counts.page.append((channel.name, channel.subscriberTotal))
+      }
     }
-    let rest = matching.filter { $0.0.text > after }.sorted { $0.0.text < $1.0.text }
-    return (matching.count, Array(rest.prefix(limit)), rest.count > limit)
+    counts.page.sort { $0.name.text < $1.name.text }
+    counts.hasMore = counts.page.count > limit
+    counts.page.removeLast(max(0, counts.page.count - limit))
+    return counts
+  }
+
+  /// One channel by its whole name: found at once, empty if no client subscribes.
+  func count(of name: ChannelName) -> Counts {
+    guard let number = numbers[name], let channel = channels[Int(number)], channel.clients > 0
+    else { return Counts() }
+    return Counts(total: 1, page: [(name, channel.subscriberTotal)])
   }
 
   // MARK: -
@@ -160,15 +194,27 @@ struct RoutingTable {
     if !isWanted, let position { channel[keyPath: list].remove(at: position) }
   }
 
-  private mutating func remove(_ link: LinkNumber, from index: Int) {
+  /// The one place that changes members, so that the sums hold.
+  private mutating func setMember(_ member: Member?, _ link: LinkNumber, _ index: Int) {
+    guard let channel = channels[index] else { return }
+    let wasSubscribed = channel.clients > 0
+    channel.clients -= UInt64(channel.members[link]?.clients ?? 0)
+    channel.clients += UInt64(member?.clients ?? 0)
+    channel.members[link] = member
+    subscribedCount += (channel.clients > 0 ? 1 : 0) - (wasSubscribed ? 1 : 0)
+  }
+
+  /// Gives the channel's name if this was its last link.
+  private mutating func remove(_ link: LinkNumber, from index: Int) -> ChannelName? {
     set(link, in: \.subscribers, index, false)
     set(link, in: \.counters, index, false)
-    channels[index]?.members[link] = nil
+    setMember(nil, link, index)
     openCount[link, default: 1] -= 1
-    guard let channel = channels[index], channel.members.isEmpty else { return }
+    guard let channel = channels[index], channel.members.isEmpty else { return nil }
     numbers[channel.name] = nil
     channels[index] = nil
     generations[index] &+= 1
     free.append(UInt32(index))
+    return channel.name
   }
 }
