@@ -6,9 +6,9 @@ internal import Synchronization
 
 /// Artifact contents as files under their SHA-256, written and read on a thread of its own.
 ///
-///     artifacts/tmp/TRANSFER        while it comes
-///     artifacts/ab/cdef…            the content, once whole and synced
-///     artifacts/ab/cdef….streams    the streams that announced it, a line each
+///     vault/tmp/TRANSFER        while it comes
+///     vault/ab/cdef…            the content, once whole and synced
+///     vault/ab/cdef….streams    the streams that announced it, a line each
 ///
 /// A content is renamed into place only after its hash was right and its bytes are synced, so a
 /// crash leaves whole contents and rubbish in tmp, which the next start removes.

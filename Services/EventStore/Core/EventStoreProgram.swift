@@ -42,7 +42,8 @@ public enum EventStoreProgram {
     } catch {
       throw StoreRefused(failure: error)
     }
-    let artifacts = try ArtifactThread(directory: "\(directory)/artifacts", mail: mail)
+    let artifacts = try ArtifactThread(
+      directory: context.settings.vault.directory ?? "\(directory)/vault", mail: mail)
     let thread = try LoopThread<StoreMail>(name: "eventstore", mailbox: mail) { loop in
       let service = EventStoreService(
         loop, store, artifacts, hub: hub, context: context)

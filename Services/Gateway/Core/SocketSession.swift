@@ -39,6 +39,9 @@ final class SocketSession: Subscriber, EffectTarget {
   private var acknowledged: Int64 = 0
   private var isClosing = false
   private var isHeldBack = false
+  /// The channels of the address are being opened.
+  private var isOpening = true
+  private var isHeldForOpening = false
   private var timers: [TimerKey: TimerID] = [:]
   private var opened = 0
 
@@ -124,6 +127,11 @@ final class SocketSession: Subscriber, EffectTarget {
 
   func subscribed(_ subscription: Subscription) {
     let channel = subscription.channel
+    if isOpening {
+      gateway.loop.atTurnEnd { [self] in
+        if !subscriptions.contains(where: \.isWaiting) { endOpening() }
+      }
+    }
     if let id = subscription.messageID {
       tell(ControlMessage.ack(id: id, position: channel.position))
       subscription.messageID = nil
@@ -160,6 +168,7 @@ final class SocketSession: Subscriber, EffectTarget {
   // MARK: what the client says
 
   func received(_ bytes: borrowing Span<UInt8>) -> Int {
+    if isOpening, holdWhileOpening() { return 0 }
     var offset = 0
     do throws(WebSocketError) {
       while !isClosing, let event = try reader.next(bytes, from: &offset) {
@@ -185,6 +194,31 @@ final class SocketSession: Subscriber, EffectTarget {
       stream.pauseReading()
     }
     return isClosing ? bytes.count : offset
+  }
+
+  /// What a client sends right after the handshake waits until its channels are open, so that a
+  /// subscriber gets its own first publications too. Bounded: a channel that can't be opened now
+  /// must not keep its client from being heard.
+  private func holdWhileOpening() -> Bool {
+    guard subscriptions.contains(where: \.isWaiting) else {
+      isOpening = false
+      return false
+    }
+    if !isHeldForOpening {
+      isHeldForOpening = true
+      stream.pauseReading()
+      gateway.loop.after(Self.openingMax) { [self] in endOpening() }
+    }
+    return true
+  }
+
+  private static let openingMax = Duration.seconds(2)
+
+  private func endOpening() {
+    isOpening = false
+    guard isHeldForOpening else { return }
+    isHeldForOpening = false
+    if !isClosing { stream.resumeReading() }
   }
 
   private func answerClose(_ code: WebSocketCloseCode?, _ count: Int) -> Int {

@@ -86,6 +86,9 @@ final class Subscription {
     state = .waiting(since)
   }
 
+  /// Its channel is not open yet.
+  var isWaiting: Bool { if case .waiting = state { true } else { false } }
+
   /// Hands over a chunk of `count` encoded publications, in the flush step.
   func deliver(_ chunk: [UInt8], count: Int) {
     let stream = subscriber.stream
