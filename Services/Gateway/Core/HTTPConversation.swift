@@ -75,6 +75,7 @@ final class HTTPConversation {
         guard hasRoom else {
           isPaused = true
           stream.pauseReading()
+          stream.tellWhenEmpty()
           break
         }
         if reader.isIdle { began = gateway.loop.now }
@@ -283,7 +284,8 @@ final class HTTPConversation {
     isClosed = true
     isClosing = true
     giveUpExchanges()
-    if stream.queuedBytes <= Self.closingBytesMax { stream.closeAfterWriting() }
+    guard stream.queuedBytes > Self.closingBytesMax else { return stream.closeAfterWriting() }
+    stream.tellWhenEmpty()
   }
 
   private func giveUpExchanges() {
