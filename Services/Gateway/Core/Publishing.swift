@@ -28,7 +28,7 @@ struct PublishRequest {
   var meta: [UInt8] = []
   var skipHistory = false
   var flags: Publish.Flags = []
-  /// Called instead of the completion where there is none, if the publication can't be sent.
+  /// Called where there is no completion, if the publication is refused or can't be sent.
   var refused: ((Refusal) -> Void)?
 }
 
@@ -63,7 +63,10 @@ final class Publishing {
   ) {
     let channel = request.channel
     channel.lastUsed = gateway.loop.now
-    let answer: Completion = completion ?? { _ in }
+    let answer: Completion =
+      completion ?? { [self] in
+        if case .failure(let refusal) = $0 { refuse(request, refusal, nil) }
+      }
     guard gateway.settings.access.mayPublish(request.client, channel.publishers) else {
       return answer(.failure(.permissionDenied))
     }
@@ -226,7 +229,7 @@ final class Publishing {
   ) {
     let channel = request.channel
     guard let hub = gateway.upstreams.hub else {
-      completion?(.failure(.unavailable))
+      refuse(request, .unavailable, completion)
       return
     }
     guard channel.handle != .none else {
@@ -242,7 +245,7 @@ final class Publishing {
     guard let completion else {
       if hub.publish(message) == .refused {
         gateway.metrics.dropped.add()
-        request.refused?(.overloaded)
+        refuse(request, .overloaded, nil)
       }
       return
     }
@@ -259,12 +262,16 @@ final class Publishing {
     }
   }
 
+  private func refuse(_ request: PublishRequest, _ refusal: Refusal, _ completion: Completion?) {
+    if let completion { completion(.failure(refusal)) } else { request.refused?(refusal) }
+  }
+
   private func waitForHandle(
     _ request: PublishRequest, _ payload: Payload, _ expected: Offset?, _ completion: Completion?
   ) {
     request.channel.whenOpened(within: gateway.settings.publishMax) { [self] refusal in
       if let refusal {
-        completion?(.failure(refusal))
+        refuse(request, refusal, completion)
       } else {
         sendToHub(request, payload, expected, completion)
       }
