@@ -216,7 +216,7 @@ struct MemoryHistoryTests {
     #expect(writer.bytes.count <= Kind.historyPage.bodyBytesMax)
   }
 
-  @Test(arguments: [1, 2, 3, 4] + [UInt64.random(in: 100...(.max))])
+  @Test(arguments: [1, 2, 3, 4, 379_483_849_931_870_895] + [UInt64.random(in: 100...(.max))])
   func agreesWithAModelUnderRandomUse(seed: UInt64) {
     var random = SeededGenerator(seed: seed)
     let history = MemoryHistory(bytesMax: 1 << 30)

@@ -72,6 +72,8 @@ final class MemoryHistory: ChannelHistory {
       return .failure(Failure(.offsetConflict))
     }
     let appended = change(channel) { channel in
+      // By the old policy first: a longer age brings nothing back.
+      channel.trim(nowMs)
       channel.policy = policy
       return channel.add(event, nowMs)
     }
