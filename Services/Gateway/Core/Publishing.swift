@@ -63,23 +63,23 @@ final class Publishing {
   ) {
     let channel = request.channel
     channel.lastUsed = gateway.loop.now
-    let answer: Completion =
-      completion ?? { [self] in
-        if case .failure(let refusal) = $0 { refuse(request, refusal, nil) }
-      }
     guard gateway.settings.access.mayPublish(request.client, channel.publishers) else {
-      return answer(.failure(.permissionDenied))
+      return refuse(request, .permissionDenied, completion)
     }
     guard request.event.payload.bytes.count <= gateway.settings.payloadBytesMax else {
-      return answer(.failure(.tooLarge(gateway.settings.payloadBytesMax)))
+      return refuse(request, .tooLarge(gateway.settings.payloadBytesMax), completion)
     }
     if let missing = missingField(request) {
-      return answer(.failure(.badRequest("the event has no field \"\(missing)\"")))
+      return refuse(
+        request, .badRequest("the event has no field \"\(missing)\""), completion)
     }
-    if channel.plugin != nil {
-      decide(request, effects, attempt: 1, answer)
-    } else {
-      sequence(request, request.event.payload, expected: request.expected, completion)
+    guard channel.plugin != nil else {
+      return sequence(
+        request, request.event.payload, expected: request.expected, completion)
+    }
+    decide(request, effects, attempt: 1) { [self] result in
+      if let completion { return completion(result) }
+      if case .failure(let refusal) = result { refuse(request, refusal, nil) }
     }
   }
 
