@@ -167,6 +167,13 @@ extension Contracts {
         let list = try guests[0].ask(
           CountChannels(remainingMs: 1000, prefix: "", after: "", limit: 10), ChannelCounts.self)
         #expect(list.channels == [.init(name: channel("a"), subscribers: 12)] && list.total == 1)
+        _ = try guests[0].ask(open("ab", clients: 1), ChannelOpened.self)
+        for (name, total) in [("a", 1), ("ab", 1), ("abc", 0)] as [(String, UInt32)] {
+          let one = try guests[0].ask(
+            CountChannels(remainingMs: 1000, prefix: name, after: "", limit: 1, isExact: true),
+            ChannelCounts.self)
+          #expect(one.total == total && one.channels.allSatisfy { $0.name.text == name })
+        }
         guests[1].stop()
         try loop.wait("2") { guests[0].counts.last?.subscribers == 2 }
       }
@@ -227,6 +234,16 @@ extension Contracts {
         #expect(try guests[0].refusal(publish(handle, "x"), Published.self) == .badRequest)
         loop.run(for: .milliseconds(50))
         #expect(guests[0].publications.count == 3)
+      }
+    }
+
+    @Test func whatSkipsTheHistoryOfADurableChannelIsPassedOnWithoutAPosition() throws {
+      try hub { _, loop, guests in
+        let handle = try guests[0].ask(open("log", durable: true), ChannelOpened.self).handle
+        let published = try guests[0].ask(publish(handle, "x", flags: .skipHistory), Published.self)
+        #expect(published.position == nil && published.subscribers == 1)
+        try loop.wait("it") { guests[0].publications.count == 1 }
+        #expect(guests[0].publications.first?.position == nil)
       }
     }
 

@@ -69,9 +69,11 @@ extension ServiceTests {
       try ServiceCluster.run(ServiceTests.everyone, ServiceTests.options()) { cluster in
         let loop = try TestLoop()
         let address = try cluster.gateway()
-        let socket = try loop.socket(address, "/ws/log:empty")
+        // Both say when they are subscribed; they may be on different loops.
+        let socket = try loop.socket(address, "/ws/events/log:empty")
         let events = try loop.socket(address, "/ws/events/log:empty")
-        try loop.wait("the welcome") { !events.messages.isEmpty }
+        try loop.wait("the welcomes") { !socket.messages.isEmpty && !events.messages.isEmpty }
+        _ = socket.takeMessages()
         _ = events.takeMessages()
         try cluster.kill(.hub)
         let key = "X-API-Key: \(cluster.options.key ?? "")"
