@@ -16,6 +16,9 @@ T ?= 60
 N ?= 5000
 NAME ?=
 export SWIFT
+# Colours are a compiler flag: with them on a terminal and without them in a log, `make run` and
+# `make test` would build everything twice.
+PLAIN := --no-color-diagnostics
 
 help: ## this list
 	@echo "make run and make test are all that is needed to begin. The others:"; echo
@@ -34,7 +37,7 @@ deps-bench:
 	@infra/deps run bench
 
 build: deps-run ## release build of all programs, into .build/release
-	$(SWIFT) build -c release
+	$(SWIFT) build -c release $(PLAIN)
 
 run: build ## starts everything on this machine and prints its address; WATCH=1 follows the sources
 	@LISTEN='$(LISTEN)' DATA='$(DATA)' CONFIG='$(CONFIG)' WATCH='$(WATCH)' infra/run
@@ -49,7 +52,7 @@ lint: deps-check ## format, sizes, links of the documentation, layers
 	@infra/test lint
 
 test-unit: deps-run ## unit tests, codecs and golden vectors; F=NAME chooses some
-	$(SWIFT) test $(if $(F),--filter '$(F)')
+	$(SWIFT) test $(PLAIN) $(if $(F),--filter '$(F)')
 
 test-services: deps-test ## tests against the real programs: clients, browser, deployment files
 	@infra/test services
@@ -68,10 +71,10 @@ bench: deps-bench build ## measures us beside a C epoll server and Redis, and ho
 	infra/bench/run.py $(ARGS)
 
 golden-update: deps-run ## writes the golden vectors and the tables of docs/PROTOCOL.md anew
-	UPDATE_GOLDEN=1 $(SWIFT) test --filter WireTests
+	UPDATE_GOLDEN=1 $(SWIFT) test $(PLAIN) --filter WireTests
 
 protocol-doc: deps-run ## writes the tables of docs/PROTOCOL.md and docs/CONFIGURATION.md anew
-	UPDATE_GOLDEN=1 UPDATE_DOCS=1 $(SWIFT) test --filter 'ProtocolDocTests|tablesOfTheReference'
+	UPDATE_GOLDEN=1 UPDATE_DOCS=1 $(SWIFT) test $(PLAIN) --filter 'ProtocolDocTests|tablesOfTheReference'
 
 plugin: ## makes a new channel type: make plugin NAME=Chat
 	@infra/make-plugin '$(NAME)'
