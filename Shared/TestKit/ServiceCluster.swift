@@ -29,6 +29,7 @@ public final class ServiceCluster {
   public var options: Options
   private var services: [ServiceKind: RunningChild] = [:]
   private var said: [ServiceKind: [String]] = [:]
+  private var proxies: [ServiceKind: FaultProxy] = [:]
 
   public struct Options: Sendable {
     /// The configuration file's text, JSON5; none for the defaults.
@@ -39,6 +40,8 @@ public final class ServiceCluster {
     public var arguments: [ServiceKind: [String]] = [:]
     /// The gateway's public address.
     public var listen = "127.0.0.1:0"
+    /// Services that others reach through a `FaultProxy` only.
+    public var proxied: Set<ServiceKind> = []
     /// A program that starts the service, with its arguments: `prlimit --nofile=64`.
     public var wrappers: [ServiceKind: [String]] = [:]
     public init() {}
@@ -74,8 +77,16 @@ public final class ServiceCluster {
     try Files.makeDirectories(directory.appending("run"))
     if let key = options.key { try Files.create(keyFile, content: [UInt8](key.utf8)) }
     if let text = options.configuration {
-      try Files.create(directory.appending("sapphire.json5"), content: [UInt8](text.utf8))
+      try configure(text)
     }
+    for kind in options.proxied {
+      proxies[kind] = try FaultProxy(at: link(to: kind), to: ownLink(of: kind))
+    }
+  }
+
+  /// Writes the configuration file anew; who runs reads it when told to.
+  public func configure(_ text: String) throws {
+    try Files.replace(directory.appending("sapphire.json5"), with: [UInt8](text.utf8))
   }
 
   private var keyFile: FilePath { directory.appending("api.key") }
@@ -83,6 +94,18 @@ public final class ServiceCluster {
   /// Where a service's links listen.
   public func link(to kind: ServiceKind) -> SocketAddress {
     .unix(path: "\(directory)/run/\(kind.rawValue).sock")
+  }
+
+  /// Where a service listens itself: behind its proxy, if it has one.
+  private func ownLink(of kind: ServiceKind) -> SocketAddress {
+    guard options.proxied.contains(kind) else { return link(to: kind) }
+    return .unix(path: "\(directory)/run/\(kind.rawValue).own")
+  }
+
+  /// What stands before a service of `options.proxied`.
+  public func proxy(to kind: ServiceKind) throws -> FaultProxy {
+    guard let proxy = proxies[kind] else { throw ClusterFailure("no proxy before \(kind.rawValue)") }
+    return proxy
   }
 
   /// The directory of the event store.
@@ -209,7 +232,7 @@ public final class ServiceCluster {
   }
 
   private func arguments(_ kind: ServiceKind) -> [String] {
-    let listen = kind == .gateway ? options.listen : link(to: kind).description
+    let listen = kind == .gateway ? options.listen : ownLink(of: kind).description
     var list = ["--listen", listen, "--run", "\(directory)/run"]
     if options.configuration != nil { list += ["--config", "\(directory)/sapphire.json5"] }
     if kind == .eventstore { list += ["--data", "\(storeDirectory)"] }
@@ -241,6 +264,7 @@ public final class ServiceCluster {
   }
 
   private func end() {
+    for proxy in proxies.values { proxy.stop() }
     for child in services.values { child.send(.kill) }
     for (kind, child) in services {
       let deadline = SystemClock.monotonic() + .seconds(5)
