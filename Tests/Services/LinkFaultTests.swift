@@ -140,6 +140,36 @@ extension ServiceTests {
       }
     }
 
+    /// Row 41: a client brings a position that its loop has not seen yet, and while the loop asks
+    /// whether it exists the hub brings that and more.
+    @Test func whoIsAheadOfItsLoopMissesNothingThatComesMeanwhile() throws {
+      try ServiceCluster.run(ServiceTests.everyone, Self.options([.hub, .eventstore])) { cluster in
+        let loop = try TestLoop()
+        let address = try cluster.gateway()
+        let publisher = try loop.socket(address, "/ws/log:x?ack=1&envelope=1")
+        func texts(_ socket: TestSocket) -> [String] {
+          socket.messages.map { String(decoding: $0.bytes, as: UTF8.self) }
+        }
+        func acks() -> [String] { texts(publisher).filter { $0.contains(#""type":"ack""#) } }
+        publisher.send("1")
+        try loop.wait("the first", state: { "\(texts(publisher))" }) { texts(publisher).count == 3 }
+        let epoch = acks().first?.split(separator: #""epoch":""#).last?.prefix { $0 != "\"" } ?? ""
+        // Stored and acknowledged after 400 ms, here from the hub after 680 ms; an answer of the
+        // store to a question of then comes later still.
+        try cluster.proxy(to: .eventstore).set { $0.delay = .milliseconds(200) }
+        try cluster.proxy(to: .hub).set { $0.delay = .milliseconds(240) }
+        for number in 2...10 { publisher.send("\(number)") }
+        try loop.wait("all stored") { acks().count == 10 }
+        let sockets = (1...9).map { TestSocket(loop, address, "/ws/log:x?since=\(epoch):\($0)") }
+        try loop.wait("all that follows", state: { "\(sockets.map(texts))" }) {
+          zip(1...9, sockets).allSatisfy { $1.messages.count >= 10 - $0 }
+        }
+        for (from, socket) in zip(1...9, sockets) {
+          #expect(texts(socket) == ((from + 1)...10).map { "\($0)" }, "since \(from)")
+        }
+      }
+    }
+
     // MARK: partitions
 
     /// Rows 45 and 46: a link that passes nothing, in one direction or both, is given up by both
