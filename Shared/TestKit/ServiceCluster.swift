@@ -30,6 +30,7 @@ public final class ServiceCluster {
   private var services: [ServiceKind: RunningChild] = [:]
   private var said: [ServiceKind: [String]] = [:]
   private var proxies: [ServiceKind: FaultProxy] = [:]
+  private var extras: [ExtraGateway] = []
 
   public struct Options: Sendable {
     /// The configuration file's text, JSON5; none for the defaults.
@@ -203,6 +204,24 @@ public final class ServiceCluster {
     return end ?? .exited(-1)
   }
 
+  /// Starts one more gateway before the same services and waits until it is ready.
+  public func addGateway() throws -> ExtraGateway {
+    var list = arguments(.gateway)
+    list[1] = "127.0.0.1:0"
+    let child = try RunningChild(
+      ChildProgram(path: try Self.executable(.gateway), arguments: list))
+    let extra = ExtraGateway(child)
+    extras.append(extra)
+    let deadline = SystemClock.monotonic() + Self.readyMax
+    while !child.lines.contains(where: { $0.hasPrefix("ready ") }) {
+      guard child.end == nil, SystemClock.monotonic() < deadline else {
+        throw ClusterFailure("one more gateway is not ready: \(child.tail.suffix(5))")
+      }
+      SystemClock.pause(.milliseconds(1))
+    }
+    return extra
+  }
+
   public func isRunning(_ kind: ServiceKind) -> Bool { services[kind]?.end == nil }
 
   public func process(_ kind: ServiceKind) -> ProcessID? { services[kind]?.process }
@@ -265,6 +284,7 @@ public final class ServiceCluster {
 
   private func end() {
     for proxy in proxies.values { proxy.stop() }
+    for extra in extras { extra.end() }
     for child in services.values { child.send(.kill) }
     for (kind, child) in services {
       let deadline = SystemClock.monotonic() + .seconds(5)
@@ -300,5 +320,31 @@ public final class ServiceCluster {
     guard status.kind == .directory else { return (try? Files.remove(path)) ?? () }
     for name in (try? Files.list(path)) ?? [] { remove(path.appending(name)) }
     try? Files.removeDirectory(path)
+  }
+}
+
+/// A gateway besides the one that a cluster always has.
+public final class ExtraGateway {
+  private let child: RunningChild
+
+  init(_ child: RunningChild) { self.child = child }
+
+  public var isRunning: Bool { child.end == nil }
+  public var process: ProcessID { child.process }
+
+  public func address() throws -> SocketAddress {
+    let prefix = "listening http://"
+    guard let line = child.lines.last(where: { $0.hasPrefix(prefix) }),
+      let address = SocketAddress("tcp:" + line.dropFirst(prefix.count))
+    else { throw ClusterFailure("one more gateway does not listen") }
+    return address
+  }
+
+  public func send(_ signal: ProcessSignal) { child.send(signal) }
+
+  func end() {
+    child.send(.kill)
+    let deadline = SystemClock.monotonic() + .seconds(5)
+    while child.end == nil, SystemClock.monotonic() < deadline { SystemClock.pause(.milliseconds(1)) }
   }
 }
