@@ -90,6 +90,9 @@ public final class ServiceCluster {
     try Files.replace(directory.appending("sapphire.json5"), with: [UInt8](text.utf8))
   }
 
+  /// Writes the file of the API key anew; `options.key` stays what the gateway began with.
+  public func replaceKey(_ key: String) throws { try Files.replace(keyFile, with: [UInt8](key.utf8)) }
+
   private var keyFile: FilePath { directory.appending("api.key") }
 
   /// Where a service's links listen.
