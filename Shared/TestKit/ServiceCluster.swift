@@ -229,6 +229,16 @@ public final class ServiceCluster {
 
   public func process(_ kind: ServiceKind) -> ProcessID? { services[kind]?.process }
 
+  /// Memory that the service has resident now; 0 if it does not run.
+  public func residentBytes(of kind: ServiceKind) -> Int {
+    guard let process = services[kind]?.process,
+      let status = try? Files.read(FilePath("/proc/\(process.description)/status"), bytesMax: 64 * 1024)
+    else { return 0 }
+    let line = status.split(separator: 10).first { $0.starts(with: "VmRSS:".utf8) } ?? []
+    let digits = line.filter { (48...57).contains($0) }
+    return (Int(String(decoding: digits, as: UTF8.self)) ?? 0) * 1024
+  }
+
   /// What the service said on standard output, and on standard error.
   public func output(_ kind: ServiceKind) -> (lines: [String], errors: [String]) {
     (services[kind]?.lines ?? [], (said[kind] ?? []) + (services[kind]?.errors ?? []))
