@@ -73,6 +73,17 @@ final class Fleet {
     }
   }
 
+  /// Something comes to every observer in every channel from here on.
+  func waitForFlow(within limit: Duration = .seconds(15)) throws {
+    func counts() -> [Int] {
+      observers.flatMap { observer in channels.map { observer.logs[$0]?.entries.count ?? 0 } }
+    }
+    let before = counts()
+    try loop.wait("every channel at every observer", within: limit, state: { "\(before) \(counts())" }) {
+      zip(before, counts()).allSatisfy { $0 < $1 }
+    }
+  }
+
   /// Ends the traffic and holds everyone to what was promised.
   func settle() throws {
     try waitUntilReady()
@@ -80,6 +91,7 @@ final class Fleet {
     // Twice: what was under way before may be acknowledged first.
     try waitForProgress()
     try waitForProgress()
+    try waitForFlow()
     for producer in producers { producer.finish() }
     try loop.wait("the last acknowledgement", within: .seconds(15)) {
       producers.allSatisfy(\.isFinished)
