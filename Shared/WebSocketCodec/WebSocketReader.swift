@@ -54,6 +54,9 @@ public struct WebSocketReader: Sendable {
   private var kind: WebSocketMessageKind?
   private var fragments = 0
   private var text = UTF8Validator()
+  /// Frames begun and messages ended so far, for limits on their rates. They wrap.
+  public private(set) var frameCount: UInt32 = 0
+  public private(set) var messageCount: UInt32 = 0
   private var isClosed = false
   private var failure: WebSocketError?
 
@@ -134,6 +137,7 @@ public struct WebSocketReader: Sendable {
 
   private mutating func begin(_ header: WebSocketFrameHeader) throws(WebSocketError) {
     frame = header
+    frameCount &+= 1
     switch header.opcode {
     case .text: kind = .text
     case .binary: kind = .binary
@@ -187,6 +191,7 @@ public struct WebSocketReader: Sendable {
     guard let kind else { return nil }
     self.kind = nil
     fragments = 0
+    messageCount &+= 1
     var payload: [UInt8] = []
     swap(&payload, &message)
     return .message(kind, payload)
