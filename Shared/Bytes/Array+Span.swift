@@ -21,14 +21,43 @@ extension Array where Element == UInt8 {
   }
 }
 
+extension Array where Element == UInt8 {
+  /// Appends an integer's bytes, the lowest first.
+  @inlinable
+  public mutating func append(littleEndian value: some FixedWidthInteger) {
+    let value = value.littleEndian
+    // SAFE BECAUSE the bytes are copied while the value stands; integers have no padding.
+    unsafe Swift.withUnsafeBytes(of: value) { unsafe append(contentsOf: $0) }
+  }
+}
+
+extension Span where Element == UInt8 {
+  /// Whether no byte is above 127.
+  @inlinable
+  public var isASCII: Bool {
+    var seen: UInt8 = 0
+    for index in 0..<count { seen |= self[index] }
+    return seen < 128
+  }
+}
+
 extension String {
   /// The text that UTF-8 `span` spells, or nil where it is not valid UTF-8.
   @inlinable
   public init?(validating span: borrowing Span<UInt8>) {
+    guard !span.isEmpty else {
+      self = ""
+      return
+    }
     // SAFE BECAUSE the pointer is used only inside the closure and the string copies from it.
+    // Most texts are ASCII, and of those the library makes a string several times faster when
+    // it isn't asked to validate them.
+    let isASCII = span.isASCII
     guard
       let text = unsafe span.withUnsafeBufferPointer({
-        unsafe String(validating: $0, as: UTF8.self)
+        isASCII
+          ? unsafe String(decoding: $0, as: UTF8.self)
+          : unsafe String(validating: $0, as: UTF8.self)
       })
     else { return nil }
     self = text

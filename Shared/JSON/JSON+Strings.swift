@@ -101,6 +101,12 @@ extension JSON {
     return start + following + 1
   }
 
+  /// Whether what stands between a string's quotes has a backslash.
+  static func hasEscapes(_ s: borrowing Span<UInt8>, _ contents: Range<Int>) -> Bool {
+    for i in contents where s[i] == UInt8(ascii: "\\") { return true }
+    return false
+  }
+
   /// The characters of a string's `contents` (what stands between its quotes), already validated.
   ///
   /// - Cost: one copy; a second only where there are escapes.

@@ -20,7 +20,11 @@ extension ByteWriter {
     u32(handle.generation)
   }
   /// An epoch as text; empty for none.
-  mutating func epoch(_ epoch: Epoch?) { text16(epoch?.text ?? "") }
+  mutating func epoch(_ epoch: Epoch?) {
+    guard let epoch else { return u16(0) }
+    u16(UInt16(truncatingIfNeeded: epoch.count))
+    epoch.append(to: &bytes)
+  }
 }
 
 extension ByteCursor {
@@ -28,9 +32,9 @@ extension ByteCursor {
     ChannelHandle(number: try u32(s), generation: try u32(s))
   }
   mutating func epoch(_ s: borrowing Span<UInt8>) throws(ByteError) -> Epoch? {
-    let text = try text16(s)
+    let text = try range16(s)
     if text.isEmpty { return nil }
-    guard let epoch = Epoch(text) else { throw .invalidValue }
+    guard let epoch = Epoch(s.extracting(text)) else { throw .invalidValue }
     return epoch
   }
   mutating func channelName(_ s: borrowing Span<UInt8>) throws(ByteError) -> ChannelName {

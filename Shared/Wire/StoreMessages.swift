@@ -107,7 +107,7 @@ public struct Appended: WireMessage {
     self.timeMs = timeMs
   }
   public func encode(into w: inout ByteWriter) {
-    w.text16(epoch.text)
+    w.epoch(epoch)
     w.u64(first.value)
     w.u16(count)
     w.u8(isDuplicate ? 1 : 0)

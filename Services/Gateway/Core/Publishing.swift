@@ -28,8 +28,14 @@ struct PublishRequest {
   var meta: [UInt8] = []
   var skipHistory = false
   var flags: Publish.Flags = []
-  /// Called where there is no completion, if the publication is refused or can't be sent.
-  var refused: ((Refusal) -> Void)?
+  /// Told where there is no completion, if the publication is refused or can't be sent.
+  var publisher: (any UnaskedPublisher)?
+}
+
+/// Whoever publishes without asking what becomes of it. A reference and no closure, since there is
+/// one for every publication.
+protocol UnaskedPublisher: AnyObject {
+  func publicationRefused(in channel: LocalChannel, _ refusal: Refusal)
 }
 
 /// From an event to a publication: rights, the plugin's decision, then the sequencer, which is the
@@ -263,7 +269,8 @@ final class Publishing {
   }
 
   private func refuse(_ request: PublishRequest, _ refusal: Refusal, _ completion: Completion?) {
-    if let completion { completion(.failure(refusal)) } else { request.refused?(refusal) }
+    if let completion { return completion(.failure(refusal)) }
+    request.publisher?.publicationRefused(in: request.channel, refusal)
   }
 
   private func waitForHandle(
