@@ -32,12 +32,36 @@ extension Array where Element == UInt8 {
 }
 
 extension Span where Element == UInt8 {
+  /// The eight bytes from `index` on, the first one lowest; nil where there are fewer.
+  @inlinable
+  public func word(at index: Int) -> UInt64? {
+    guard index >= 0, index <= count - 8 else { return nil }
+    // SAFE BECAUSE eight bytes from `index` on are within the span.
+    return unsafe UInt64(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
+  }
+
   /// Whether no byte is above 127.
   @inlinable
   public var isASCII: Bool {
-    var seen: UInt8 = 0
-    for index in 0..<count { seen |= self[index] }
-    return seen < 128
+    var index = 0
+    while let word = word(at: index) {
+      if word & 0x8080_8080_8080_8080 != 0 { return false }
+      index += 8
+    }
+    while index < count {
+      if self[index] >= 128 { return false }
+      index += 1
+    }
+    return true
+  }
+}
+
+extension UInt64 {
+  /// Whether one of the eight bytes is `byte`.
+  @inlinable
+  public func hasByte(_ byte: UInt8) -> Bool {
+    let differences = self ^ (0x0101_0101_0101_0101 &* UInt64(byte))
+    return (differences &- 0x0101_0101_0101_0101) & ~differences & 0x8080_8080_8080_8080 != 0
   }
 }
 

@@ -42,8 +42,12 @@ protocol UnaskedPublisher: AnyObject {
 /// event store for a durable channel and the hub for any other.
 final class Publishing {
   private let gateway: GatewayLoop
+  private let publishMaxMs: UInt32
 
-  init(_ gateway: GatewayLoop) { self.gateway = gateway }
+  init(_ gateway: GatewayLoop) {
+    self.gateway = gateway
+    publishMaxMs = UInt32(clamping: gateway.settings.publishMax.millisecondsMax)
+  }
 
   typealias Completion = (Result<PublishResult, Refusal>) -> Void
 
@@ -205,7 +209,7 @@ final class Publishing {
     guard let store = gateway.upstreams.eventstore else { return completion(.failure(.unavailable)) }
     let limit = gateway.settings.publishMax
     let message = Append(
-      remainingMs: UInt32(clamping: limit.millisecondsMax), stream: request.channel.name,
+      remainingMs: publishMaxMs, stream: request.channel.name,
       expected: expected, key: request.event.idempotencyKey ?? "", client: request.clientNumber,
       user: request.client.user?.text ?? "", keyHash: keyHash(request),
       events: [NewEvent(payload: payload, eventType: request.eventType, meta: request.meta)])
@@ -242,7 +246,7 @@ final class Publishing {
       return waitForHandle(request, payload, expected, completion)
     }
     let message = Publish(
-      remainingMs: UInt32(clamping: gateway.settings.publishMax.millisecondsMax),
+      remainingMs: publishMaxMs,
       handle: channel.handle, flags: request.skipHistory ? request.flags.union(.skipHistory) : request.flags,
       timeMs: gateway.loop.wallMilliseconds,
       publisher: Publisher(client: request.clientNumber, user: request.client.user?.text ?? ""),
@@ -309,13 +313,5 @@ extension Duration {
     let (seconds, attoseconds) = components
     return seconds.multipliedReportingOverflow(by: 1000).partialValue
       &+ attoseconds / 1_000_000_000_000_000
-  }
-}
-
-extension ClientID {
-  /// A client's number as everyone sees it: 16 hexadecimal digits.
-  init(number: UInt64) {
-    let digits = String(number, radix: 16)
-    self.init(String(repeating: "0", count: max(0, 16 - digits.count)) + digits)
   }
 }
