@@ -81,6 +81,8 @@ let package = Package(
     shared("Crypto", ["Bytes", "COpenSSL"]),
     shared("SQLite", ["Bytes", "CSQLite"]),
     shared("Deflate", ["Bytes", "CZlib"]),
+    // Row 2: who somebody is. Pure; the time is an argument.
+    shared("Identity", ["Bytes", "JSON", "Config", "Crypto"]),
     // Row 2 and 3: what moves bytes.
     shared("Loop", ["Bytes", "CLinux", "Platform", "Observe"]),
     shared("Link", ["Bytes", "Platform", "Observe", "Loop", "Wire", "Crypto"]),
@@ -142,6 +144,7 @@ let package = Package(
     tests("WebSocketCodecTests", ["WebSocketCodec", "Bytes", "TestKit"]),
     tests("DeflateTests", ["Deflate", "WebSocketCodec", "Bytes", "TestKit"]),
     tests("CryptoTests", ["Crypto", "Bytes"]),
+    tests("IdentityTests", ["Identity", "Config", "Crypto", "Bytes"]),
     tests("LoopTests", ["Loop", "Platform", "Bytes", "TestKit"]),
     tests("WireTests", ["Wire", "Bytes", "TestKit"]),
     tests("LinkTests", ["Link", "Wire", "Loop", "Platform", "Crypto", "Bytes", "TestKit"]),

@@ -31,7 +31,10 @@ public final class MessageInflater {
   /// BUDGET: the ratio counts only beyond this many bytes.
   public static let ratioFreeBytes = 65_536
 
-  private enum State { case between, inside, behindLastBlock, failed(InflateError) }
+  private enum State {
+    case between, inside, behindLastBlock
+    case failed(InflateError)
+  }
 
   private let context: Context
   private var stream: InflateStream

@@ -49,7 +49,8 @@ struct DeflateStream: ~Copyable {
     // zlib counts input in 32 bits.
     repeat {
       let end = min(input.count, start + 1 << 30)
-      compress(input.extracting(start..<end), end == input.count ? Z_SYNC_FLUSH : Z_NO_FLUSH, &output)
+      compress(
+        input.extracting(start..<end), end == input.count ? Z_SYNC_FLUSH : Z_NO_FLUSH, &output)
       start = end
     } while start < input.count
   }

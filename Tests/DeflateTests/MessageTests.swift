@@ -200,7 +200,8 @@ private let examples: [(name: String, hex: String, text: String)] = [
       }
       #expect(output.count <= bytesMax + 1)
     }
-    #expect(failure(of: MessageDeflater(context: .newForEachMessage).compress([]), bytesMax: 0) == nil)
+    #expect(
+      failure(of: MessageDeflater(context: .newForEachMessage).compress([]), bytesMax: 0) == nil)
   }
 
   /// 64 MiB of zeros in 65,232 bytes, and the same in a hundred fragments.

@@ -6,7 +6,8 @@ import WebSocketCodec
     let expected = [
       WebSocketExtension("foo"),
       WebSocketExtension("bar", [.init("baz", "2")]),
-      WebSocketExtension("permessage-deflate", [.init("client_max_window_bits"), .init("a", "10")]),
+      WebSocketExtension(
+        "permessage-deflate", [.init("client_max_window_bits"), .init("a", "10")]),
     ]
     #expect(
       WebSocketExtension.parse([
@@ -81,7 +82,8 @@ import WebSocketCodec
     "permessage-deflate; client_no_context_takeover=true",
     "permessage-deflate; server_max_window_bits", "permessage-deflate; server_max_window_bits=7",
     "permessage-deflate; server_max_window_bits=16", "permessage-deflate; server_max_window_bits=a",
-    "permessage-deflate; server_max_window_bits=010", "permessage-deflate; server_max_window_bits=+9",
+    "permessage-deflate; server_max_window_bits=010",
+    "permessage-deflate; server_max_window_bits=+9",
     "permessage-deflate; server_max_window_bits=-9",
     "permessage-deflate; server_max_window_bits=99999999999999999999",
     "permessage-deflate; client_max_window_bits=7", "permessage-deflate; client_max_window_bits=16",
@@ -95,8 +97,9 @@ import WebSocketCodec
   @Test func neverAgreesToAWindowThatZlibCanNotWrite() {
     #expect(answer("permessage-deflate; server_max_window_bits=8") == nil)
     #expect(
-      answer("permessage-deflate; server_max_window_bits=8, permessage-deflate; "
-        + "server_max_window_bits=9") == bothNew + "; server_max_window_bits=9")
+      answer(
+        "permessage-deflate; server_max_window_bits=8, permessage-deflate; "
+          + "server_max_window_bits=9") == bothNew + "; server_max_window_bits=9")
     // Reading such a window is no trouble.
     #expect(
       answer("permessage-deflate; client_max_window_bits=8")
