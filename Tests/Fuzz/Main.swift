@@ -13,6 +13,7 @@ let fuzzTargets: [FuzzTarget] = [
   FuzzTarget(name: "http-request", run: fuzzHTTPRequests),
   FuzzTarget(name: "http-response", run: fuzzHTTPResponses),
   FuzzTarget(name: "websocket", run: fuzzWebSocket),
+  FuzzTarget(name: "deflate", run: fuzzDeflate),
   FuzzTarget(name: "text", run: fuzzText),
 ]
 
