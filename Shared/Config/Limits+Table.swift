@@ -91,7 +91,7 @@ extension Limits {
 
   private static let publications: [Limit] = [
     Limit(
-      .publicationBytes, .bytes(\.publicationBytes), 1...(64 * miB), at: "413 or error 107",
+      .publicationBytes, .bytes(\.publicationBytes), 1...(16 * miB), at: "413 or error 107",
       for: "payload of one publication"),
     Limit(
       .idempotencyKeyBytes, .bytes(\.idempotencyKeyBytes), 16...kiB, at: "error 107",
