@@ -30,6 +30,10 @@ final class Announcer {
   /// Told why an index entry could not be written, once for each round of tries.
   var indexRefused: (String) -> Void = { _ in }
 
+  /// Without an answer for this long the batch is announced again: whoever waits for its last event
+  /// has it within five seconds, even if a frame was lost.
+  private static let answerMax = Duration.seconds(3)
+
   /// BUDGET: events of one page of the outbox.
   private static let pageCount = 512
 
@@ -91,7 +95,7 @@ final class Announcer {
     pending = nil
     guard let hub else { return fellBehind() }
     let era = flow.era
-    hub.request(message, expecting: Published.self, within: .seconds(30)) { [weak self] result in
+    hub.request(message, expecting: Published.self, within: Self.answerMax) { [weak self] result in
       guard let self, era == flow.era else { return }
       switch result {
       case .success: confirm(position, era)
