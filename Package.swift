@@ -63,6 +63,8 @@ let package = Package(
     .systemLibrary(
       name: "COpenSSL", path: "Shared/COpenSSL", pkgConfig: "openssl",
       providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(
+      name: "CZlib", path: "Shared/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
     // Row 0: no dependencies of ours (CLinux apart).
     shared("Bytes", ["CLinux"]),
@@ -78,6 +80,9 @@ let package = Package(
     // Row 1: wrappers of the C libraries.
     shared("Crypto", ["Bytes", "COpenSSL"]),
     shared("SQLite", ["Bytes", "CSQLite"]),
+    shared("Deflate", ["Bytes", "CZlib"]),
+    // Row 2: who somebody is. Pure; the time is an argument.
+    shared("Identity", ["Bytes", "JSON", "Config", "Crypto"]),
     // Row 2 and 3: what moves bytes.
     shared("Loop", ["Bytes", "CLinux", "Platform", "Observe"]),
     shared("Link", ["Bytes", "Platform", "Observe", "Loop", "Wire", "Crypto"]),
@@ -137,7 +142,9 @@ let package = Package(
     tests("ConfigTests", ["Config", "JSON", "Bytes"]),
     tests("HTTPCodecTests", ["HTTPCodec", "Bytes", "TestKit"]),
     tests("WebSocketCodecTests", ["WebSocketCodec", "Bytes", "TestKit"]),
+    tests("DeflateTests", ["Deflate", "WebSocketCodec", "Bytes", "TestKit"]),
     tests("CryptoTests", ["Crypto", "Bytes"]),
+    tests("IdentityTests", ["Identity", "Config", "Crypto", "Bytes"]),
     tests("LoopTests", ["Loop", "Platform", "Bytes", "TestKit"]),
     tests("WireTests", ["Wire", "Bytes", "TestKit"]),
     tests("LinkTests", ["Link", "Wire", "Loop", "Platform", "Crypto", "Bytes", "TestKit"]),
@@ -153,7 +160,7 @@ let package = Package(
       path: "Tests/Contract", swiftSettings: strict),
     .testTarget(
       name: "ServiceTests",
-      dependencies: ["TestKit", "Loop", "Platform", "WebSocketCodec", "JSON", "Bytes"],
+      dependencies: ["TestKit", "Wire", "Loop", "Platform", "WebSocketCodec", "JSON", "Bytes"],
       path: "Tests/Services", swiftSettings: strict),
     tests("EventStoreTests", ["EventStoreCore", "SQLite", "Wire", "Platform", "Bytes", "Crypto", "TestKit"]),
     executable(

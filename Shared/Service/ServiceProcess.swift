@@ -178,7 +178,10 @@ final class ServiceRunner {
     let logger = try makeLogger(options, settings)
     let events = try Mailbox<ServiceEvent>()
     let loop = try EventLoop()
-    let signals = try SignalSource(on: loop) { [weak self] in self?.received($0, loop, logger) }
+    let signals = try SignalSource(on: loop) { [weak self] signal in
+      if signal == .reload { self?.reload(options, settings, logger) }
+      self?.received(signal, loop, logger)
+    }
     let reader = try MailboxReader(events, on: loop) { [weak self] in
       for event in $0 { self?.handle(event, loop) }
     }
@@ -209,8 +212,24 @@ final class ServiceRunner {
         self?.exitCode = ExitCode.failure
         loop.stop()
       }
-    case .reload: service?.reload()
-    case .childChanged: break
+    case .reload, .childChanged: break
+    }
+  }
+
+  /// A file that is refused changes nothing: the service goes on as it was. One that is good is said
+  /// to be, so that nobody waits for a setting that needs a start.
+  private func reload(_ options: CommandLineOptions, _ running: Configuration, _ logger: Logger) {
+    do {
+      let settings = try SettingsFile.load(
+        options["config"], environment: Self.environment(), channelTypes: description.channelTypes)
+      logger.info(
+        settings == running
+          ? "the configuration was read again and is the same"
+          : "the configuration was read again; its changes take effect at the next start")
+      service?.reload()
+    } catch {
+      logger.error(
+        "the configuration can't be used; the old one stays in force", ["reason": .text("\(error)")])
     }
   }
 

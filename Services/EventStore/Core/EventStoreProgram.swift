@@ -81,7 +81,7 @@ struct StoreRefused: Error, CustomStringConvertible, ExitCoded {
 enum StoreMail: Sendable {
   case committed([StoreThread.Completion])
   case answered(StoreThread.Tag, StoreThread.Answer)
-  case probed(StoreThread.Tag, Bool)
+  case probed(StoreThread.Tag, EventStore.Holdings?)
   case failed(StoreFailure)
   case artifact(ArtifactThread.Outcome)
   case drain

@@ -37,7 +37,7 @@ enum Encoding: Int, CaseIterable {
     bytes.append(contentsOf: prefix)
     if let position {
       bytes.append(contentsOf: ",\"epoch\":\"".utf8)
-      bytes.append(contentsOf: position.epoch.text.utf8)
+      position.epoch.append(to: &bytes)
       bytes.append(contentsOf: "\",\"offset\":".utf8)
       Self.append(position.offset.value, to: &bytes)
     }

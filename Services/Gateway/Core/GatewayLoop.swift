@@ -337,11 +337,10 @@ final class GatewayLoop {
     find(count.handle)?.subscriberTotal = Int(count.subscribers)
   }
 
-  /// The hub counts more publications than came: every channel with a history compares its head.
+  /// The hub left out publications: every channel with a history compares its head, or does so
+  /// again if it is about to.
   func missedPublications() {
-    for channel in channels.values where channel.phase == .live {
-      if channel.policy.history != .none { channel.catchUp() }
-    }
+    for channel in channels.values where channel.policy.history != .none { channel.catchUp() }
   }
 
   // MARK: draining

@@ -61,7 +61,9 @@ extension LocalChannel {
         subscription.subscriber.refused(subscription, Refusal(failure))
       case .success(let page):
         if page.epoch == from.epoch, from.offset <= page.head {
-          return goLive(subscription, after: from)
+          // By now this loop may have applied more than the client has.
+          return join(
+            subscription, Subscription.Replay(epoch: from.epoch, delivered: from.offset))
         }
         guard plugin == nil else {
           return beginAnew(subscription, .ahead, page.epoch, position?.offset ?? page.head)

@@ -29,16 +29,26 @@ struct PublishRequest {
   var meta: [UInt8] = []
   var skipHistory = false
   var flags: Publish.Flags = []
-  /// Called where there is no completion, if the publication is refused or can't be sent.
-  var refused: ((Refusal) -> Void)?
+  /// Told where there is no completion, if the publication is refused or can't be sent.
+  var publisher: (any UnaskedPublisher)?
+}
+
+/// Whoever publishes without asking what becomes of it. A reference and no closure, since there is
+/// one for every publication.
+protocol UnaskedPublisher: AnyObject {
+  func publicationRefused(in channel: LocalChannel, _ refusal: Refusal)
 }
 
 /// From an event to a publication: rights, the plugin's decision, then the sequencer, which is the
 /// event store for a durable channel and the hub for any other.
 final class Publishing {
   private let gateway: GatewayLoop
+  private let publishMaxMs: UInt32
 
-  init(_ gateway: GatewayLoop) { self.gateway = gateway }
+  init(_ gateway: GatewayLoop) {
+    self.gateway = gateway
+    publishMaxMs = UInt32(clamping: gateway.settings.publishMax.millisecondsMax)
+  }
 
   typealias Completion = (Result<PublishResult, Refusal>) -> Void
 
@@ -233,7 +243,7 @@ final class Publishing {
     guard let store = gateway.upstreams.eventstore else { return completion(.failure(.unavailable)) }
     let limit = gateway.settings.publishMax
     let message = Append(
-      remainingMs: UInt32(clamping: limit.millisecondsMax), stream: request.channel.name,
+      remainingMs: publishMaxMs, stream: request.channel.name,
       expected: expected, key: request.event.idempotencyKey ?? "", client: request.clientNumber,
       user: request.client.user?.text ?? "", keyHash: keyHash(request),
       events: [NewEvent(payload: payload, eventType: request.eventType, meta: request.meta)])
@@ -272,7 +282,7 @@ final class Publishing {
       return waitForHandle(request, payload, expected, completion)
     }
     let message = Publish(
-      remainingMs: UInt32(clamping: gateway.settings.publishMax.millisecondsMax),
+      remainingMs: publishMaxMs,
       handle: channel.handle, flags: request.skipHistory ? request.flags.union(.skipHistory) : request.flags,
       timeMs: gateway.loop.wallMilliseconds,
       publisher: Publisher(client: request.clientNumber, user: request.client.user?.text ?? ""),
@@ -301,7 +311,8 @@ final class Publishing {
   }
 
   private func refuse(_ request: PublishRequest, _ refusal: Refusal, _ completion: Completion?) {
-    if let completion { completion(.failure(refusal)) } else { request.refused?(refusal) }
+    if let completion { return completion(.failure(refusal)) }
+    request.publisher?.publicationRefused(in: request.channel, refusal)
   }
 
   private func waitForHandle(
@@ -340,13 +351,5 @@ extension Duration {
     let (seconds, attoseconds) = components
     return seconds.multipliedReportingOverflow(by: 1000).partialValue
       &+ attoseconds / 1_000_000_000_000_000
-  }
-}
-
-extension ClientID {
-  /// A client's number as everyone sees it: 16 hexadecimal digits.
-  init(number: UInt64) {
-    let digits = String(number, radix: 16)
-    self.init(String(repeating: "0", count: max(0, 16 - digits.count)) + digits)
   }
 }

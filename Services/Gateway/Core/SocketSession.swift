@@ -12,7 +12,7 @@ internal import Wire
 ///
 /// Knows the two doors (one channel raw, several as envelopes) and nothing of how publications
 /// come to be: it is a `Subscriber` of the channels and a publisher into them.
-final class SocketSession: Subscriber, EffectTarget {
+final class SocketSession: Subscriber, EffectTarget, UnaskedPublisher {
   struct Door {
     var style: Style
     var encoding: Encoding
@@ -325,13 +325,16 @@ final class SocketSession: Subscriber, EffectTarget {
     case .failure(let refusal):
       return tell(ControlMessage.error(id: id, refusal, channel: name.text))
     }
-    let request = PublishRequest(
+    var request = PublishRequest(
       channel: channel,
       event: ChannelEvent(payload, idempotencyKey: key.isEmpty ? nil : key), client: context,
       clientNumber: clientNumber)
     // Without an id nobody waits for the hub's answer; refusals found here are told all the same.
     let needsAnswer = id != nil || channel.policy.isDurable || channel.plugin != nil || !key.isEmpty
-    guard needsAnswer else { return publishUnanswered(request) }
+    guard needsAnswer else {
+      request.publisher = self
+      return publishUnanswered(request)
+    }
     gateway.publishing.publish(request, client: self) { [self] result in
       guard !isClosing else { return }
       switch result {
@@ -363,23 +366,19 @@ final class SocketSession: Subscriber, EffectTarget {
   }
 
   private func publishUnanswered(_ request: PublishRequest) {
-    var request = request
-    let name = request.channel.name.text
-    let refused: (Refusal) -> Void = { [self] in
-      tell(ControlMessage.error(id: nil, $0, channel: name))
-    }
     let limit = gateway.settings.payloadBytesMax
     guard request.event.payload.bytes.count <= limit else {
       gateway.metrics.limits.reached(.publicationBytes)
-      return refused(.tooLarge(limit))
+      return publicationRefused(in: request.channel, .tooLarge(limit))
     }
-    guard gateway.upstreams.hub != nil else { return refused(.unavailable) }
-    if request.channel.policy.requiredFields.isEmpty {
-      request.refused = refused
-      gateway.publishing.publish(request, nil)
-    } else {
-      gateway.publishing.publish(request) { if case .failure(let refusal) = $0 { refused(refusal) } }
+    guard gateway.upstreams.hub != nil else {
+      return publicationRefused(in: request.channel, .unavailable)
     }
+    gateway.publishing.publish(request, nil)
+  }
+
+  func publicationRefused(in channel: LocalChannel, _ refusal: Refusal) {
+    tell(ControlMessage.error(id: nil, refusal, channel: channel.name.text))
   }
 
   // MARK: what the client is told
