@@ -169,7 +169,7 @@ public enum PayloadKind: UInt8, Sendable, CaseIterable {
   case uncheckedText = 5
 
   /// Whether raw sockets carry it in a text frame.
-  public var isText: Bool { self != .binary }
+  public var isText: Bool { self != .binary && self != .jsonWithParts }
 }
 
 /// Bytes and what they are.

@@ -1,5 +1,13 @@
 internal import Wire
 
+/// The bounds of group commit that a configuration may set.
+public struct WriteBounds: Sendable, Equatable {
+  public var commitEvents = StoreLimits.commitEventsMax
+  public var commitBytes = StoreLimits.commitBytesMax
+  public var queueBytes = StoreLimits.queueBytesMax
+  public init() {}
+}
+
 /// The store's bounds, each with what happens at it.
 public enum StoreLimits {
   /// Events in one append; more is refused.

@@ -89,7 +89,7 @@ public final class StoreThread: Sendable {
   public init(
     directory: String, options: EventStore.Options = .init(), handlers: Handlers
   ) throws(StoreFailure) {
-    let writes = try WriteQueue()
+    let writes = try WriteQueue(options.writes)
     let reads = try ReadQueue()
     let opening = try Opening()
     self.writes = writes

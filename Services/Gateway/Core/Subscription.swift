@@ -102,6 +102,7 @@ final class Subscription {
 
   private func overflow(_ count: Int) {
     channel.gateway.metrics.dropped.add(UInt64(count))
+    channel.gateway.metrics.limits.clientQueueBytes.add(UInt64(count))
     if channel.policy.isDurable { return subscriber.cutOff(self) }
     if dropped == 0 { subscriber.stream.tellWhenEmpty() }
     dropped &+= UInt64(count)

@@ -14,8 +14,8 @@ final class HubService {
   private let loop: EventLoop
   private let origin: UInt64
   private let history: any ChannelHistory
-  private var table = RoutingTable()
-  private var keys = IdempotencyKeys()
+  private var table: RoutingTable
+  private var keys: IdempotencyKeys
   private var links: [LinkNumber: Link] = [:]
   private var nextLink: LinkNumber = 1
   private var gaps: [LinkNumber: [ChannelHandle: UInt64]] = [:]
@@ -24,11 +24,16 @@ final class HubService {
   private var isStopping = false
   private let metrics: HubMetrics
 
-  init(loop: EventLoop, origin: UInt64, history: any ChannelHistory, metrics: HubMetrics) {
+  init(
+    loop: EventLoop, origin: UInt64, history: any ChannelHistory, metrics: HubMetrics,
+    table: RoutingTable = RoutingTable(), keys: IdempotencyKeys = IdempotencyKeys()
+  ) {
     self.loop = loop
     self.origin = origin
     self.history = history
     self.metrics = metrics
+    self.table = table
+    self.keys = keys
     expire()
   }
 

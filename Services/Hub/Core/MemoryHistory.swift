@@ -20,7 +20,7 @@ final class MemoryHistory: ChannelHistory {
   /// INVARIANT: the channels of `holding`, each at its `slot`, for the walk of `expire`.
   private var slots: [Channel] = []
   private var walked = 0
-  private var keys = IdempotencyKeys()
+  private var keys: IdempotencyKeys
   private var bytes = 0
   private var nowMs: Int64 = 0
   private let bytesMax: Int
@@ -40,10 +40,12 @@ final class MemoryHistory: ChannelHistory {
 
   init(
     bytesMax: Int, channelsMax: Int = MemoryHistory.channelsMax,
+    keys: IdempotencyKeys = IdempotencyKeys(),
     makeEpoch: @escaping () -> Epoch = { Epoch(random: SystemRandom.bits128()) }
   ) {
     self.bytesMax = bytesMax
     self.channelsMax = channelsMax
+    self.keys = keys
     self.makeEpoch = makeEpoch
   }
 
