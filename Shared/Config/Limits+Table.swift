@@ -84,7 +84,7 @@ extension Limits {
       for: "requests without an API key from one address; not for loopback peers"),
     Limit(
       .framesPerSecond, .count(\.framesPerSecond), 1...10_000_000, at: "close 1008",
-      for: "messages from one client, pings and pongs too; not for loopback peers"),
+      for: "frames from one client, pings and fragments too; not for loopback peers"),
     Limit(
       .publicationsPerSecond, .count(\.publicationsPerSecond), 1...10_000_000, at: "error 111",
       for: "publications of one client; not for loopback peers"),

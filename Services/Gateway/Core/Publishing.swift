@@ -158,7 +158,7 @@ final class Publishing {
     }
     let decidedAt = channel.position?.offset ?? .zero
     carryOut(list[...], request, target, decidedAt, PublishResult()) { [self] result in
-      guard case .failure(let refusal) = result, refusal == .conflict, 
+      guard case .failure(let refusal) = result, refusal == .conflict,
         list.contains(where: \.expectsUnchanged)
       else { return answer(result) }
       guard attempt < Effects.decisionsMax else { return answer(.failure(Refusal(.contended))) }
