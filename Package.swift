@@ -162,7 +162,7 @@ let package = Package(
       path: "Tests/Contract", swiftSettings: strict),
     .testTarget(
       name: "ServiceTests",
-      dependencies: ["TestKit", "Loop", "Platform", "WebSocketCodec", "JSON", "Bytes"],
+      dependencies: ["TestKit", "Wire", "Loop", "Platform", "WebSocketCodec", "JSON", "Bytes"],
       path: "Tests/Services", swiftSettings: strict),
     tests("EventStoreTests", ["EventStoreCore", "SQLite", "Wire", "Platform", "Bytes", "Crypto", "TestKit"]),
     executable(
@@ -170,7 +170,7 @@ let package = Package(
     tests(
       "PresenceTests",
       ["PresenceCore", "Link", "Wire", "Loop", "Observe", "Platform", "Bytes", "TestKit"]),
-    tests("GatewayTests", ["GatewayCore", "ChannelKit", "HTTPCodec", "WebSocketCodec", "Wire", "JSON", "Platform", "Bytes", "TestKit"]),
+    tests("GatewayTests", ["GatewayCore", "Config", "ChannelKit", "HTTPCodec", "WebSocketCodec", "Wire", "JSON", "Platform", "Bytes", "TestKit"]),
     tests(
       "ClientTests",
       ["Client", "Loop", "Platform", "HTTPCodec", "WebSocketCodec", "JSON", "Crypto", "Bytes", "TestKit"]),

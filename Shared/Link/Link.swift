@@ -53,7 +53,7 @@ public protocol LinkOwner: AnyObject {
   /// A frame that is neither control nor the reply to a request.
   func linkReceived(_ link: Link, _ header: FrameHeader, _ body: borrowing Span<UInt8>)
     throws(FrameError) -> Consumption
-  /// The peer has sent publications that did not arrive, or had to drop some.
+  /// The peer had to leave out publications for want of credit.
   func linkMissedPublications(_ link: Link)
   /// Credit has come back after something had been refused.
   func linkRelieved(_ link: Link)
@@ -314,8 +314,12 @@ public final class Link: StreamOwner {
   }
 
   private func compare(_ heartbeat: Heartbeat) {
-    if heartbeat.sent != receivedPublications || heartbeat.dropped != knownDropped {
-      receivedPublications = heartbeat.sent
+    // A stream that loses what it has taken is none; both ends begin anew, and make up for it as
+    // after any other loss of a link.
+    guard heartbeat.sent == receivedPublications else {
+      return close(.badFrame, "publications that were sent did not arrive")
+    }
+    if heartbeat.dropped != knownDropped {
       knownDropped = heartbeat.dropped
       owner?.linkMissedPublications(self)
     }

@@ -127,7 +127,7 @@ final class ServiceRunner {
   private var service: (any RunningService)?
 
   /// A drain that takes longer than this is cut off.
-  static let drainMax = Duration.seconds(20)
+  private var drainMax = Config.Limits().drainTimeout
 
   init(_ description: ServiceDescription) { self.description = description }
 
@@ -174,10 +174,14 @@ final class ServiceRunner {
   ) throws -> Int32 {
     let settings = try SettingsFile.load(
       options["config"], environment: Self.environment(), channelTypes: description.channelTypes)
+    drainMax = settings.limits.drainTimeout
     let logger = try makeLogger(options, settings)
     let events = try Mailbox<ServiceEvent>()
     let loop = try EventLoop()
-    let signals = try SignalSource(on: loop) { [weak self] in self?.received($0, loop, logger) }
+    let signals = try SignalSource(on: loop) { [weak self] signal in
+      if signal == .reload { self?.reload(options, settings, logger) }
+      self?.received(signal, loop, logger)
+    }
     let reader = try MailboxReader(events, on: loop) { [weak self] in
       for event in $0 { self?.handle(event, loop) }
     }
@@ -203,13 +207,29 @@ final class ServiceRunner {
       }
       logger.info("draining")
       service?.drain()
-      loop.after(Self.drainMax) { [weak self] in
+      loop.after(drainMax) { [weak self] in
         logger.error("the drain took too long and was cut off")
         self?.exitCode = ExitCode.failure
         loop.stop()
       }
-    case .reload: service?.reload()
-    case .childChanged: break
+    case .reload, .childChanged: break
+    }
+  }
+
+  /// A file that is refused changes nothing: the service goes on as it was. One that is good is said
+  /// to be, so that nobody waits for a setting that needs a start.
+  private func reload(_ options: CommandLineOptions, _ running: Configuration, _ logger: Logger) {
+    do {
+      let settings = try SettingsFile.load(
+        options["config"], environment: Self.environment(), channelTypes: description.channelTypes)
+      logger.info(
+        settings == running
+          ? "the configuration was read again and is the same"
+          : "the configuration was read again; its changes take effect at the next start")
+      service?.reload()
+    } catch {
+      logger.error(
+        "the configuration can't be used; the old one stays in force", ["reason": .text("\(error)")])
     }
   }
 

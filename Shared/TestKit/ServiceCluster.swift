@@ -29,6 +29,8 @@ public final class ServiceCluster {
   public var options: Options
   private var services: [ServiceKind: RunningChild] = [:]
   private var said: [ServiceKind: [String]] = [:]
+  private var proxies: [ServiceKind: FaultProxy] = [:]
+  private var extras: [ExtraGateway] = []
 
   public struct Options: Sendable {
     /// The configuration file's text, JSON5; none for the defaults.
@@ -39,6 +41,8 @@ public final class ServiceCluster {
     public var arguments: [ServiceKind: [String]] = [:]
     /// The gateway's public address.
     public var listen = "127.0.0.1:0"
+    /// Services that others reach through a `FaultProxy` only.
+    public var proxied: Set<ServiceKind> = []
     /// A program that starts the service, with its arguments: `prlimit --nofile=64`.
     public var wrappers: [ServiceKind: [String]] = [:]
     public init() {}
@@ -74,15 +78,38 @@ public final class ServiceCluster {
     try Files.makeDirectories(directory.appending("run"))
     if let key = options.key { try Files.create(keyFile, content: [UInt8](key.utf8)) }
     if let text = options.configuration {
-      try Files.create(directory.appending("sapphire.json5"), content: [UInt8](text.utf8))
+      try configure(text)
+    }
+    for kind in options.proxied {
+      proxies[kind] = try FaultProxy(at: link(to: kind), to: ownLink(of: kind))
     }
   }
+
+  /// Writes the configuration file anew; who runs reads it when told to.
+  public func configure(_ text: String) throws {
+    try Files.replace(directory.appending("sapphire.json5"), with: [UInt8](text.utf8))
+  }
+
+  /// Writes the file of the API key anew; `options.key` stays what the gateway began with.
+  public func replaceKey(_ key: String) throws { try Files.replace(keyFile, with: [UInt8](key.utf8)) }
 
   private var keyFile: FilePath { directory.appending("api.key") }
 
   /// Where a service's links listen.
   public func link(to kind: ServiceKind) -> SocketAddress {
     .unix(path: "\(directory)/run/\(kind.rawValue).sock")
+  }
+
+  /// Where a service listens itself: behind its proxy, if it has one.
+  private func ownLink(of kind: ServiceKind) -> SocketAddress {
+    guard options.proxied.contains(kind) else { return link(to: kind) }
+    return .unix(path: "\(directory)/run/\(kind.rawValue).own")
+  }
+
+  /// What stands before a service of `options.proxied`.
+  public func proxy(to kind: ServiceKind) throws -> FaultProxy {
+    guard let proxy = proxies[kind] else { throw ClusterFailure("no proxy before \(kind.rawValue)") }
+    return proxy
   }
 
   /// The directory of the event store.
@@ -153,7 +180,7 @@ public final class ServiceCluster {
     defer { child.send(.kill) }
     let deadline = SystemClock.monotonic() + limit
     while true {
-      if let end = child.end { return (end, child.tail) }
+      if let end = child.end, child.hasSaidAll { return (end, child.tail) }
       guard SystemClock.monotonic() < deadline else {
         throw ClusterFailure("\(kind.rawValue) did not end within \(limit)")
       }
@@ -180,9 +207,37 @@ public final class ServiceCluster {
     return end ?? .exited(-1)
   }
 
+  /// Starts one more gateway before the same services and waits until it is ready.
+  public func addGateway() throws -> ExtraGateway {
+    var list = arguments(.gateway)
+    list[1] = "127.0.0.1:0"
+    let child = try RunningChild(
+      ChildProgram(path: try Self.executable(.gateway), arguments: list))
+    let extra = ExtraGateway(child)
+    extras.append(extra)
+    let deadline = SystemClock.monotonic() + Self.readyMax
+    while !child.lines.contains(where: { $0.hasPrefix("ready ") }) {
+      guard child.end == nil, SystemClock.monotonic() < deadline else {
+        throw ClusterFailure("one more gateway is not ready: \(child.tail.suffix(5))")
+      }
+      SystemClock.pause(.milliseconds(1))
+    }
+    return extra
+  }
+
   public func isRunning(_ kind: ServiceKind) -> Bool { services[kind]?.end == nil }
 
   public func process(_ kind: ServiceKind) -> ProcessID? { services[kind]?.process }
+
+  /// Memory that the service has resident now; 0 if it does not run.
+  public func residentBytes(of kind: ServiceKind) -> Int {
+    guard let process = services[kind]?.process,
+      let status = try? Files.read(FilePath("/proc/\(process.description)/status"), bytesMax: 64 * 1024)
+    else { return 0 }
+    let line = status.split(separator: 10).first { $0.starts(with: "VmRSS:".utf8) } ?? []
+    let digits = line.filter { (48...57).contains($0) }
+    return (Int(String(decoding: digits, as: UTF8.self)) ?? 0) * 1024
+  }
 
   /// What the service said on standard output, and on standard error.
   public func output(_ kind: ServiceKind) -> (lines: [String], errors: [String]) {
@@ -209,7 +264,7 @@ public final class ServiceCluster {
   }
 
   private func arguments(_ kind: ServiceKind) -> [String] {
-    let listen = kind == .gateway ? options.listen : link(to: kind).description
+    let listen = kind == .gateway ? options.listen : ownLink(of: kind).description
     var list = ["--listen", listen, "--run", "\(directory)/run"]
     if options.configuration != nil { list += ["--config", "\(directory)/sapphire.json5"] }
     if kind == .eventstore { list += ["--data", "\(storeDirectory)"] }
@@ -241,6 +296,8 @@ public final class ServiceCluster {
   }
 
   private func end() {
+    for proxy in proxies.values { proxy.stop() }
+    for extra in extras { extra.end() }
     for child in services.values { child.send(.kill) }
     for (kind, child) in services {
       let deadline = SystemClock.monotonic() + .seconds(5)
@@ -276,5 +333,31 @@ public final class ServiceCluster {
     guard status.kind == .directory else { return (try? Files.remove(path)) ?? () }
     for name in (try? Files.list(path)) ?? [] { remove(path.appending(name)) }
     try? Files.removeDirectory(path)
+  }
+}
+
+/// A gateway besides the one that a cluster always has.
+public final class ExtraGateway {
+  private let child: RunningChild
+
+  init(_ child: RunningChild) { self.child = child }
+
+  public var isRunning: Bool { child.end == nil }
+  public var process: ProcessID { child.process }
+
+  public func address() throws -> SocketAddress {
+    let prefix = "listening http://"
+    guard let line = child.lines.last(where: { $0.hasPrefix(prefix) }),
+      let address = SocketAddress("tcp:" + line.dropFirst(prefix.count))
+    else { throw ClusterFailure("one more gateway does not listen") }
+    return address
+  }
+
+  public func send(_ signal: ProcessSignal) { child.send(signal) }
+
+  func end() {
+    child.send(.kill)
+    let deadline = SystemClock.monotonic() + .seconds(5)
+    while child.end == nil, SystemClock.monotonic() < deadline { SystemClock.pause(.milliseconds(1)) }
   }
 }

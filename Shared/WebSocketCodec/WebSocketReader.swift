@@ -77,6 +77,9 @@ public struct WebSocketReader: Sendable {
   private var isCompressed = false
   private var fragments = 0
   private var text = UTF8Validator()
+  /// Frames begun and messages ended so far, for limits on their rates. They wrap.
+  public private(set) var frameCount: UInt32 = 0
+  public private(set) var messageCount: UInt32 = 0
   private var isClosed = false
   private var failure: WebSocketError?
 
@@ -177,6 +180,7 @@ public struct WebSocketReader: Sendable {
 
   private mutating func begin(_ header: WebSocketFrameHeader) throws(WebSocketError) {
     frame = header
+    frameCount &+= 1
     switch header.opcode {
     case .text: kind = .text
     case .binary: kind = .binary
@@ -241,6 +245,7 @@ public struct WebSocketReader: Sendable {
     guard let kind else { return nil }
     self.kind = nil
     fragments = 0
+    messageCount &+= 1
     var payload: [UInt8] = []
     swap(&payload, &message)
     return .message(kind, payload)

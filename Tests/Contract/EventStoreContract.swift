@@ -146,7 +146,11 @@ extension Contracts {
 
     @Test func aProbeIsARealCommit() throws {
       try store { _, _, guest in
-        _ = try guest.ask(Probe(remainingMs: 2000), Probed.self)
+        let empty = try guest.ask(Probe(remainingMs: 2000), Probed.self)
+        _ = try guest.ask(append("a", ["1", "2"]), Appended.self)
+        let full = try guest.ask(Probe(remainingMs: 2000), Probed.self)
+        #expect(empty.events == 0 && full.events == 2)
+        #expect(empty.bytes > 0 && full.bytes >= empty.bytes)
       }
     }
 

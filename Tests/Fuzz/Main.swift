@@ -15,6 +15,9 @@ let fuzzTargets: [FuzzTarget] = [
   FuzzTarget(name: "websocket", run: fuzzWebSocket),
   FuzzTarget(name: "deflate", run: fuzzDeflate),
   FuzzTarget(name: "text", run: fuzzText),
+  FuzzTarget(name: "wire-frames", run: fuzzWireFrames),
+  FuzzTarget(name: "json", run: fuzzJSON),
+  FuzzTarget(name: "config", run: fuzzConfig),
 ]
 
 /// The target that the environment names; `list` prints all names, as `run` needs them.

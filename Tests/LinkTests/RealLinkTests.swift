@@ -253,6 +253,17 @@ struct RealLinkTests {
     #expect(pair.listener.openLinks.isEmpty)
   }
 
+  /// A stream that loses what it has taken is none (row 40).
+  @Test func aHeartbeatThatCountsMoreThanCameEndsTheLink() throws {
+    let pair = try Pair(.unix, dials: false)
+    let peer = try RawPeer(to: pair.listener.address, pair.loop)
+    peer.send(Hello(.gateway))
+    turn(pair.loop, "open") { !pair.hub.opened.isEmpty }
+    peer.send(Heartbeat(sent: 1, dropped: 0))
+    turn(pair.loop, "the end", within: .seconds(1)) { !pair.hub.ends.isEmpty }
+    #expect(pair.hub.ends.first?.code == .badFrame)
+  }
+
   @Test func heartbeatsThatAgreeSayNothingWasMissed() throws {
     let pair = try Pair(.unix)
     let (hub, _) = try pair.open()

@@ -8,6 +8,11 @@ struct ServiceTests {
   /// All four, as `sapphire up` starts them.
   static let everyone: [ServiceKind] = [.hub, .eventstore, .presence, .gateway]
 
+  /// `LONG=1`: for a night, not for every change.
+  static var isLong: Bool { Processes.environment("LONG") == "1" }
+  /// How many times as much a long run does.
+  static var scale: Int { isLong ? 10 : 1 }
+
   static func options() -> ServiceCluster.Options {
     var options = ServiceCluster.Options()
     options.configuration = Channels.configuration
@@ -121,7 +126,7 @@ final class Fleet {
   private func settleEphemeral(_ channel: String) throws {
     let acked = Set(producers.flatMap { Array($0.marks(channel)) })
     for observer in observers {
-      let lost = (observer.logs[channel]?.skipped ?? []).filter { acked.contains($0) }
+      let lost = (observer.logs[channel]?.skipped ?? []).map(\.mark).filter { acked.contains($0) }
       if !lost.isEmpty {
         Issue.record("\(observer.name) missed \(lost.count) in \(channel) without a word: \(lost.prefix(3))")
       }

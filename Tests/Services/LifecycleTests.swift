@@ -82,6 +82,42 @@ extension ServiceTests {
       }
     }
 
+    /// Row 60: a service that is told to read a bad file says what is wrong with it and goes on; with
+    /// a good one it says so; keys are taken over at once, and not when the file beside is bad.
+    @Test func aBadConfigurationIsNamedAndTheOldOneKept() throws {
+      try ServiceCluster.run(ServiceTests.everyone, ServiceTests.options()) { cluster in
+        let loop = try TestLoop()
+        func tell(_ text: String, _ words: String...) throws {
+          try cluster.configure(text)
+          for kind in ServiceTests.everyone {
+            try cluster.send(.hangUp, kind)
+            func errors() -> [String] { cluster.output(kind).errors.suffix(3) }
+            try loop.wait("\(words) of \(kind)", state: { "\(errors())" }) {
+              words.allSatisfy { word in errors().contains { $0.contains(word) } }
+            }
+          }
+        }
+        let witness = try loop.socket(try cluster.gateway(), "/ws/eph:witness")
+        try cluster.replaceKey("another-key-another-key")
+        try tell("{\n  channels: [\n    { match: 5 },\n  ],\n}", "the old one stays in force", ":3:")
+        try publishAndSee(cluster)
+        #expect(try status(loop, cluster, "another-key-another-key") == 401)
+        try tell(Channels.configuration, "is the same")
+        #expect(try status(loop, cluster, "another-key-another-key") == 200)
+        #expect(try status(loop, cluster, cluster.options.key ?? "") == 401)
+        try tell("{ limits: { publicationBytes: 1024 } }", "take effect at the next start")
+        // Nobody was cut off meanwhile.
+        witness.send("unharmed")
+        try loop.wait("a witness") { witness.messages.last?.bytes == [UInt8]("unharmed".utf8) }
+      }
+    }
+
+    private func status(_ loop: TestLoop, _ cluster: ServiceCluster, _ key: String) throws -> Int? {
+      try loop.http(
+        try cluster.gateway(), "POST", "/api/info", fields: ["X-API-Key: \(key)"], body: "{}"
+      ).status
+    }
+
     /// With few descriptors newcomers are turned away, those who are there go on, and when some
     /// leave others get in (row 57).
     @Test func aGatewayThatRunsOutOfDescriptorsServesThoseItHas() throws {

@@ -1,6 +1,7 @@
 import Bytes
 import JSON
 import Loop
+import Platform
 import TestKit
 import WebSocketCodec
 
@@ -48,9 +49,12 @@ final class Observer {
     var last: [Int: Int] = [:]
     /// Producers heard since it was last said that some are missing.
     var heard: Set<Int> = []
-    /// Left out without a word; no loss if nobody was told that they were published.
-    var skipped: [Mark] = []
+    /// Left out without a word so far; no loss if nobody was told that they were published.
+    var skipped: [(mark: Mark, at: Instant)] = []
   }
+
+  /// Word of a loss may come after what follows it: with the next heartbeat of a link.
+  private static let wordMax = Duration.seconds(2)
 
   let name: String
   private(set) var logs: [String: Log] = [:]
@@ -128,6 +132,8 @@ final class Observer {
       guard let channel = message["channel"]?.string else { return problem("\(type) of no channel") }
       logs[channel]?.wasToldOfLoss = true
       logs[channel]?.heard = []
+      let now = SystemClock.monotonic()
+      logs[channel]?.skipped.removeAll { now.since($0.at) < Self.wordMax }
       if Channels.keeping(channel) == .durable {
         problem("\(channel): \(type) \(message["reason"]?.string ?? "")")
       }
@@ -169,7 +175,8 @@ final class Observer {
     if let last = log.last[mark.producer] {
       if mark.number <= last { problem("\(channel): \(mark) after \(last)") }
       if log.heard.contains(mark.producer), mark.number > last + 1 {
-        log.skipped += ((last + 1)..<mark.number).map { Mark(producer: mark.producer, number: $0) }
+        let now = SystemClock.monotonic()
+        log.skipped += ((last + 1)..<mark.number).map { (Mark(producer: mark.producer, number: $0), now) }
       }
     }
     log.last[mark.producer] = mark.number

@@ -30,6 +30,10 @@ final class Announcer {
   /// Told why an index entry could not be written, once for each round of tries.
   var indexRefused: (String) -> Void = { _ in }
 
+  /// Without an answer for this long the batch is announced again: whoever waits for its last event
+  /// has it within five seconds, even if a frame was lost.
+  private static let answerMax = Duration.seconds(3)
+
   /// BUDGET: events of one page of the outbox.
   private static let pageCount = 512
 
@@ -67,7 +71,7 @@ final class Announcer {
       let offset = Offset(receipt.first.value + UInt64(index))
       queue(
         Publish(
-          remainingMs: 0, handle: .none, name: request.stream.text, flags: .sequenced,
+          remainingMs: 0, handle: .none, name: request.stream.text,
           timeMs: receipt.time, publisher: request.publisher, eventType: event.eventType,
           position: Position(epoch: receipt.epoch, offset: offset), payload: event.payload),
         position)
@@ -91,7 +95,7 @@ final class Announcer {
     pending = nil
     guard let hub else { return fellBehind() }
     let era = flow.era
-    hub.request(message, expecting: Published.self, within: .seconds(30)) { [weak self] result in
+    hub.request(message, expecting: Published.self, within: Self.answerMax) { [weak self] result in
       guard let self, era == flow.era else { return }
       switch result {
       case .success: confirm(position, era)
@@ -142,7 +146,7 @@ final class Announcer {
       indexArtifact(item.event.eventType, item.event.meta, item.stream, item.position)
       queue(
         Publish(
-          remainingMs: 0, handle: .none, name: item.stream.text, flags: .sequenced,
+          remainingMs: 0, handle: .none, name: item.stream.text,
           timeMs: item.event.timeMs, publisher: item.event.publisher,
           eventType: item.event.eventType,
           position: Position(epoch: item.epoch, offset: item.event.offset),

@@ -61,7 +61,9 @@ extension LocalChannel {
         subscription.subscriber.refused(subscription, Refusal(failure))
       case .success(let page):
         if page.epoch == from.epoch, from.offset <= page.head {
-          return goLive(subscription, after: from)
+          // By now this loop may have applied more than the client has.
+          return join(
+            subscription, Subscription.Replay(epoch: from.epoch, delivered: from.offset))
         }
         guard plugin == nil else {
           return beginAnew(subscription, .ahead, page.epoch, position?.offset ?? page.head)
@@ -78,7 +80,7 @@ extension LocalChannel {
     replay.isReading = true
     subscription.state = .replaying(replay)
     gateway.readHistory(
-      self, after: replay.delivered, count: Self.pageCount, bytes: Self.pageBytes
+      self, after: replay.delivered, count: pageCount, bytes: Self.pageBytes
     ) { [self] result in
       guard case .replaying = subscription.state else { return }
       switch result {
