@@ -146,6 +146,7 @@ let package = Package(
     tests("DeflateTests", ["Deflate", "WebSocketCodec", "Bytes", "TestKit"]),
     tests("CryptoTests", ["Crypto", "Bytes"]),
     tests("TLSTests", ["TLS", "TestKit"]),
+    executable("TLSWorkload", "Tests/TLS/Workload", ["TLS", "TestKit"]),
     tests("IdentityTests", ["Identity", "Config", "Crypto", "Bytes"]),
     tests("LoopTests", ["Loop", "Platform", "Bytes", "TestKit"]),
     tests("WireTests", ["Wire", "Bytes", "TestKit"]),
