@@ -15,6 +15,8 @@ CONFIG ?=
 T ?= 60
 N ?= 5000
 NAME ?=
+# The directory of another build, for tests of both together.
+OLD ?=
 export SWIFT
 # Colours are a compiler flag: with them on a terminal and without them in a log, `make run` and
 # `make test` would build everything twice.
@@ -57,8 +59,11 @@ test-unit: deps-run ## unit tests, codecs and golden vectors; F=NAME chooses som
 test-services: deps-test ## tests against the real programs: clients, browser, deployment files
 	@infra/test services
 
-test-long: deps-test ## for a night: all tests under both sanitizers, ten minutes of fuzzing, 100,000 crash images
+test-long: deps-test ## for a night: ten times the faults, all orders, sanitizers, 10 min of fuzzing, 100,000 crash images
 	@T=600 N=100000 infra/test long
+
+test-mixed: deps-test ## each service in turn from another build, OLD=DIR, then a rolling upgrade from it
+	@OLD='$(OLD)' infra/test mixed
 
 fuzz: deps-run ## replays the kept inputs, then fuzzes every parser for T seconds
 	@T=$(T) Tests/Fuzz/run
@@ -79,14 +84,14 @@ protocol-doc: deps-run ## writes the tables of docs/PROTOCOL.md and docs/CONFIGU
 plugin: ## makes a new channel type: make plugin NAME=Chat
 	@infra/make-plugin '$(NAME)'
 
-asan: deps-check ## unit tests under the address sanitizer, in .build/asan
+asan: deps-check ## unit, contract and fault tests under the address sanitizer, in .build/asan
 	@infra/test asan
 
-tsan: deps-check ## unit tests under the thread sanitizer, in .build/tsan
+tsan: deps-check ## unit, contract and fault tests under the thread sanitizer, in .build/tsan
 	@infra/test tsan
 
 clean: ## removes everything that was built
 	rm -rf .build
 
 .PHONY: help deps deps-run deps-check deps-test deps-bench build run test check lint test-unit \
-  test-services test-long fuzz crash bench golden-update protocol-doc plugin asan tsan clean
+  test-services test-long test-mixed fuzz crash bench golden-update protocol-doc plugin asan tsan clean

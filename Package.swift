@@ -81,6 +81,7 @@ let package = Package(
     shared("Crypto", ["Bytes", "COpenSSL"]),
     shared("SQLite", ["Bytes", "CSQLite"]),
     shared("Deflate", ["Bytes", "CZlib"]),
+    shared("TLS", ["COpenSSL", "Bytes"]),
     // Row 2: who somebody is. Pure; the time is an argument.
     shared("Identity", ["Bytes", "JSON", "Config", "Crypto"]),
     // Row 2 and 3: what moves bytes.
@@ -144,6 +145,8 @@ let package = Package(
     tests("WebSocketCodecTests", ["WebSocketCodec", "Bytes", "TestKit"]),
     tests("DeflateTests", ["Deflate", "WebSocketCodec", "Bytes", "TestKit"]),
     tests("CryptoTests", ["Crypto", "Bytes"]),
+    tests("TLSTests", ["TLS", "TestKit"]),
+    executable("TLSWorkload", "Tests/TLS/Workload", ["TLS", "TestKit"]),
     tests("IdentityTests", ["Identity", "Config", "Crypto", "Bytes"]),
     tests("LoopTests", ["Loop", "Platform", "Bytes", "TestKit"]),
     tests("WireTests", ["Wire", "Bytes", "TestKit"]),

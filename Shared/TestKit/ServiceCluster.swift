@@ -6,7 +6,7 @@ public enum ServiceKind: String, CaseIterable, Sendable {
   case hub, eventstore, presence, gateway
 
   public var executable: String { "sapphire-\(rawValue)" }
-  /// The variable that names another build of it, such as `SAPPHIRE_HUB=/old/sapphire-hub`.
+  /// The variable that names another build of it, such as `SAPPHIRE_BUILD_HUB=/old/sapphire-hub`.
   var variable: String { "SAPPHIRE_BUILD_\(rawValue.uppercased())" }
 }
 
@@ -43,6 +43,8 @@ public final class ServiceCluster {
     public var listen = "127.0.0.1:0"
     /// Services that others reach through a `FaultProxy` only.
     public var proxied: Set<ServiceKind> = []
+    /// Builds that this test runs in place of those the environment names.
+    public var builds: [ServiceKind: FilePath] = [:]
     /// A program that starts the service, with its arguments: `prlimit --nofile=64`.
     public var wrappers: [ServiceKind: [String]] = [:]
     public init() {}
@@ -129,7 +131,7 @@ public final class ServiceCluster {
   /// Starts a service without waiting for it.
   public func start(_ kind: ServiceKind) throws {
     guard services[kind] == nil else { throw ClusterFailure("\(kind.rawValue) runs already") }
-    let path = try Self.executable(kind)
+    let path = try options.builds[kind] ?? Self.executable(kind)
     var command = [path.description] + arguments(kind)
     if let wrapper = options.wrappers[kind] { command = wrapper + command }
     services[kind] = try RunningChild(

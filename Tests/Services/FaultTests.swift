@@ -20,7 +20,7 @@ extension ServiceTests {
       try ServiceCluster.run(ServiceTests.everyone, ServiceTests.options()) { cluster in
         let fleet = try Fleet(cluster)
         try fleet.waitForProgress()
-        for _ in 0..<2 {
+        for _ in 0..<2 * ServiceTests.scale {
           try cluster.kill(kind)
           fleet.loop.run(for: .milliseconds(300))
           try cluster.start(kind)
@@ -91,20 +91,49 @@ extension ServiceTests {
       }
     }
 
-    /// Fifty kills of the store under load: what was acknowledged is stored, once.
+    /// Fifty kills of the store under load, 500 with `LONG=1`: what was acknowledged is stored, once.
     @Test func fiftyKillsOfTheStoreLoseNothing() throws {
       try ServiceCluster.run(ServiceTests.everyone, ServiceTests.options()) { cluster in
         let fleet = try Fleet(
           cluster, producers: 3, observers: 2, channels: Channels.durable, every: .milliseconds(1))
         try fleet.waitForProgress()
         var random = SeededGenerator()
-        for _ in 0..<50 {
+        for _ in 0..<50 * ServiceTests.scale {
           fleet.loop.run(for: .milliseconds(Int64.random(in: 20...200, using: &random)))
           try cluster.kill(.eventstore)
           try cluster.start(.eventstore)
           try cluster.waitUntilReady(.eventstore)
         }
         print("kills drawn from \(random)")
+        try fleet.settle()
+      }
+    }
+
+    /// Health is found out by asking every service; however many ask, appends hardly notice.
+    @Test func whoAsksForHealthAllTheTimeDoesNotStarveAppends() throws {
+      try ServiceCluster.run(ServiceTests.everyone, ServiceTests.options()) { cluster in
+        let fleet = try Fleet(
+          cluster, producers: 2, observers: 2, channels: Channels.durable, every: .milliseconds(1))
+        try fleet.waitForProgress()
+        let address = try cluster.gateway()
+        let before = fleet.producers.map { $0.marks("log:a").count }
+        var asking: [TestRequest] = []
+        var answered = 0
+        try fleet.loop.wait("2000 answers", within: .seconds(20), state: { "\(answered)" }) {
+          for request in asking where request.isDone {
+            #expect(request.status == 200, "\(request.text)")
+            answered += 1
+          }
+          asking.removeAll(where: \.isDone)
+          while asking.count < 32 {
+            asking.append(TestRequest(fleet.loop, address, "GET", "/health"))
+          }
+          return answered >= 2000
+        }
+        let appended = zip(fleet.producers, before).map { $0.marks("log:a").count - $1 }
+        let longest = fleet.producers.map(\.longestWait).max() ?? .zero
+        print("fig: \(appended) appends beside \(answered) answers, the longest after \(longest)")
+        #expect(longest < .seconds(1) && appended.allSatisfy { $0 >= 5 })
         try fleet.settle()
       }
     }

@@ -25,6 +25,13 @@ extension EventStore {
     try transact(at: now) { draft throws(SQLiteError) in draft.hasChanges = true } == .committed
   }
 
+  /// A commit and a synced mark, before anyone is told that the store is there: a disk that refuses
+  /// them refuses the store. A full one does not, since what is stored can be read.
+  public func proveWriting(at now: StoreInstant) throws(StoreFailure) {
+    _ = try probe(at: now)
+    try syncMark()
+  }
+
   /// What may be done when no append waits: syncs the head mark if it is due, stores the outbox
   /// position if it moved, removes expired keys, checkpoints when that is due. Call it after each
   /// commit and now and then; `maintenanceDue` says when at the latest.

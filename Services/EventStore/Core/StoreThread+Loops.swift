@@ -20,6 +20,7 @@ struct StoreWriter {
     let store: EventStore
     do throws(StoreFailure) {
       store = try EventStore(directory: directory, options: options, now: .now())
+      try store.proveWriting(at: .now())
     } catch {
       opening.finish(.failure(error))
       return
