@@ -84,10 +84,10 @@ protocol-doc: deps-run ## writes the tables of docs/PROTOCOL.md and docs/CONFIGU
 plugin: ## makes a new channel type: make plugin NAME=Chat
 	@infra/make-plugin '$(NAME)'
 
-asan: deps-check ## unit tests under the address sanitizer, in .build/asan
+asan: deps-check ## unit, contract and fault tests under the address sanitizer, in .build/asan
 	@infra/test asan
 
-tsan: deps-check ## unit tests under the thread sanitizer, in .build/tsan
+tsan: deps-check ## unit, contract and fault tests under the thread sanitizer, in .build/tsan
 	@infra/test tsan
 
 clean: ## removes everything that was built

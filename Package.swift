@@ -63,6 +63,8 @@ let package = Package(
     .systemLibrary(
       name: "COpenSSL", path: "Shared/COpenSSL", pkgConfig: "openssl",
       providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(
+      name: "CZlib", path: "Shared/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
     // Row 0: no dependencies of ours (CLinux apart).
     shared("Bytes", ["CLinux"]),
@@ -78,6 +80,10 @@ let package = Package(
     // Row 1: wrappers of the C libraries.
     shared("Crypto", ["Bytes", "COpenSSL"]),
     shared("SQLite", ["Bytes", "CSQLite"]),
+    shared("Deflate", ["Bytes", "CZlib"]),
+    shared("TLS", ["COpenSSL", "Bytes"]),
+    // Row 2: who somebody is. Pure; the time is an argument.
+    shared("Identity", ["Bytes", "JSON", "Config", "Crypto"]),
     // Row 2 and 3: what moves bytes.
     shared("Loop", ["Bytes", "CLinux", "Platform", "Observe"]),
     shared("Link", ["Bytes", "Platform", "Observe", "Loop", "Wire", "Crypto"]),
@@ -137,7 +143,11 @@ let package = Package(
     tests("ConfigTests", ["Config", "JSON", "Bytes"]),
     tests("HTTPCodecTests", ["HTTPCodec", "Bytes", "TestKit"]),
     tests("WebSocketCodecTests", ["WebSocketCodec", "Bytes", "TestKit"]),
+    tests("DeflateTests", ["Deflate", "WebSocketCodec", "Bytes", "TestKit"]),
     tests("CryptoTests", ["Crypto", "Bytes"]),
+    tests("TLSTests", ["TLS", "TestKit"]),
+    executable("TLSWorkload", "Tests/TLS/Workload", ["TLS", "TestKit"]),
+    tests("IdentityTests", ["Identity", "Config", "Crypto", "Bytes"]),
     tests("LoopTests", ["Loop", "Platform", "Bytes", "TestKit"]),
     tests("WireTests", ["Wire", "Bytes", "TestKit"]),
     tests("LinkTests", ["Link", "Wire", "Loop", "Platform", "Crypto", "Bytes", "TestKit"]),
@@ -161,7 +171,7 @@ let package = Package(
     tests(
       "PresenceTests",
       ["PresenceCore", "Link", "Wire", "Loop", "Observe", "Platform", "Bytes", "TestKit"]),
-    tests("GatewayTests", ["GatewayCore", "ChannelKit", "HTTPCodec", "WebSocketCodec", "Wire", "JSON", "Platform", "Bytes", "TestKit"]),
+    tests("GatewayTests", ["GatewayCore", "Config", "ChannelKit", "HTTPCodec", "WebSocketCodec", "Wire", "JSON", "Platform", "Bytes", "TestKit"]),
     tests(
       "ClientTests",
       ["Client", "Loop", "Platform", "HTTPCodec", "WebSocketCodec", "JSON", "Crypto", "Bytes", "TestKit"]),

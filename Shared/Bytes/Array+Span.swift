@@ -21,14 +21,67 @@ extension Array where Element == UInt8 {
   }
 }
 
+extension Array where Element == UInt8 {
+  /// Appends an integer's bytes, the lowest first.
+  @inlinable
+  public mutating func append(littleEndian value: some FixedWidthInteger) {
+    let value = value.littleEndian
+    // SAFE BECAUSE the bytes are copied while the value stands; integers have no padding.
+    unsafe Swift.withUnsafeBytes(of: value) { unsafe append(contentsOf: $0) }
+  }
+}
+
+extension Span where Element == UInt8 {
+  /// The eight bytes from `index` on, the first one lowest; nil where there are fewer.
+  @inlinable
+  public func word(at index: Int) -> UInt64? {
+    guard index >= 0, index <= count - 8 else { return nil }
+    // SAFE BECAUSE eight bytes from `index` on are within the span.
+    return unsafe UInt64(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
+  }
+
+  /// Whether no byte is above 127.
+  @inlinable
+  public var isASCII: Bool {
+    var index = 0
+    while let word = word(at: index) {
+      if word & 0x8080_8080_8080_8080 != 0 { return false }
+      index += 8
+    }
+    while index < count {
+      if self[index] >= 128 { return false }
+      index += 1
+    }
+    return true
+  }
+}
+
+extension UInt64 {
+  /// Whether one of the eight bytes is `byte`.
+  @inlinable
+  public func hasByte(_ byte: UInt8) -> Bool {
+    let differences = self ^ (0x0101_0101_0101_0101 &* UInt64(byte))
+    return (differences &- 0x0101_0101_0101_0101) & ~differences & 0x8080_8080_8080_8080 != 0
+  }
+}
+
 extension String {
   /// The text that UTF-8 `span` spells, or nil where it is not valid UTF-8.
   @inlinable
   public init?(validating span: borrowing Span<UInt8>) {
+    guard !span.isEmpty else {
+      self = ""
+      return
+    }
     // SAFE BECAUSE the pointer is used only inside the closure and the string copies from it.
+    // Most texts are ASCII, and of those the library makes a string several times faster when
+    // it isn't asked to validate them.
+    let isASCII = span.isASCII
     guard
       let text = unsafe span.withUnsafeBufferPointer({
-        unsafe String(validating: $0, as: UTF8.self)
+        isASCII
+          ? unsafe String(decoding: $0, as: UTF8.self)
+          : unsafe String(validating: $0, as: UTF8.self)
       })
     else { return nil }
     self = text

@@ -11,7 +11,8 @@ public enum ByteError: Error, Equatable, Sendable {
 /// Keeps no reference to the bytes, so it can be stored. Every read checks its bounds and leaves
 /// the position where it was when it throws.
 public struct ByteCursor: Equatable, Sendable {
-  public private(set) var offset: Int
+  @usableFromInline var position: Int
+  @inlinable public var offset: Int { position }
   /// The first offset that may not be read.
   public let end: Int
 
@@ -20,82 +21,91 @@ public struct ByteCursor: Equatable, Sendable {
   }
 
   /// A cursor over `start ..< end` of the bytes that will be passed.
-  public init(from start: Int, to end: Int) {
+  @inlinable public init(from start: Int, to end: Int) {
     precondition(start >= 0 && start <= end, "a cursor's range runs forwards")
-    self.offset = start
+    position = start
     self.end = end
   }
 
-  public var remaining: Int { end - offset }
-  public var isAtEnd: Bool { offset == end }
+  @inlinable public var remaining: Int { end - offset }
+  @inlinable public var isAtEnd: Bool { offset == end }
 
-  public mutating func u8(_ s: borrowing Span<UInt8>) throws(ByteError) -> UInt8 {
+  @inlinable public mutating func u8(_ s: borrowing Span<UInt8>) throws(ByteError) -> UInt8 {
     guard remaining >= 1 else { throw .truncated }
     let value = s[offset]
-    offset += 1
+    position += 1
     return value
   }
 
-  public mutating func u16(_ s: borrowing Span<UInt8>) throws(ByteError) -> UInt16 {
+  @inlinable public mutating func u16(_ s: borrowing Span<UInt8>) throws(ByteError) -> UInt16 {
     guard remaining >= 2 else { throw .truncated }
     let value = UInt16(s[offset]) | UInt16(s[offset + 1]) << 8
-    offset += 2
+    position += 2
     return value
   }
 
-  public mutating func u32(_ s: borrowing Span<UInt8>) throws(ByteError) -> UInt32 {
+  @inlinable public mutating func u32(_ s: borrowing Span<UInt8>) throws(ByteError) -> UInt32 {
     guard remaining >= 4 else { throw .truncated }
     let low = UInt32(s[offset]) | UInt32(s[offset + 1]) << 8
     let high = UInt32(s[offset + 2]) | UInt32(s[offset + 3]) << 8
-    offset += 4
+    position += 4
     return low | high << 16
   }
 
-  public mutating func u64(_ s: borrowing Span<UInt8>) throws(ByteError) -> UInt64 {
+  @inlinable public mutating func u64(_ s: borrowing Span<UInt8>) throws(ByteError) -> UInt64 {
     guard remaining >= 8 else { throw .truncated }
     let low = UInt64(try u32(s))
     let high = UInt64(try u32(s))
     return low | high << 32
   }
 
-  public mutating func i64(_ s: borrowing Span<UInt8>) throws(ByteError) -> Int64 {
+  @inlinable public mutating func i64(_ s: borrowing Span<UInt8>) throws(ByteError) -> Int64 {
     Int64(bitPattern: try u64(s))
   }
 
   /// The range of the next `count` bytes, without copying them.
-  public mutating func range(_ count: Int) throws(ByteError) -> Range<Int> {
+  @inlinable public mutating func range(_ count: Int) throws(ByteError) -> Range<Int> {
     guard count >= 0, remaining >= count else { throw .truncated }
     let range = offset..<(offset + count)
-    offset += count
+    position += count
     return range
   }
 
   /// The range of bytes that a `u32` count announces.
-  public mutating func range32(_ s: borrowing Span<UInt8>) throws(ByteError) -> Range<Int> {
+  @inlinable public mutating func range32(_ s: borrowing Span<UInt8>) throws(ByteError) -> Range<Int> {
     let before = offset
     let count = Int(try u32(s))
     guard remaining >= count else {
-      offset = before
+      position = before
       throw .truncated
     }
     return try range(count)
   }
 
   /// A copy of the bytes that a `u32` count announces.
-  public mutating func bytes32(_ s: borrowing Span<UInt8>) throws(ByteError) -> [UInt8] {
+  @inlinable public mutating func bytes32(_ s: borrowing Span<UInt8>) throws(ByteError) -> [UInt8] {
     [UInt8](copying: s.extracting(try range32(s)))
+  }
+
+  /// The range of bytes that a `u16` count announces.
+  @inlinable public mutating func range16(_ s: borrowing Span<UInt8>) throws(ByteError)
+    -> Range<Int>
+  {
+    let before = offset
+    let count = Int(try u16(s))
+    guard remaining >= count else {
+      position = before
+      throw .truncated
+    }
+    return try range(count)
   }
 
   /// Text that a `u16` count announces.
   public mutating func text16(_ s: borrowing Span<UInt8>) throws(ByteError) -> String {
     let before = offset
-    let count = Int(try u16(s))
-    guard remaining >= count else {
-      offset = before
-      throw .truncated
-    }
-    guard let text = String(validating: s.extracting(try range(count))) else {
-      offset = before
+    let announced = try range16(s)
+    guard let text = String(validating: s.extracting(announced)) else {
+      position = before
       throw .invalidText
     }
     return text

@@ -13,22 +13,11 @@ public struct ByteWriter {
 
   @inlinable public mutating func u8(_ value: UInt8) { bytes.append(value) }
 
-  @inlinable public mutating func u16(_ value: UInt16) {
-    bytes.append(UInt8(truncatingIfNeeded: value))
-    bytes.append(UInt8(truncatingIfNeeded: value >> 8))
-  }
+  @inlinable public mutating func u16(_ value: UInt16) { bytes.append(littleEndian: value) }
 
-  @inlinable public mutating func u32(_ value: UInt32) {
-    bytes.append(UInt8(truncatingIfNeeded: value))
-    bytes.append(UInt8(truncatingIfNeeded: value >> 8))
-    bytes.append(UInt8(truncatingIfNeeded: value >> 16))
-    bytes.append(UInt8(truncatingIfNeeded: value >> 24))
-  }
+  @inlinable public mutating func u32(_ value: UInt32) { bytes.append(littleEndian: value) }
 
-  @inlinable public mutating func u64(_ value: UInt64) {
-    u32(UInt32(truncatingIfNeeded: value))
-    u32(UInt32(truncatingIfNeeded: value >> 32))
-  }
+  @inlinable public mutating func u64(_ value: UInt64) { bytes.append(littleEndian: value) }
 
   @inlinable public mutating func i64(_ value: Int64) { u64(UInt64(bitPattern: value)) }
 

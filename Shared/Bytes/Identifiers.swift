@@ -36,22 +36,64 @@ public struct Offset: Hashable, Comparable, Sendable, CustomStringConvertible {
 }
 
 /// The identity of a history, 1 to 32 of `[A-Za-z0-9_-]`: offsets of two epochs can't be compared.
+///
+/// Its bytes are held in place: a position travels with every publication, and copying or comparing
+/// one touches no reference count and no memory of its own.
 public struct Epoch: Hashable, Sendable, CustomStringConvertible {
   public static let bytesMax = 32
-  public let text: String
+  /// INVARIANT: the text's bytes, the first one lowest; zeros behind them and nowhere else.
+  private var words = InlineWords()
+
+  private struct InlineWords: Hashable {
+    var first: UInt64 = 0
+    var second: UInt64 = 0
+    var third: UInt64 = 0
+    var fourth: UInt64 = 0
+
+    subscript(index: Int) -> UInt64 {
+      get {
+        switch index {
+        case 0: first
+        case 1: second
+        case 2: third
+        default: fourth
+        }
+      }
+      set {
+        switch index {
+        case 0: first = newValue
+        case 1: second = newValue
+        case 2: third = newValue
+        default: fourth = newValue
+        }
+      }
+    }
+  }
 
   /// Nil where `text` is outside the grammar.
   public init?(_ text: String) {
-    let count = text.utf8.count
-    guard count >= 1, count <= Self.bytesMax else { return nil }
-    let allowed = text.utf8.allSatisfy { byte in
-      switch byte {
-      case 48...57, 65...90, 97...122, 45, 95: true
-      default: false
+    self.init([UInt8](text.utf8).span)
+  }
+
+  /// The epoch that `text` spells in ASCII; nil where it is outside the grammar.
+  public init?(_ text: borrowing Span<UInt8>) {
+    guard text.count >= 1, text.count <= Self.bytesMax else { return nil }
+    for word in 0..<(text.count + 7) / 8 {
+      var value: UInt64 = 0
+      for index in (word * 8)..<min(word * 8 + 8, text.count) {
+        let byte = text[index]
+        guard Self.isAllowed(byte) else { return nil }
+        value |= UInt64(byte) << UInt64((index & 7) * 8)
       }
+      words[word] = value
     }
-    guard allowed else { return nil }
-    self.text = text
+  }
+
+  private static func isAllowed(_ byte: UInt8) -> Bool {
+    switch byte {
+    case 48...57, 65...90, 97...122, 45, 95: true
+    default: false
+    }
   }
 
   /// An epoch of 128 random bits.
@@ -59,7 +101,36 @@ public struct Epoch: Hashable, Sendable, CustomStringConvertible {
     var writer = ByteWriter(reserving: 16)
     writer.u64(bits.0)
     writer.u64(bits.1)
-    text = base64URL(writer.bytes)
+    for (index, byte) in base64URL(writer.bytes).utf8.enumerated() {
+      words[index / 8] |= UInt64(byte) << UInt64((index & 7) * 8)
+    }
+  }
+
+  /// Length of its text in bytes.
+  public var count: Int {
+    var count = 0
+    for word in 0..<4 where words[word] != 0 {
+      count = word * 8 + 8 - words[word].leadingZeroBitCount / 8
+    }
+    return count
+  }
+
+  /// Appends its text in ASCII.
+  public func append(to bytes: inout [UInt8]) {
+    for word in 0..<4 {
+      var value = words[word]
+      while value != 0 {
+        bytes.append(UInt8(truncatingIfNeeded: value))
+        value >>= 8
+      }
+    }
+  }
+
+  public var text: String {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(Self.bytesMax)
+    append(to: &bytes)
+    return String(decoding: bytes, as: UTF8.self)
   }
 
   public var description: String { text }
@@ -98,7 +169,7 @@ public enum PayloadKind: UInt8, Sendable, CaseIterable {
   case uncheckedText = 5
 
   /// Whether raw sockets carry it in a text frame.
-  public var isText: Bool { self != .binary }
+  public var isText: Bool { self != .binary && self != .jsonWithParts }
 }
 
 /// Bytes and what they are.

@@ -1,7 +1,25 @@
 /// A client's connection; unique over all gateways and never used again.
 public struct ClientID: Hashable, Sendable, CustomStringConvertible {
-  public let text: String
-  public init(_ text: String) { self.text = text }
+  /// A connection's is a number, so that making one for every event costs no memory; tests of
+  /// plugins give names.
+  private enum Form: Hashable {
+    case number(UInt64)
+    case name(String)
+  }
+  private let form: Form
+
+  public init(_ name: String) { form = .name(name) }
+  /// Its text is 16 hexadecimal digits.
+  public init(number: UInt64) { form = .number(number) }
+
+  public var text: String {
+    switch form {
+    case .name(let name): return name
+    case .number(let number):
+      let digits = String(number, radix: 16)
+      return String(repeating: "0", count: max(0, 16 - digits.count)) + digits
+    }
+  }
   public var description: String { text }
 }
 

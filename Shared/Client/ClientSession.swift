@@ -63,7 +63,7 @@ public enum ClientEvent: Sendable, Equatable {
   case state(ConnectionState)
   case subscribed(ChannelName)
   case publication(Publication)
-  /// A `join`, `leave` or `presence` message, as JSON text.
+  /// A `join`, `update`, `leave` or `presence` message, as JSON text.
   case presence(ChannelName?, type: String, json: [UInt8])
   /// So many publications of the channel did not reach this client; nil when nobody knows.
   case gap(ChannelName, dropped: Int64?)

@@ -37,7 +37,8 @@ public struct ServerRefusal: Error, Hashable, Sendable, CustomStringConvertible 
   /// Whether the same request may be granted later.
   public var isTemporary: Bool {
     [
-      "internal", "unavailable", "overloaded", "limit_exceeded", "out_of_space", "outcome_unknown",
+      "internal", "unavailable", "overloaded", "limit_exceeded", "rate_limited", "out_of_space",
+      "outcome_unknown",
     ].contains(code)
   }
 
@@ -85,7 +86,7 @@ enum ServerMessage: Equatable {
     case "connection": return .connection(session: value["session"]?.string)
     case "ack": return identifier(value).map { .ack(id: $0, position(value, "offset")) }
     case "error": return .refusal(id: identifier(value), refusal(value))
-    case "join", "leave", "presence": return .presence(channel, type: type, value)
+    case "join", "update", "leave", "presence": return .presence(channel, type: type, value)
     case "pong": return .pong(id: identifier(value))
     case "reconnect": return .reconnect(afterMs: value["after_ms"]?.int ?? 0)
     case "gap": return channel.map { .gap($0, dropped: value["dropped"]?.int) }

@@ -26,6 +26,9 @@ public struct ConfigProblem: Error, Hashable, Sendable, CustomStringConvertible 
   }
 
   /// `FILE:LINE: SETTING: REASON`, the shape that editors jump to.
+  ///
+  /// One line whatever the file says: control characters and line separators of names and values
+  /// that the sentence repeats are written as `\u{1B}`, so that none reaches a terminal or a log.
   public var description: String {
     let source =
       switch place {
@@ -33,8 +36,20 @@ public struct ConfigProblem: Error, Hashable, Sendable, CustomStringConvertible 
       case .variable(let name): name
       case .defaults: file
       }
-    return setting.isEmpty ? "\(source): \(reason)" : "\(source): \(setting): \(reason)"
+    return onOneLine(setting.isEmpty ? "\(source): \(reason)" : "\(source): \(setting): \(reason)")
   }
+}
+
+private func onOneLine(_ text: String) -> String {
+  var line = String.UnicodeScalarView()
+  for scalar in text.unicodeScalars {
+    switch scalar.properties.generalCategory {
+    case .control, .lineSeparator, .paragraphSeparator:
+      line.append(contentsOf: "\\u{\(String(scalar.value, radix: 16, uppercase: true))}".unicodeScalars)
+    default: line.append(scalar)
+    }
+  }
+  return String(line)
 }
 
 /// The name of `known` that is most like `word`: at most a third of its letters differ.

@@ -1,13 +1,15 @@
 /// The parts of docs/CONFIGURATION.md that are made from the code, as Markdown.
 public enum ConfigReference {
-  /// One row for every limit: name, default, range, what happens at it, why.
+  /// One row for every limit: name, default, range, what happens at it, whether that is counted,
+  /// why.
   public static var limitsTable: String {
-    var text = "| limit | default | from … to | beyond it | what for |\n|---|---|---|---|---|\n"
+    var text = "| limit | default | from … to | beyond it | counted | what for |\n"
+    text += "|---|---|---|---|---|---|\n"
     let limits = Limits()
     for limit in Limits.table {
       let range = "\(limit.text(limit.range.lowerBound)) … \(limit.text(limit.range.upperBound))"
       text += "| `\(limit.name.rawValue)` | \(limits.text(of: limit)) | \(range) | "
-      text += "\(limit.overflow) | \(limit.reason) |\n"
+      text += "\(limit.overflow) | \(limit.isCounted ? "yes" : "no") | \(limit.reason) |\n"
     }
     return text
   }

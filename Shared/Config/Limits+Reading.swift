@@ -23,6 +23,10 @@ extension Limits {
         if let read { self[keyPath: path] = read }
       }
     }
+    let exempt = reader.read("loopbackExempt", &reading) { value throws(Refused) in
+      try value.bool()
+    }
+    if let exempt { loopbackExempt = exempt }
     reader.finish(&reading)
     checkTogether(at: reader.place, &reading)
   }
@@ -31,9 +35,9 @@ extension Limits {
   private func checkTogether(at place: ConfigPlace, _ reading: inout ConfigReading) {
     let pairs: [(small: LimitName, big: LimitName, why: String)] = [
       (.httpFieldBytes, .httpHeadBytes, "a field is part of the head"),
+      (.httpURLBytes, .httpHeadBytes, "the request line is part of the head"),
       (.pongTimeout, .pingInterval, "an answer is due before the next ping"),
       (.publicationBytes, .clientQueueBytes, "a client's queue has to hold one publication"),
-      (.publicationBytes, .linkCreditBytes, "a link's credit has to cover one publication"),
       (.publicationBytes, .commitBytes, "a commit has to hold one publication"),
       (.publicationBytes, .httpBodyBytes, "a body has to hold one publication"),
     ]

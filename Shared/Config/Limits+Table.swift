@@ -11,16 +11,16 @@ extension Limits {
 
   private static let http: [Limit] = [
     Limit(
-      .httpHeadBytes, .bytes(\.httpHeadBytes), kiB...miB, at: "431, close",
+      .httpHeadBytes, .bytes(\.httpHeadBytes), kiB...(63 * kiB), at: "431, close",
       for: "a head is held in memory until it is whole"),
     Limit(
-      .httpFieldBytes, .bytes(\.httpFieldBytes), 256...miB, at: "431, close",
+      .httpFieldBytes, .bytes(\.httpFieldBytes), 256...(63 * kiB), at: "431, close",
       for: "one field, name and value"),
     Limit(
       .httpFields, .count(\.httpFields), 10...10_000, at: "431, close",
       for: "fields of one head"),
     Limit(
-      .httpURLBytes, .bytes(\.httpURLBytes), 256...miB, at: "414, close",
+      .httpURLBytes, .bytes(\.httpURLBytes), 256...(60 * kiB), at: "414, close",
       for: "room for many channels in one query"),
     Limit(
       .httpBodyBytes, .bytes(\.httpBodyBytes), kiB...giB, at: "413, close",
@@ -30,16 +30,19 @@ extension Limits {
       for: "slow senders hold descriptors"),
     Limit(
       .httpBodyTimeout, .duration(\.httpBodyTimeout), 100...(60 * minute), at: "408, close",
-      for: "slow senders hold memory"),
+      for: "a body that stands still; in each such time transferRate has to be kept as well"),
     Limit(
       .httpIdleTimeout, .duration(\.httpIdleTimeout), 100...day, at: "close",
-      for: "a kept-alive connection without a request"),
+      for: "a kept-alive connection without a request, or an answer of which nothing is taken"),
+    Limit(
+      .transferRate, .count(\.transferRate), 1...giB, at: "408 or 1008, close; an answer is cut off",
+      for: "bytes per second that an unfinished body or message makes, and an answer in its time"),
     Limit(
       .batchCommands, .count(\.batchCommands), 1...100_000, at: "error 107",
       for: "commands of one batch and channels of one broadcast"),
     Limit(
       .historyPage, .count(\.historyPage), 1...10_000, at: "page ends, next one to be asked for",
-      for: "publications that one history answer or one read of recovery holds"),
+      for: "publications that one history answer or one read of recovery holds", isCounted: false),
   ]
 
   private static let webSocket: [Limit] = [
@@ -51,16 +54,16 @@ extension Limits {
       for: "frames of one message"),
     Limit(
       .wsHandshakeTimeout, .duration(\.wsHandshakeTimeout), 100...(10 * minute), at: "close",
-      for: "from accept to the end of the upgrade"),
+      for: "from accept to the end of the first request's head, with an upgrade or without"),
     Limit(
       .wsFrameTimeout, .duration(\.wsFrameTimeout), 100...(60 * minute), at: "close 1008",
-      for: "from a frame's first byte to its last"),
+      for: "a message that stands still; in each such time transferRate has to be kept as well"),
     Limit(
       .echoMessageBytes, .bytes(\.echoMessageBytes), 256...(256 * miB), at: "close 1009",
       for: "a message to /ws/echo"),
     Limit(
       .pingInterval, .duration(\.pingInterval), second...day, at: "a ping is sent",
-      for: "finds dead peers and keeps proxies from closing"),
+      for: "finds dead peers and keeps proxies from closing", isCounted: false),
     Limit(
       .pongTimeout, .duration(\.pongTimeout), 100...day, at: "close",
       for: "a peer that doesn't answer a ping is gone"),
@@ -77,8 +80,20 @@ extension Limits {
       .channelsPerConnection, .count(\.channelsPerConnection), 1...100_000, at: "error 106",
       for: "channels that one connection has subscribed to"),
     Limit(
+      .requestsPerSecond, .count(\.requestsPerSecond), 1...10_000_000, at: "429, Retry-After",
+      for: "requests without an API key from one address; not for loopback peers"),
+    Limit(
       .framesPerSecond, .count(\.framesPerSecond), 1...10_000_000, at: "close 1008",
-      for: "frames from one client, pings too; not for loopback peers"),
+      for: "frames from one client, pings and fragments too; not for loopback peers"),
+    Limit(
+      .publicationsPerSecond, .count(\.publicationsPerSecond), 1...10_000_000, at: "error 111",
+      for: "publications of one client; not for loopback peers"),
+    Limit(
+      .subscriptionsPerSecond, .count(\.subscriptionsPerSecond), 1...10_000_000, at: "error 111",
+      for: "subscriptions asked for on one connection after it is open; not for loopback peers"),
+    Limit(
+      .burstWindow, .duration(\.burstWindow), 100...(10 * minute), at: "the rate's own",
+      for: "what of a rate may come at once: a rate of 100 and 2s let 200 through", isCounted: false),
     Limit(
       .clientQueueBytes, .bytes(\.clientQueueBytes), 4_096...giB,
       at: "ephemeral dropped and told as gap, durable close 4008",
@@ -91,26 +106,26 @@ extension Limits {
 
   private static let publications: [Limit] = [
     Limit(
-      .publicationBytes, .bytes(\.publicationBytes), 1...(64 * miB), at: "413 or error 107",
+      .publicationBytes, .bytes(\.publicationBytes), 1...(16 * miB), at: "error 155; 413 over HTTP",
       for: "payload of one publication"),
     Limit(
-      .idempotencyKeyBytes, .bytes(\.idempotencyKeyBytes), 16...kiB, at: "error 107",
+      .idempotencyKeyBytes, .bytes(\.idempotencyKeyBytes), 16...255, at: "error 107",
       for: "an idempotency key"),
     Limit(
       .durableIdempotencyWindow, .duration(\.durableIdempotencyWindow), minute...(30 * day),
-      at: "key forgotten", for: "how long keys are kept on durable channels"),
+      at: "key forgotten", for: "how long keys are kept on durable channels", isCounted: false),
     Limit(
       .idempotencyWindow, .duration(\.idempotencyWindow), second...day, at: "key forgotten",
-      for: "how long keys are kept on other channels, in memory"),
+      for: "how long keys are kept on other channels, in memory", isCounted: false),
     Limit(
       .idempotencyKeys, .count(\.idempotencyKeys), 1...100_000_000, at: "oldest key forgotten",
-      for: "keys of channels that are not durable"),
+      for: "keys of channels that are not durable", isCounted: false),
     Limit(
       .commitEvents, .count(\.commitEvents), 1...65_536, at: "the rest waits for the next commit",
-      for: "events of one transaction"),
+      for: "events of one transaction", isCounted: false),
     Limit(
       .commitBytes, .bytes(\.commitBytes), 65_536...giB, at: "the rest waits for the next commit",
-      for: "payloads of one transaction"),
+      for: "payloads of one transaction", isCounted: false),
     Limit(
       .appendQueueBytes, .bytes(\.appendQueueBytes), miB...(16 * giB), at: "503, Retry-After",
       for: "appends that wait for the event store's next commit"),
@@ -118,39 +133,34 @@ extension Limits {
 
   private static let services: [Limit] = [
     Limit(
-      .linkCreditBytes, .bytes(\.linkCreditBytes), 65_536...giB, at: "sender waits or drops",
-      for: "what a service lets a peer send before it has been read"),
-    Limit(
-      .linkQueueBytes, .bytes(\.linkQueueBytes), 65_536...(4 * giB),
-      at: "ephemeral dropped, counted and told; requests fail at once",
-      for: "what waits for one link"),
-    Limit(
       .linkChannels, .count(\.linkChannels), 16...16_777_216,
-      at: "least used unsubscribed one closed, else error 106",
-      for: "names opened on one link"),
+      at: "those without subscribers closed, else error 106",
+      for: "channels of one gateway loop, which are the names opened on its link"),
     Limit(
-      .requestTimeout, .duration(\.requestTimeout), 10...(10 * minute), at: "503",
-      for: "an answer from another service"),
+      .requestTimeout, .duration(\.requestTimeout), 10...(10 * minute),
+      at: "error 159; 504 over HTTP", for: "an answer from another service"),
     Limit(
-      .hubChannels, .count(\.hubChannels), 16...100_000_000, at: "error 106",
-      for: "channels that one hub knows at a time"),
+      .hubChannels, .count(\.hubChannels), 16...100_000_000,
+      at: "the one quiet longest loses its history and epoch",
+      for: "channels with a history in one hub's memory", isCounted: false),
     Limit(
       .hubHistoryBytes, .bytes(\.hubHistoryBytes), 65_536...(1_024 * giB),
-      at: "oldest publications dropped", for: "histories in memory, all channels together"),
+      at: "oldest publications dropped", for: "histories in memory, all channels together",
+      isCounted: false),
     Limit(
-      .presenceInfoBytes, .bytes(\.presenceInfoBytes), 16...(64 * kiB), at: "error 107",
+      .presenceInfoBytes, .bytes(\.presenceInfoBytes), 16...(60 * kiB), at: "member not listed",
       for: "info of one member"),
     Limit(
       .presenceMembers, .count(\.presenceMembers), 1...10_000_000,
       at: "not listed, still counted", for: "members of one channel"),
     Limit(
       .presencePage, .count(\.presencePage), 1...100_000, at: "page ends, next one to be asked for",
-      for: "members that one answer holds"),
+      for: "members that one answer of presence holds", isCounted: false),
     Limit(
       .vaultFileBytes, .bytes(\.vaultFileBytes), kiB...(1_024 * giB), at: "413",
       for: "content of one artifact"),
     Limit(
-      .drainTimeout, .duration(\.drainTimeout), 100...(10 * minute), at: "exit with what is left",
-      for: "from SIGTERM to exit"),
+      .drainTimeout, .duration(\.drainTimeout), 100...(10 * minute), at: "exit code 1",
+      for: "from SIGTERM to exit; what is left by then is given up", isCounted: false),
   ]
 }

@@ -12,12 +12,13 @@ public struct Limits: Sendable, Equatable {
   public var httpHeadTimeout: Duration = .seconds(5)
   public var httpBodyTimeout: Duration = .seconds(30)
   public var httpIdleTimeout: Duration = .seconds(75)
+  public var transferRate = 1_024
   public var batchCommands = 1_000
   public var historyPage = 300
 
   // WebSocket
-  public var wsMessageBytes = 1 << 20
-  public var wsFragments = 1_024
+  public var wsMessageBytes = 1536 << 10
+  public var wsFragments = 65_536
   public var wsHandshakeTimeout: Duration = .seconds(5)
   public var wsFrameTimeout: Duration = .seconds(30)
   public var echoMessageBytes = 16 << 20
@@ -28,7 +29,11 @@ public struct Limits: Sendable, Equatable {
   public var connections = 100_000
   public var connectionsPerAddress = 1_000
   public var channelsPerConnection = 128
+  public var requestsPerSecond = 200
   public var framesPerSecond = 1_000
+  public var publicationsPerSecond = 200
+  public var subscriptionsPerSecond = 100
+  public var burstWindow: Duration = .seconds(2)
   public var clientQueueBytes = 1 << 20
   public var recoveryHeldBytes = 4 << 20
 
@@ -42,9 +47,7 @@ public struct Limits: Sendable, Equatable {
   public var commitBytes = 4 << 20
   public var appendQueueBytes = 64 << 20
 
-  // Links, hub, presence, vault
-  public var linkCreditBytes = 4 << 20
-  public var linkQueueBytes = 16 << 20
+  // Services: links, hub, presence, vault
   public var linkChannels = 262_144
   public var requestTimeout: Duration = .seconds(5)
   public var hubChannels = 1_000_000
@@ -53,7 +56,11 @@ public struct Limits: Sendable, Equatable {
   public var presenceMembers = 100_000
   public var presencePage = 1_000
   public var vaultFileBytes = 1 << 30
-  public var drainTimeout: Duration = .seconds(25)
+  public var drainTimeout: Duration = .seconds(20)
+
+  /// Whether peers on this machine, by loopback or a Unix socket, are free of the limits of clients:
+  /// of connections, frames, publications, subscriptions and requests.
+  public var loopbackExempt = true
 
   public init() {}
 }
@@ -62,14 +69,15 @@ public struct Limits: Sendable, Equatable {
 /// metric `Limits.metric`.
 public enum LimitName: String, Sendable, CaseIterable, Hashable {
   case httpHeadBytes, httpFieldBytes, httpFields, httpURLBytes, httpBodyBytes
-  case httpHeadTimeout, httpBodyTimeout, httpIdleTimeout, batchCommands, historyPage
+  case httpHeadTimeout, httpBodyTimeout, httpIdleTimeout, transferRate, batchCommands, historyPage
   case wsMessageBytes, wsFragments, wsHandshakeTimeout, wsFrameTimeout, echoMessageBytes
   case pingInterval, pongTimeout
-  case connections, connectionsPerAddress, channelsPerConnection, framesPerSecond
+  case connections, connectionsPerAddress, channelsPerConnection, requestsPerSecond
+  case framesPerSecond, publicationsPerSecond, subscriptionsPerSecond, burstWindow
   case clientQueueBytes, recoveryHeldBytes
   case publicationBytes, idempotencyKeyBytes, durableIdempotencyWindow, idempotencyWindow
   case idempotencyKeys, commitEvents, commitBytes, appendQueueBytes
-  case linkCreditBytes, linkQueueBytes, linkChannels, requestTimeout
+  case linkChannels, requestTimeout
   case hubChannels, hubHistoryBytes, presenceInfoBytes, presenceMembers, presencePage
   case vaultFileBytes, drainTimeout
 }
@@ -91,16 +99,20 @@ public struct Limit: Sendable {
   public let overflow: String
   /// Why there is a limit, in one line.
   public let reason: String
+  /// Whether the gateway counts in `Limits.metric` how often it was reached. Not where reaching it
+  /// is the ordinary course of things, or a service without a metrics page keeps to it.
+  public let isCounted: Bool
 
   init(
     _ name: LimitName, _ slot: Slot, _ range: ClosedRange<Int64>, at overflow: String,
-    for reason: String
+    for reason: String, isCounted: Bool = true
   ) {
     self.name = name
     self.slot = slot
     self.range = range
     self.overflow = overflow
     self.reason = reason
+    self.isCounted = isCounted
   }
 }
 

@@ -19,6 +19,10 @@ extension JSON {
     var i = start + 1
     var hasEscapes = false
     while i < s.count {
+      if let word = s.word(at: i), isPlain(word) {
+        i += 8
+        continue
+      }
       let byte = s[i]
       if byte == UInt8(ascii: "\"") {
         return StringEnd(end: i + 1, hasEscapes: hasEscapes)
@@ -101,6 +105,30 @@ extension JSON {
     return start + following + 1
   }
 
+  /// Whether what stands between a string's quotes has a backslash.
+  static func hasEscapes(_ s: borrowing Span<UInt8>, _ contents: Range<Int>) -> Bool {
+    firstEscape(s, contents) < contents.upperBound
+  }
+
+  /// The offset of the first backslash in `contents`; its end if there is none.
+  private static func firstEscape(_ s: borrowing Span<UInt8>, _ contents: Range<Int>) -> Int {
+    var i = contents.lowerBound
+    while i + 8 <= contents.upperBound, let word = s.word(at: i), !word.hasByte(UInt8(ascii: "\\")) {
+      i += 8
+    }
+    while i < contents.upperBound, s[i] != UInt8(ascii: "\\") { i += 1 }
+    return i
+  }
+
+  /// Whether all eight bytes stand for themselves in a string: printable ASCII, neither quote nor
+  /// backslash.
+  private static func isPlain(_ word: UInt64) -> Bool {
+    let aboveASCII = word & 0x8080_8080_8080_8080
+    let belowSpace = (word &- 0x2020_2020_2020_2020) & ~word & 0x8080_8080_8080_8080
+    return aboveASCII | belowSpace == 0 && !word.hasByte(UInt8(ascii: "\""))
+      && !word.hasByte(UInt8(ascii: "\\"))
+  }
+
   /// The characters of a string's `contents` (what stands between its quotes), already validated.
   ///
   /// - Cost: one copy; a second only where there are escapes.
@@ -112,10 +140,8 @@ extension JSON {
     var runStart = contents.lowerBound
     var i = runStart
     while i < contents.upperBound {
-      guard s[i] == UInt8(ascii: "\\") else {
-        i += 1
-        continue
-      }
+      i = firstEscape(s, i..<contents.upperBound)
+      guard i < contents.upperBound else { break }
       text.append(copying: s.extracting(runStart..<i))
       let end = try skipEscape(s, from: i)
       try append(escapeAt: i, of: s, to: &text)

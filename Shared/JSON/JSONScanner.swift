@@ -29,10 +29,21 @@ public struct JSONMember: Sendable, Hashable {
 
   /// The characters of a string value; nil for every other kind.
   public func text(in span: borrowing Span<UInt8>) -> String? {
-    guard kind == .string, value.count >= 2 else { return nil }
-    let contents = (value.lowerBound + 1)..<(value.upperBound - 1)
+    guard let contents else { return nil }
+    if !JSON.hasEscapes(span, contents) { return String(validating: span.extracting(contents)) }
     guard let text = try? JSON.unescape(span, contents: contents) else { return nil }
     return String(decoding: text, as: UTF8.self)
+  }
+
+  /// The UTF-8 of a string value's characters; nil for every other kind.
+  public func utf8(in span: borrowing Span<UInt8>) -> [UInt8]? {
+    contents.flatMap { try? JSON.unescape(span, contents: $0) }
+  }
+
+  /// What stands between a string value's quotes.
+  private var contents: Range<Int>? {
+    guard kind == .string, value.count >= 2 else { return nil }
+    return (value.lowerBound + 1)..<(value.upperBound - 1)
   }
 
   /// The value as a whole number; nil for fractions, exponents and what 64 bits can't hold.

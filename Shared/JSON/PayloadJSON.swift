@@ -45,10 +45,10 @@ public enum PayloadJSON {
 
   /// The payload of a member `data`: a JSON string is text (its characters), else json as written.
   public static func payload(data member: JSONMember, in span: borrowing Span<UInt8>) -> Payload {
-    guard member.kind == .string, let text = member.text(in: span) else {
+    guard let text = member.utf8(in: span) else {
       return Payload(.json, [UInt8](copying: span.extracting(member.value)))
     }
-    return Payload(text: text)
+    return Payload(.text, text)
   }
 
   /// The payload of a member `b64data`; standard or URL alphabet, padded or not.

@@ -185,6 +185,10 @@ public final class EventLoop {
       var items: [any Flushable] = []
       swap(&items, &dirty)
       for item in items { item.flush() }
+      if dirty.isEmpty {
+        items.removeAll(keepingCapacity: items.count < 4096)
+        swap(&items, &dirty)
+      }
     }
     if !retired.isEmpty { retired.removeAll(keepingCapacity: retired.count < 1024) }
   }

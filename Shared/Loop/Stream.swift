@@ -21,8 +21,15 @@ public protocol StreamOwner: AnyObject {
   /// All that was queued has been written, after the queue had been blocked, had held more than
   /// 64 KiB, or `tellWhenEmpty` was called.
   func streamDrained(_ stream: Stream)
+  /// The peer has closed its side and may still read. Whether the owner has something to say to it
+  /// and closes the stream itself then; if not, the stream ends now.
+  func streamPeerFinished(_ stream: Stream) -> Bool
   /// The stream is closed. Called once, at the end of the turn in which it happened.
   func streamEnded(_ stream: Stream, _ end: StreamEnd)
+}
+
+extension StreamOwner {
+  public func streamPeerFinished(_ stream: Stream) -> Bool { false }
 }
 
 /// A connected byte stream on a loop, with its outgoing queue.
@@ -235,7 +242,13 @@ public final class Stream: LoopHandler, Flushable {
   /// A peer that sends no more may still read what is on its way before a close.
   private func peerFinished() {
     if state == .lingering { return end(.closedHere) }
-    guard state == .closingAfterWrite, !queue.isEmpty else { return end(.peerClosed) }
+    let isAwaited =
+      switch state {
+      case .open: owner?.streamPeerFinished(self) ?? false
+      case .closingAfterWrite: !queue.isEmpty
+      case .lingering, .ended: false
+      }
+    guard isAwaited else { return end(.peerClosed) }
     hasPeerFinished = true
     updateInterest()
   }

@@ -118,8 +118,11 @@ internal import CSQLite
   {
     let extended = unsafe handle.map { unsafe sqlite3_extended_errcode($0) } ?? result
     let code = extended & 0xff == result & 0xff ? extended : result
-    return SQLiteError(
-      extendedCode: code, call: call, message: unsafe String(cString: sqlite3_errstr(code)))
+    let message =
+      SQLiteError.isFullSharedMemory(code)
+      ? "the disk is full: the index of the log (the file -shm) can't grow"
+      : unsafe String(cString: sqlite3_errstr(code))
+    return SQLiteError(extendedCode: code, call: call, message: message)
   }
 }
 

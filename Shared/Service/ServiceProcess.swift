@@ -127,7 +127,7 @@ final class ServiceRunner {
   private var service: (any RunningService)?
 
   /// A drain that takes longer than this is cut off.
-  static let drainMax = Duration.seconds(20)
+  private var drainMax = Config.Limits().drainTimeout
 
   init(_ description: ServiceDescription) { self.description = description }
 
@@ -174,6 +174,7 @@ final class ServiceRunner {
   ) throws -> Int32 {
     let settings = try SettingsFile.load(
       options["config"], environment: Self.environment(), channelTypes: description.channelTypes)
+    drainMax = settings.limits.drainTimeout
     let logger = try makeLogger(options, settings)
     let events = try Mailbox<ServiceEvent>()
     let loop = try EventLoop()
@@ -206,7 +207,7 @@ final class ServiceRunner {
       }
       logger.info("draining")
       service?.drain()
-      loop.after(Self.drainMax) { [weak self] in
+      loop.after(drainMax) { [weak self] in
         logger.error("the drain took too long and was cut off")
         self?.exitCode = ExitCode.failure
         loop.stop()

@@ -13,6 +13,8 @@ final class RunningChild: Sendable {
     var lines: [String] = []
     var errors: [String] = []
     var end: ProcessEnd?
+    /// Pipes read to their end.
+    var finished = 0
   }
 
   private enum Source { case output, errors }
@@ -31,6 +33,9 @@ final class RunningChild: Sendable {
   var errors: [String] { state.withLock { $0.errors } }
   /// What it said last, both streams.
   var tail: [String] { state.withLock { $0.lines + $0.errors } }
+
+  /// Whether all that it said is here; after its end, soon.
+  var hasSaidAll: Bool { state.withLock { $0.finished == 2 } }
 
   /// How it ended; nil while it runs.
   var end: ProcessEnd? {
@@ -51,7 +56,10 @@ final class RunningChild: Sendable {
 
   private func read(_ pipe: consuming Descriptor, _ source: Source) throws {
     let reader = LineReader(pipe) { [self] line in add(line, source) }
-    try RunningThread(name: "child-output") { reader.run() }.detach()
+    try RunningThread(name: "child-output") { [self] in
+      reader.run()
+      state.withLock { $0.finished += 1 }
+    }.detach()
   }
 
   private func add(_ line: String, _ source: Source) {

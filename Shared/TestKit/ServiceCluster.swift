@@ -182,7 +182,7 @@ public final class ServiceCluster {
     defer { child.send(.kill) }
     let deadline = SystemClock.monotonic() + limit
     while true {
-      if let end = child.end { return (end, child.tail) }
+      if let end = child.end, child.hasSaidAll { return (end, child.tail) }
       guard SystemClock.monotonic() < deadline else {
         throw ClusterFailure("\(kind.rawValue) did not end within \(limit)")
       }

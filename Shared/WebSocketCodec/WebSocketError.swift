@@ -19,6 +19,10 @@ public enum WebSocketError: Error, Equatable, Sendable {
   case invalidText
   case messageTooBig
   case tooManyFragments
+  /// A compressed message that is not DEFLATE, or that ends early (RFC 7692 §7.2.2).
+  case invalidCompression
+  /// A message that unfolds to far more than was sent.
+  case compressionBomb
 
   /// The code to close with.
   public var closeCode: WebSocketCloseCode {
@@ -26,8 +30,8 @@ public enum WebSocketError: Error, Equatable, Sendable {
     case .wrongMasking, .reservedBits, .unknownOpcode, .malformedControlFrame, .lengthNotMinimal,
       .unexpectedContinuation, .expectedContinuation, .malformedClose:
       .protocolError
-    case .invalidText: .invalidData
-    case .messageTooBig, .tooManyFragments: .messageTooBig
+    case .invalidText, .invalidCompression: .invalidData
+    case .messageTooBig, .tooManyFragments, .compressionBomb: .messageTooBig
     }
   }
 
@@ -45,6 +49,8 @@ public enum WebSocketError: Error, Equatable, Sendable {
     case .invalidText: "invalid UTF-8"
     case .messageTooBig: "message too big"
     case .tooManyFragments: "too many fragments"
+    case .invalidCompression: "invalid compressed data"
+    case .compressionBomb: "message unfolds to too much"
     }
   }
 }

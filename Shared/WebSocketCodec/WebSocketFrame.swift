@@ -9,12 +9,12 @@ public enum WebSocketFrame {
   public static let reasonBytesMax = 123
 
   /// Appends a header for `count` bytes of payload, which the caller appends behind it, masked
-  /// where there is a mask.
+  /// where there is a mask. `isCompressed` is for the first frame of a message (RFC 7692 §6.1).
   public static func header(
-    _ opcode: WebSocketOpcode, count: Int, isFinal: Bool = true, mask: UInt32? = nil,
-    into output: inout [UInt8]
+    _ opcode: WebSocketOpcode, count: Int, isFinal: Bool = true, isCompressed: Bool = false,
+    mask: UInt32? = nil, into output: inout [UInt8]
   ) {
-    output.append(opcode.rawValue | (isFinal ? 0x80 : 0))
+    output.append(opcode.rawValue | (isFinal ? 0x80 : 0) | (isCompressed ? 0x40 : 0))
     let masked: UInt8 = mask == nil ? 0 : 0x80
     if count < 126 {
       output.append(masked | UInt8(truncatingIfNeeded: count))
@@ -39,11 +39,13 @@ public enum WebSocketFrame {
   /// A control frame over `controlBytesMax` is a programmer error.
   public static func append(
     _ opcode: WebSocketOpcode, _ payload: borrowing Span<UInt8>, isFinal: Bool = true,
-    mask: UInt32? = nil, into output: inout [UInt8]
+    isCompressed: Bool = false, mask: UInt32? = nil, into output: inout [UInt8]
   ) {
     precondition(
       !opcode.isControl || payload.count <= controlBytesMax, "a control frame holds 125 bytes")
-    header(opcode, count: payload.count, isFinal: isFinal, mask: mask, into: &output)
+    header(
+      opcode, count: payload.count, isFinal: isFinal, isCompressed: isCompressed, mask: mask,
+      into: &output)
     let start = output.count
     output.append(copying: payload)
     if let mask { applyMask(mask, to: &output, from: start) }

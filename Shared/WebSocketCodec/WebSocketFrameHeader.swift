@@ -25,6 +25,8 @@ public enum WebSocketOpcode: UInt8, Sendable {
 ///     then     4 bytes of masking key where MASK is set
 public struct WebSocketFrameHeader: Equatable, Sendable {
   public var isFinal: Bool
+  /// RSV1: the message that this frame begins is compressed (RFC 7692 §6).
+  public var isCompressed: Bool
   public var opcode: WebSocketOpcode
   public var payloadBytes: Int
   /// The masking key, its first byte on the wire the least significant; nil when not masked.
@@ -39,11 +41,16 @@ public struct WebSocketFrameHeader: Equatable, Sendable {
     public var isAssembling: Bool
     /// The most that a data frame may hold.
     public var payloadBytesMax: Int
+    /// The same for the first frame of a compressed message; nil where none may come.
+    public var compressedBytesMax: Int?
 
-    public init(role: WebSocketRole, isAssembling: Bool, payloadBytesMax: Int) {
+    public init(
+      role: WebSocketRole, isAssembling: Bool, payloadBytesMax: Int, compressedBytesMax: Int? = nil
+    ) {
       self.role = role
       self.isAssembling = isAssembling
       self.payloadBytesMax = payloadBytesMax
+      self.compressedBytesMax = compressedBytesMax
     }
   }
 
@@ -66,20 +73,24 @@ public struct WebSocketFrameHeader: Equatable, Sendable {
     let lengthEnd = 2 + (short < 126 ? 0 : short == 126 ? 2 : 8)
     guard available >= lengthEnd else { return nil }
     let count = short < 126 ? short : try long(input, start + 2, start + lengthEnd, rules)
-    if !opcode.isControl, count > rules.payloadBytesMax { throw .messageTooBig }
+    let isCompressed = first & 0x40 != 0
+    let bytesMax = isCompressed ? rules.compressedBytesMax ?? 0 : rules.payloadBytesMax
+    if !opcode.isControl, count > bytesMax { throw .messageTooBig }
     let isMasked = second & 0x80 != 0
     let end = lengthEnd + (isMasked ? 4 : 0)
     guard available >= end else { return nil }
     return WebSocketFrameHeader(
-      isFinal: first & 0x80 != 0, opcode: opcode, payloadBytes: count,
+      isFinal: first & 0x80 != 0, isCompressed: isCompressed, opcode: opcode, payloadBytes: count,
       mask: isMasked ? key(input, start + lengthEnd) : nil, headerBytes: end)
   }
 
   private static func checkFirst(_ byte: UInt8, _ rules: Rules) throws(WebSocketError)
     -> WebSocketOpcode
   {
-    // RSV1 gets its meaning here once permessage-deflate can be negotiated (RFC 7692 §6).
-    guard byte & 0x70 == 0 else { throw .reservedBits }
+    guard byte & 0x30 == 0 else { throw .reservedBits }
+    // RFC 7692 §6.1: RSV1 stands on the first frame of a message, never on the others.
+    let mayBeCompressed = rules.compressedBytesMax != nil && (1...2).contains(byte & 0x0F)
+    guard byte & 0x40 == 0 || mayBeCompressed else { throw .reservedBits }
     guard let opcode = WebSocketOpcode(rawValue: byte & 0x0F) else {
       throw .unknownOpcode(byte & 0x0F)
     }

@@ -23,12 +23,30 @@ public struct WebSocketLimits: Equatable, Sendable {
   public var messageBytesMax: Int
   /// Frames of one message. Bounds the work that empty fragments cost.
   public var fragmentsMax: Int
+  /// What a compressed message may hold before it is unfolded: what compressing the largest one
+  /// can add to it, in blocks that are stored as they are, is let through.
+  public var compressedBytesMax: Int {
+    let (sum, isOver) = messageBytesMax.addingReportingOverflow(messageBytesMax >> 3 + 64)
+    return isOver ? messageBytesMax : sum
+  }
 
   public init(messageBytesMax: Int = 1 << 20, fragmentsMax: Int = 65_536) {
     self.messageBytesMax = messageBytesMax
     self.fragmentsMax = fragmentsMax
   }
 }
+
+/// What the handshake agreed that messages may be, beyond RFC 6455.
+public enum WebSocketCompression: Sendable {
+  case none
+  /// RFC 7692: messages may have RSV1 on their first frame.
+  case permessageDeflate
+}
+
+/// Unfolds one whole compressed message into `output`, which is empty: at most `bytesMax` bytes.
+public typealias WebSocketInflate = (
+  _ compressed: borrowing Span<UInt8>, _ bytesMax: Int, _ output: inout [UInt8]
+) throws(WebSocketError) -> Void
 
 /// Turns the bytes of one direction of a WebSocket connection into events (RFC 6455 §5, §6.2).
 ///
@@ -41,9 +59,13 @@ public struct WebSocketLimits: Equatable, Sendable {
 /// Owns what has arrived of an unfinished header, control frame and message, and nothing else: it
 /// takes every byte it is given, so that a caller needs no input buffer for each connection. Memory
 /// grows with the bytes that arrive, never with what a header claims. Knows no socket and no clock.
+///
+/// A compressed message is held as it came and unfolded at its end, so that connections without a
+/// context of their own can share one decompressor, whatever order their fragments come in.
 public struct WebSocketReader: Sendable {
   private let role: WebSocketRole
   private let limits: WebSocketLimits
+  private let compression: WebSocketCompression
   /// The beginning of a header whose end has not come; at most 13 bytes.
   private var partialHeader: [UInt8] = []
   /// The frame whose payload is being taken; `payloadBytes` and `mask` are of what is left of it.
@@ -52,14 +74,22 @@ public struct WebSocketReader: Sendable {
   private var message: [UInt8] = []
   /// The kind of the message being put together; nil between messages.
   private var kind: WebSocketMessageKind?
+  private var isCompressed = false
   private var fragments = 0
   private var text = UTF8Validator()
+  /// Frames begun and messages ended so far, for limits on their rates. They wrap.
+  public private(set) var frameCount: UInt32 = 0
+  public private(set) var messageCount: UInt32 = 0
   private var isClosed = false
   private var failure: WebSocketError?
 
-  public init(role: WebSocketRole, limits: WebSocketLimits = WebSocketLimits()) {
+  public init(
+    role: WebSocketRole, limits: WebSocketLimits = WebSocketLimits(),
+    compression: WebSocketCompression = .none
+  ) {
     self.role = role
     self.limits = limits
+    self.compression = compression
   }
 
   /// Whether it stands between two messages with nothing begun: no deadline needs to run.
@@ -77,13 +107,21 @@ public struct WebSocketReader: Sendable {
   public mutating func next(
     _ input: borrowing Span<UInt8>, from offset: inout Int
   ) throws(WebSocketError) -> WebSocketEvent? {
+    try next(input, from: &offset, inflate: Self.inflateNothing)
+  }
+
+  /// The same for a connection with `.permessageDeflate`: `inflate` is called for each compressed
+  /// message at its end, and what it gives is checked for UTF-8 and size like any other.
+  public mutating func next(
+    _ input: borrowing Span<UInt8>, from offset: inout Int, inflate: WebSocketInflate
+  ) throws(WebSocketError) -> WebSocketEvent? {
     if let failure { throw failure }
     if isClosed {
       offset = input.count
       return nil
     }
     do {
-      return try advance(input, &offset)
+      return try advance(input, &offset, inflate)
     } catch {
       failure = error
       message = []
@@ -91,8 +129,15 @@ public struct WebSocketReader: Sendable {
     }
   }
 
+  /// For who reads a connection with compression and brings nothing to unfold it with.
+  private static func inflateNothing(
+    _ compressed: borrowing Span<UInt8>, _ bytesMax: Int, _ output: inout [UInt8]
+  ) throws(WebSocketError) {
+    throw .invalidCompression
+  }
+
   private mutating func advance(
-    _ input: borrowing Span<UInt8>, _ offset: inout Int
+    _ input: borrowing Span<UInt8>, _ offset: inout Int, _ inflate: WebSocketInflate
   ) throws(WebSocketError) -> WebSocketEvent? {
     while true {
       if frame == nil {
@@ -102,16 +147,17 @@ public struct WebSocketReader: Sendable {
       guard try takePayload(input, &offset), let done = frame else { return nil }
       frame = nil
       if done.opcode.isControl { return try endControl(done.opcode) }
-      if done.isFinal, let event = try endMessage() { return event }
+      if done.isFinal, let event = try endMessage(inflate) { return event }
     }
   }
 
   private mutating func takeHeader(
     _ input: borrowing Span<UInt8>, _ offset: inout Int
   ) throws(WebSocketError) -> WebSocketFrameHeader? {
+    let bytesMax = isCompressed ? limits.compressedBytesMax : limits.messageBytesMax
     let rules = WebSocketFrameHeader.Rules(
-      role: role, isAssembling: kind != nil,
-      payloadBytesMax: limits.messageBytesMax - message.count)
+      role: role, isAssembling: kind != nil, payloadBytesMax: bytesMax - message.count,
+      compressedBytesMax: compression == .none ? nil : limits.compressedBytesMax)
     if partialHeader.isEmpty {
       if let header = try WebSocketFrameHeader.parse(input, from: offset, rules) {
         offset += header.headerBytes
@@ -134,12 +180,14 @@ public struct WebSocketReader: Sendable {
 
   private mutating func begin(_ header: WebSocketFrameHeader) throws(WebSocketError) {
     frame = header
+    frameCount &+= 1
     switch header.opcode {
     case .text: kind = .text
     case .binary: kind = .binary
     case .continuation: break
     case .close, .ping, .pong: return
     }
+    if header.opcode != .continuation { isCompressed = header.isCompressed }
     fragments += 1
     guard fragments <= limits.fragmentsMax else { throw .tooManyFragments }
   }
@@ -157,7 +205,7 @@ public struct WebSocketReader: Sendable {
       } else {
         let start = message.count
         Self.append(piece, header.mask, to: &message)
-        if kind == .text { try check(from: start) }
+        if kind == .text, !isCompressed { try check(from: start) }
       }
       offset += count
       header.payloadBytes -= count
@@ -182,11 +230,22 @@ public struct WebSocketReader: Sendable {
     if let mask { applyMask(mask, to: &bytes, from: start) }
   }
 
-  private mutating func endMessage() throws(WebSocketError) -> WebSocketEvent? {
+  private mutating func endMessage(
+    _ inflate: WebSocketInflate
+  ) throws(WebSocketError) -> WebSocketEvent? {
+    if isCompressed {
+      var plain: [UInt8] = []
+      try inflate(message.span, limits.messageBytesMax, &plain)
+      guard plain.count <= limits.messageBytesMax else { throw .messageTooBig }
+      message = plain
+      isCompressed = false
+      if kind == .text { try check(from: 0) }
+    }
     guard text.isComplete else { throw .invalidText }
     guard let kind else { return nil }
     self.kind = nil
     fragments = 0
+    messageCount &+= 1
     var payload: [UInt8] = []
     swap(&payload, &message)
     return .message(kind, payload)

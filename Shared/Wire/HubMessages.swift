@@ -19,18 +19,30 @@ extension ByteWriter {
     u32(handle.number)
     u32(handle.generation)
   }
+  /// One byte: 1 for yes, 0 for no.
+  @inlinable mutating func bool(_ value: Bool) { u8(value ? 1 : 0) }
   /// An epoch as text; empty for none.
-  mutating func epoch(_ epoch: Epoch?) { text16(epoch?.text ?? "") }
+  mutating func epoch(_ epoch: Epoch?) {
+    guard let epoch else { return u16(0) }
+    u16(UInt16(truncatingIfNeeded: epoch.count))
+    epoch.append(to: &bytes)
+  }
 }
 
 extension ByteCursor {
   mutating func handle(_ s: borrowing Span<UInt8>) throws(ByteError) -> ChannelHandle {
     ChannelHandle(number: try u32(s), generation: try u32(s))
   }
+  /// A byte that is 0 or 1: whatever else it is, the two ends don't mean the same layout.
+  mutating func bool(_ s: borrowing Span<UInt8>) throws(ByteError) -> Bool {
+    let value = try u8(s)
+    guard value <= 1 else { throw .invalidValue }
+    return value == 1
+  }
   mutating func epoch(_ s: borrowing Span<UInt8>) throws(ByteError) -> Epoch? {
-    let text = try text16(s)
+    let text = try range16(s)
     if text.isEmpty { return nil }
-    guard let epoch = Epoch(text) else { throw .invalidValue }
+    guard let epoch = Epoch(s.extracting(text)) else { throw .invalidValue }
     return epoch
   }
   mutating func channelName(_ s: borrowing Span<UInt8>) throws(ByteError) -> ChannelName {
@@ -86,7 +98,7 @@ public struct OpenChannel: WireMessage {
     w.u32(remainingMs)
     w.text16(name.text)
     w.u8(flags.rawValue)
-    w.u8(isDurable ? 1 : 0)
+    w.bool(isDurable)
     w.u32(historyCount)
     w.u32(historyMs)
     w.u32(subscribers)
@@ -95,7 +107,7 @@ public struct OpenChannel: WireMessage {
     remainingMs = try c.u32(s)
     name = try c.channelName(s)
     flags = OpenFlags(rawValue: try c.u8(s))
-    isDurable = try c.u8(s) == 1
+    isDurable = try c.bool(s)
     historyCount = try c.u32(s)
     historyMs = try c.u32(s)
     subscribers = try c.u32(s)
@@ -176,7 +188,8 @@ public struct Publish: WireMessage {
   public struct Flags: OptionSet, Sendable {
     public let rawValue: UInt8
     public init(rawValue: UInt8) { self.rawValue = rawValue }
-    /// `epoch` and `offset` are the event store's: the hub passes them on.
+    /// `epoch` and `offset` are the event store's: the hub passes them on. Set where there is a
+    /// position and nowhere else, whatever flags are given.
     public static let sequenced = Flags(rawValue: 1)
     /// Not to be kept in the hub's history.
     public static let skipHistory = Flags(rawValue: 2)
@@ -194,7 +207,12 @@ public struct Publish: WireMessage {
   /// The channel by number, or by `name` when the number is 0.
   public var handle: ChannelHandle
   public var name: String
-  public var flags: Flags
+  public var flags: Flags {
+    get { position == nil ? ownFlags : ownFlags.union(.sequenced) }
+    set { ownFlags = newValue.subtracting(.sequenced) }
+  }
+  /// INVARIANT: without `sequenced`, so that it can't contradict `position`.
+  private var ownFlags: Flags
   /// Milliseconds since 1970.
   public var timeMs: Int64
   public var publisher: Publisher
@@ -203,6 +221,7 @@ public struct Publish: WireMessage {
   public var key: String
   /// The history must stand exactly here; nil for wherever it stands.
   public var expected: Offset?
+  /// Where the event store put it; nil for what the hub is to sequence.
   public var position: Position?
   public var payload: Payload
 
@@ -214,7 +233,7 @@ public struct Publish: WireMessage {
     self.remainingMs = remainingMs
     self.handle = handle
     self.name = name
-    self.flags = flags
+    ownFlags = flags.subtracting(.sequenced)
     self.timeMs = timeMs
     self.publisher = publisher
     self.eventType = eventType
@@ -245,7 +264,8 @@ public struct Publish: WireMessage {
     remainingMs = try c.u32(s)
     handle = try c.handle(s)
     name = try c.text16(s)
-    flags = Flags(rawValue: try c.u8(s))
+    let flags = Flags(rawValue: try c.u8(s))
+    ownFlags = flags.subtracting(.sequenced)
     let kind = try c.payloadKind(s)
     timeMs = try c.i64(s)
     publisher = Publisher(client: try c.u64(s), user: try c.text16(s))
@@ -278,14 +298,14 @@ public struct Published: WireMessage {
   public func encode(into w: inout ByteWriter) {
     w.epoch(position?.epoch)
     w.u64(position?.offset.value ?? 0)
-    w.u8(isDuplicate ? 1 : 0)
+    w.bool(isDuplicate)
     w.u32(subscribers)
   }
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
     let epoch = try c.epoch(s)
     let offset = Offset(try c.u64(s))
     position = epoch.map { Position(epoch: $0, offset: offset) }
-    isDuplicate = try c.u8(s) == 1
+    isDuplicate = try c.bool(s)
     subscribers = try c.u32(s)
   }
 }
@@ -377,8 +397,10 @@ public struct ReadHistory: WireMessage {
   public var name: ChannelName
   /// Offsets greater than this one; with `isReverse`, less than it (0: from the head).
   public var after: Offset
-  /// The most events and payload bytes to answer with; 0 events for the position alone.
+  /// The most events to answer with; 0 for the position alone.
   public var count: UInt32
+  /// The page ends before the event that would bring the bytes of payloads, users and event types
+  /// over this, or over 16 MiB. The first event comes however large.
   public var bytes: UInt32
   public var isReverse: Bool
   public init(
@@ -398,7 +420,7 @@ public struct ReadHistory: WireMessage {
     w.u64(after.value)
     w.u32(count)
     w.u32(bytes)
-    w.u8(isReverse ? 1 : 0)
+    w.bool(isReverse)
   }
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
     remainingMs = try c.u32(s)
@@ -406,7 +428,7 @@ public struct ReadHistory: WireMessage {
     after = Offset(try c.u64(s))
     count = try c.u32(s)
     bytes = try c.u32(s)
-    isReverse = try c.u8(s) == 1
+    isReverse = try c.bool(s)
   }
 }
 
@@ -477,14 +499,14 @@ public struct EventPage: Equatable, Sendable {
     w.epoch(epoch)
     w.u64(floor.value)
     w.u64(head.value)
-    w.u8(hasMore ? 1 : 0)
+    w.bool(hasMore)
     w.list(events) { event, w in event.encode(into: &w) }
   }
   init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
     epoch = try c.epoch(s)
     floor = Offset(try c.u64(s))
     head = Offset(try c.u64(s))
-    hasMore = try c.u8(s) == 1
+    hasMore = try c.bool(s)
     let count = Int(try c.u16(s))
     events = []
     for _ in 0..<count { events.append(try StoredEvent(&c, s)) }
@@ -539,14 +561,14 @@ public struct CountChannels: WireMessage {
     w.text16(prefix)
     w.text16(after)
     w.u32(limit)
-    w.u8(isExact ? 1 : 0)
+    w.bool(isExact)
   }
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
     remainingMs = try c.u32(s)
     prefix = try c.text16(s)
     after = try c.text16(s)
     limit = try c.u32(s)
-    isExact = try c.u8(s) == 1
+    isExact = try c.bool(s)
   }
 }
 
@@ -573,7 +595,7 @@ public struct ChannelCounts: WireMessage {
   }
   public func encode(into w: inout ByteWriter) {
     w.u32(total)
-    w.u8(hasMore ? 1 : 0)
+    w.bool(hasMore)
     w.list(channels) { entry, w in
       w.text16(entry.name.text)
       w.u32(entry.subscribers)
@@ -581,7 +603,7 @@ public struct ChannelCounts: WireMessage {
   }
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
     total = try c.u32(s)
-    hasMore = try c.u8(s) == 1
+    hasMore = try c.bool(s)
     let count = Int(try c.u16(s))
     channels = []
     for _ in 0..<count {

@@ -22,12 +22,12 @@ public struct Lease: WireMessage {
   public func encode(into w: inout ByteWriter) {
     w.u32(remainingMs)
     w.u16(lane)
-    w.u8(hasBeenAttached ? 1 : 0)
+    w.bool(hasBeenAttached)
   }
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
     remainingMs = try c.u32(s)
     lane = try c.u16(s)
-    hasBeenAttached = try c.u8(s) == 1
+    hasBeenAttached = try c.bool(s)
   }
 }
 
@@ -299,17 +299,17 @@ public struct PresencePage: WireMessage {
   public func encode(into w: inout ByteWriter) {
     w.text16(channel.text)
     w.u64(version)
-    w.u8(isFirst ? 1 : 0)
-    w.u8(isLast ? 1 : 0)
-    w.u8(isRebuilding ? 1 : 0)
+    w.bool(isFirst)
+    w.bool(isLast)
+    w.bool(isRebuilding)
     w.list(members) { element, w in element.encode(into: &w) }
   }
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
     channel = try c.channelName(s)
     version = try c.u64(s)
-    isFirst = try c.u8(s) == 1
-    isLast = try c.u8(s) == 1
-    isRebuilding = try c.u8(s) == 1
+    isFirst = try c.bool(s)
+    isLast = try c.bool(s)
+    isRebuilding = try c.bool(s)
     let membersCount = Int(try c.u16(s))
     members = []
     for _ in 0..<membersCount { members.append(try Member(&c, s)) }

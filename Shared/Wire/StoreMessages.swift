@@ -107,10 +107,10 @@ public struct Appended: WireMessage {
     self.timeMs = timeMs
   }
   public func encode(into w: inout ByteWriter) {
-    w.text16(epoch.text)
+    w.epoch(epoch)
     w.u64(first.value)
     w.u16(count)
-    w.u8(isDuplicate ? 1 : 0)
+    w.bool(isDuplicate)
     w.i64(timeMs)
   }
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
@@ -118,7 +118,7 @@ public struct Appended: WireMessage {
     epoch = epochFound
     first = Offset(try c.u64(s))
     count = try c.u16(s)
-    isDuplicate = try c.u8(s) == 1
+    isDuplicate = try c.bool(s)
     timeMs = try c.i64(s)
   }
 }
@@ -135,7 +135,9 @@ public struct ReadStream: WireMessage {
   public var after: Offset
   /// 0 for the position alone.
   public var count: UInt32
-  /// Payload bytes; at least one event comes however large.
+  /// The page ends before the event that would bring it over this, or over 1 MiB, where an event
+  /// counts the bytes of its payload, event type and meta, and 64 besides. The first event comes
+  /// however large.
   public var bytes: UInt32
   public var isReverse: Bool
   public init(
@@ -154,7 +156,7 @@ public struct ReadStream: WireMessage {
     w.u64(after.value)
     w.u32(count)
     w.u32(bytes)
-    w.u8(isReverse ? 1 : 0)
+    w.bool(isReverse)
   }
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
     remainingMs = try c.u32(s)
@@ -162,7 +164,7 @@ public struct ReadStream: WireMessage {
     after = Offset(try c.u64(s))
     count = try c.u32(s)
     bytes = try c.u32(s)
-    isReverse = try c.u8(s) == 1
+    isReverse = try c.bool(s)
   }
 }
 
@@ -219,11 +221,11 @@ public struct StreamList: WireMessage {
     self.streams = streams
   }
   public func encode(into w: inout ByteWriter) {
-    w.u8(hasMore ? 1 : 0)
+    w.bool(hasMore)
     w.list(streams) { element, w in element.encode(into: &w) }
   }
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
-    hasMore = try c.u8(s) == 1
+    hasMore = try c.bool(s)
     let streamsCount = Int(try c.u16(s))
     streams = []
     for _ in 0..<streamsCount { streams.append(try StreamHead(&c, s)) }
@@ -247,13 +249,13 @@ public struct Probe: WireMessage {
   }
 }
 
-/// The probe's commit is on disk.
+/// The probe's commit is on disk, and what the store holds with it.
 public struct Probed: WireMessage {
   public static let kind = Kind.probed
   public static let layout = "events:u64 bytes:u64"
-  /// Events stored in all.
+  /// Events stored in all streams together, since there is the store.
   public var events: UInt64
-  /// Size of the database in bytes.
+  /// What database and write-ahead log take on the disk, in bytes. The vault is not counted.
   public var bytes: UInt64
   public init(events: UInt64, bytes: UInt64) {
     self.events = events
@@ -313,11 +315,11 @@ public struct ArtifactReady: WireMessage {
     self.credit = credit
   }
   public func encode(into w: inout ByteWriter) {
-    w.u8(isStored ? 1 : 0)
+    w.bool(isStored)
     w.u32(credit)
   }
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
-    isStored = try c.u8(s) == 1
+    isStored = try c.bool(s)
     credit = try c.u32(s)
   }
 }
@@ -519,12 +521,12 @@ public struct ArtifactStreams: WireMessage {
     self.streams = streams
   }
   public func encode(into w: inout ByteWriter) {
-    w.u8(isStored ? 1 : 0)
+    w.bool(isStored)
     w.u64(size)
     w.list(streams) { element, w in w.text16(element.text) }
   }
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
-    isStored = try c.u8(s) == 1
+    isStored = try c.bool(s)
     size = try c.u64(s)
     let streamsCount = Int(try c.u16(s))
     streams = []

@@ -51,6 +51,18 @@ import Testing
     }
   }
 
+  @Test func epochsOfEveryLengthKeepTheirText() throws {
+    let letters = "AZaz09_-BYby18_-CXcx27_-DWdw36_-"
+    for count in 1...Epoch.bytesMax {
+      let text = String(letters.prefix(count))
+      let epoch = try #require(Epoch(text))
+      #expect(epoch.text == text)
+      #expect(epoch.count == count)
+      #expect(Epoch([UInt8](text.utf8).span) == epoch)
+      if count > 1 { #expect(Epoch(String(text.dropLast())) != epoch) }
+    }
+  }
+
   @Test func aRandomEpochIsOfTheGrammar() {
     for bits: (UInt64, UInt64) in [(0, 0), (.max, .max), (0x0123_4567_89AB_CDEF, 1)] {
       let epoch = Epoch(random: bits)

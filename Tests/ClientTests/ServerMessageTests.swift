@@ -33,6 +33,17 @@ private func message(_ text: String) -> ServerMessage? { ServerMessage([UInt8](t
     #expect(publication.position == nil)
   }
 
+  @Test(arguments: ["join", "update", "leave", "presence"])
+  func whoIsThereComesThroughWithItsChannel(type: String) {
+    guard
+      case .presence(let of, type, _)? = message(#"{"type":"\#(type)","channel":"map:cursor"}"#)
+    else {
+      Issue.record("\(type) is about presence")
+      return
+    }
+    #expect(of == channel)
+  }
+
   /// A payload whose own members look like the protocol's must not be taken for it.
   @Test func whatStandsInsideDataIsNotLookedAt() {
     guard case .publication? = message(#"{"channel":"a","data":{"type":"error","id":1}}"#) else {

@@ -1,14 +1,16 @@
 """The HTTP door against clients that pipeline, stall, lie about lengths or never read (RFC 9110, RFC 9112)."""
+import asyncio
 import hashlib
 import json
 import os
 import signal
+import socket
 import threading
 import time
 
 import pytest
 
-from platform_under_test import eventually
+from platform_under_test import eventually, next_json, next_of, within
 from raw_http import Wire
 
 
@@ -323,3 +325,81 @@ def test_a_service_that_is_away_is_503_with_a_time_to_come_back(sapphire):
         assert int(eventually(20, "503 with Retry-After", unavailable)) >= 1
     finally:
         os.kill(store_pid, signal.SIGCONT)
+
+
+# A client that has said all may still listen.
+
+def test_a_half_closed_client_gets_its_answers(sapphire):
+    for lines in (["GET /health"], ["GET /live", "GET /channels", "GET /health", "GET /live"]):
+        with Wire(sapphire) as wire:
+            wire.send(b"".join(wire.head(line) for line in lines))
+            wire.socket.shutdown(socket.SHUT_WR)
+            assert [wire.answer().status for _ in lines] == [200] * len(lines), lines
+            assert wire.closes(3), "nothing more can come of it"
+    with Wire(sapphire) as wire:
+        # Half a request is none.
+        wire.send(wire.head("POST /api/info", keyed(sapphire), "Content-Length: 10") + b"{")
+        wire.socket.shutdown(socket.SHUT_WR)
+        assert wire.closes(3)
+
+
+def test_channels_asked_for_in_advance_are_answered_one_after_the_other(sapphire):
+    with Wire(sapphire) as wire:
+        wire.send(wire.head("GET /channels") * 200)
+        assert all("total_channels" in json.loads(wire.answer().body) for _ in range(200))
+
+
+@pytest.mark.configuration("{ limits: { httpIdleTimeout: '4s', transferRate: 1000000 } }")
+def test_a_download_that_is_taken_too_slowly_is_cut_off(sapphire):
+    sha = store(sapphire, os.urandom(16 << 20))
+    with Wire(sapphire, receive_buffer=4096) as wire:
+        wire.send(wire.head(f"GET /vault/{sha}"))
+        taken, began = 0, time.monotonic()
+        with pytest.raises((ConnectionResetError, AssertionError)):
+            while time.monotonic() - began < 20:
+                # It moves all the time, so only its pace gives it away.
+                data = wire.socket.recv(4000)
+                assert data, "closed"
+                taken += len(data)
+                time.sleep(0.01)
+        assert taken < 16 << 20
+    def cut_off():
+        found = [line for line in sapphire.get("/metrics")[2].decode().splitlines()
+                 if line.startswith("sapphire_limit_reached_total") and 'limit="transferRate"' in line]
+        return found and found[0].split()[-1] != "0"
+    eventually(5, "the pace was counted", cut_off)
+
+
+# What the API leaves to the store.
+
+def test_what_skips_the_history_of_a_durable_channel_is_live_only(sapphire):
+    async def both():
+        async with sapphire.socket("/ws?channel=log:live") as socket:
+            await next_of(socket, "connection")
+            publish = lambda body: sapphire.post("/api/publish", body, sapphire.key)[2]["result"]  # noqa: E731
+            loop = asyncio.get_running_loop()
+            kept = await loop.run_in_executor(None, publish, {"channel": "log:live", "data": 1})
+            live = await loop.run_in_executor(None, publish, {"channel": "log:live", "data": 2, "skip_history": True})
+            after = await loop.run_in_executor(None, publish, {"channel": "log:live", "data": 3})
+            return kept, live, after, [await next_json(socket) for _ in range(3)]
+    kept, live, after, envelopes = within(10, both())
+    assert kept["offset"] == 1 and "offset" not in live and after["offset"] == 2
+    assert sorted(envelope["data"] for envelope in envelopes) == [1, 2, 3]
+    assert all(("offset" in envelope) == (envelope["data"] != 2) for envelope in envelopes)
+    history = sapphire.post("/api/history", {"channel": "log:live", "limit": -1}, sapphire.key)[2]["result"]
+    assert [event["data"] for event in history["publications"]] == [1, 3]
+
+
+def test_a_removal_from_a_board_that_is_repeated_with_its_key_is_the_same_removal(sapphire):
+    def publish(data, key):
+        body = {"channel": "map:annotation", "data": data, "idempotency_key": key}
+        return sapphire.post("/api/publish", body, sapphire.key)[2]
+    item = publish({"text": "home"}, "add")["result"]["data"]["id"]
+    removal = {"op": "remove", "id": item}
+    first = publish(removal, "remove")["result"]
+    again = publish(removal, "remove")["result"]
+    assert again["duplicate"] and again["offset"] == first["offset"], again
+    assert publish(removal, "another")["error"]["name"] == "not_found"
+    assert publish({"op": "remove", "id": "other"}, "remove")["error"]["code"] == 151
+    history = sapphire.post("/api/history", {"channel": "map:annotation", "limit": -1}, sapphire.key)[2]["result"]
+    assert len(history["publications"]) == 2, "nothing was stored for the repetitions"

@@ -17,6 +17,21 @@ import Testing
     #expect(Configuration().gateway.listen == [.tcp(host: "127.0.0.1", port: 8000)])
   }
 
+  /// What a problem repeats of the file is shown on one line and moves no cursor.
+  @Test(arguments: [
+    #"{ gateway: { listen: "a:\n8000" } }"#, #"{ channels: [{ match: "x", type: "\x1b[2Jrelay" }] }"#,
+    #"{ "a\u2028b": 1 }"#, #"{ channels: [{ match: "x", publish: "role\r\n" }] }"#,
+    "{ a: tr\u{7f}ue }",
+  ])
+  func aProblemIsOneLineWhateverTheFileSays(text: String) {
+    let check = Self.check(text, ["SAPPHIRE_LINKS_HUB": "x\t:1"])
+    #expect(!check.problems.isEmpty)
+    #expect(check.report.utf8.count { $0 == 10 } == check.problems.count)
+    for scalar in check.report.unicodeScalars where scalar != "\n" {
+      #expect(scalar.value >= 32 && scalar.value != 0x7F && scalar.value != 0x2028)
+    }
+  }
+
   @Test func readsEverySetting() throws {
     let check = Self.check(
       """

@@ -4,7 +4,9 @@ import Testing
 /// The table of limits is whole, and every row of it does what it says (D19).
 @Suite struct LimitsTests {
   @Test func everyLimitHasOneRowInTheOrderOfItsProperties() {
+    // The one switch of the section is no limit.
     let properties = Mirror(reflecting: Limits()).children.compactMap(\.label)
+      .filter { $0 != "loopbackExempt" }
     #expect(Limits.table.map(\.name.rawValue) == properties)
     #expect(Limits.table.map(\.name) == LimitName.allCases)
   }
@@ -29,6 +31,16 @@ import Testing
       case .count: #expect(!name.hasSuffix("Bytes"))
       }
     }
+  }
+
+  @Test func peersOnLoopbackAreExemptUnlessTheConfigurationBindsThem() {
+    func read(_ text: String) -> ConfigCheck {
+      Configuration.check(file: "f", text: [UInt8](text.utf8))
+    }
+    #expect(Limits().loopbackExempt)
+    let bound = read("{limits:{loopbackExempt:false}}")
+    #expect(bound.problems.isEmpty && !bound.configuration.limits.loopbackExempt)
+    #expect(!read("{limits:{loopbackExempt:'no'}}").problems.isEmpty)
   }
 
   /// Each row, written into a file at both ends of its range, changes its own property alone.

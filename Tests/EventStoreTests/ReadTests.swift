@@ -81,6 +81,64 @@ struct ReadTests {
     #expect(try reader.read(name("a"), from: .zero).offsets == [1])
   }
 
+  /// An event counts its payload, type, meta and 64 bytes.
+  @Test(arguments: [1, 100], [StoreReader.Direction.forwards, .backwards])
+  func pageEndsBeforeTheEventThatWouldExceedItsBytes(
+    lag: Int, direction: StoreReader.Direction
+  ) throws {
+    let temporary = try TemporaryStore()
+    temporary.options.indexLag = lag
+    let store = try temporary.open()
+    let event = NewEvent(
+      payload: Payload(.binary, [UInt8](repeating: 1, count: 30)), eventType: "type", meta: [1, 2])
+    for _ in 0..<5 {
+      _ = try store.append(AppendRequest(to: name("a"), [event], time: 0), temporary)
+    }
+    let reader = try StoreReader(of: store)
+    for (bytes, count) in [(1, 1), (199, 1), (200, 2), (299, 2), (300, 3), (499, 4), (500, 5)] {
+      let page = try reader.read(name("a"), from: .zero, direction, bytes: bytes)
+      #expect(page.events.count == count, "\(bytes) bytes")
+      #expect(page.hasMore == (count < 5))
+    }
+  }
+
+  /// A frame of a page or an announcement is refused by the other end beyond its limit, and the
+  /// link with it: so nothing may be stored that can't be read.
+  @Test func largestEventAndFullestPageFitTheirFrames() throws {
+    let temporary = try TemporaryStore()
+    let store = try temporary.open()
+    let longest = String(repeating: "n", count: 255)
+    let count = StoreLimits.appendBytesMax - StoreLimits.eventOverheadBytes - 255
+    let large = NewEvent(
+      payload: Payload(.binary, [UInt8](repeating: 1, count: count)), eventType: longest)
+    let request = AppendRequest(
+      to: name(longest), [large], publisher: Publisher(user: longest), time: 0)
+    #expect(request.refusal == nil)
+    var larger = request
+    larger.events[0].payload.bytes.append(1)
+    #expect(larger.refusal == .tooManyBytes)
+    // Small ones before it, up to a byte below what a page may have.
+    let small = NewEvent(payload: Payload(.binary, [UInt8](repeating: 1, count: 960)))
+    _ = try store.append(
+      AppendRequest(to: name(longest), .init(repeating: small, count: 1_023), time: 0), temporary)
+    _ = try store.append(request, temporary)
+    let reader = try StoreReader(of: store)
+    for offset in [Offset.zero, Offset(1_023)] {
+      let page = try reader.read(name(longest), from: offset)
+      var writer = ByteWriter()
+      StreamPage(page).encode(into: &writer)
+      #expect(writer.count <= Kind.streamPage.bodyBytesMax)
+    }
+    let event = try #require(try reader.read(name(longest), from: Offset(1_023)).events.first)
+    var writer = ByteWriter()
+    Publish(
+      remainingMs: 0, handle: .none, name: longest, timeMs: 0, publisher: event.publisher,
+      eventType: event.eventType, position: Position(epoch: Epoch(longest.prefix(32).description)!, offset: Offset(.max)),
+      payload: event.payload
+    ).encode(into: &writer)
+    #expect(writer.count <= Kind.publish.bodyBytesMax)
+  }
+
   @Test func streamsAreListedByPrefixInOrderOfName() throws {
     let temporary = try TemporaryStore()
     let store = try temporary.open()

@@ -1,5 +1,6 @@
 import Bytes
 import Glibc
+import SQLite
 import Testing
 import Wire
 
@@ -27,6 +28,7 @@ private final class SmallDisk {
   static var isPossible: Bool { isAllowed }
 }
 
+@Suite(.enabled(if: SmallDisk.isPossible, "mounting a tmpfs is not permitted here"))
 struct SpaceTests {
   private let block = [UInt8](repeating: 1, count: 64 << 10)
 
@@ -35,8 +37,7 @@ struct SpaceTests {
   }
 
   // Rows 10 and 11.
-  @Test(.enabled(if: SmallDisk.isPossible, "mounting a tmpfs is not permitted here"))
-  func fullDiskRefusesAppendsServesReadsAndRecovers() throws {
+  @Test func fullDiskRefusesAppendsServesReadsAndRecovers() throws {
     let disk = try #require(SmallDisk(megabytes: 12))
     let temporary = try TemporaryStore(under: disk.path)
     var store: EventStore? = try temporary.open()
@@ -63,5 +64,67 @@ struct SpaceTests {
     store = nil
     store = try temporary.open()
     #expect(store?.position == Int64(accepted) + 2)
+  }
+
+  /// Takes all that is left of a disk.
+  private func fill(_ temporary: TemporaryStore) throws -> StoreFile {
+    let ballast = try StoreFile(path: temporary.path("ballast"))
+    var offset = 0
+    for piece in [1 << 20, 4_096] {
+      while true {
+        do throws(StoreFailure) {
+          try ballast.write([UInt8](repeating: 0, count: piece), at: offset)
+        } catch { break }
+        offset += piece
+      }
+    }
+    return ballast
+  }
+
+  /// A store whose log is long on disk and holds next to nothing, as after a checkpoint.
+  private func afterCheckpoint(on disk: SmallDisk) throws -> (TemporaryStore, position: Int64) {
+    let first = try TemporaryStore()
+    let store = try first.open()
+    while store.connection.walFrames < 4_200 { _ = try store.append(large(1), first) }
+    #expect(try store.checkpoint())
+    _ = try store.append(request("a", "last"), first)
+    #expect(store.connection.walFrames < 100)
+    return (try first.image(under: disk.path), store.position)
+  }
+
+  /// The index of the log grows in steps of some four thousand pages, after the log itself was
+  /// written and synced: what the commit was about is on disk, so nobody may be told that it is not.
+  @Test func fullDiskUnderTheIndexOfTheLogStopsTheStoreAndLosesNothing() throws {
+    let disk = try #require(SmallDisk(megabytes: 48))
+    let (temporary, before) = try afterCheckpoint(on: disk)
+    var store: EventStore? = try temporary.open()
+    let ballast = try fill(temporary)
+    var position = before
+    let failure = #expect(throws: StoreFailure.self) {
+      for number in 0..<1_000 {
+        guard case .committed = try store!.append(large(number), temporary) else { return }
+        position += 1
+      }
+    }
+    #expect(failure != .poisoned)
+    #expect(failure?.exitCode == 74)
+    #expect(failure?.description.contains("the disk is full: the index of the log") == true)
+    store = nil
+    try ballast.truncate(to: 0)
+    let again = try temporary.open()
+    #expect(again.position >= position && again.position <= position + 1)
+  }
+
+  @Test func fullDiskAtTheStartIsSaidPlainlyAndLosesNothing() throws {
+    let disk = try #require(SmallDisk(megabytes: 48))
+    let (temporary, position) = try afterCheckpoint(on: disk)
+    let ballast = try fill(temporary)
+    let failure = #expect(throws: StoreFailure.self) { try temporary.open() }
+    #expect(failure?.exitCode == 73)
+    #expect(
+      failure?.description.contains("No space left on device") == true,
+      "\(String(describing: failure))")
+    try ballast.truncate(to: 0)
+    #expect(try temporary.open().position == position)
   }
 }

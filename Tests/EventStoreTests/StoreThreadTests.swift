@@ -11,7 +11,7 @@ private final class Collector: Sendable {
   struct State {
     var completions: [StoreThread.Completion] = []
     var answers: [StoreThread.Tag: StoreThread.Answer] = [:]
-    var probes: [Bool] = []
+    var probes: [EventStore.Holdings?] = []
     var failures: [StoreFailure] = []
     var largestBatch = 0
   }
@@ -29,7 +29,7 @@ private final class Collector: Sendable {
         }
       },
       answered: { tag, answer in self.change { $0.answers[tag] = answer } },
-      probed: { _, isGood in self.change { $0.probes.append(isGood) } },
+      probed: { _, holdings in self.change { $0.probes.append(holdings) } },
       failed: { failure in self.change { $0.failures.append(failure) } })
   }
 
@@ -81,8 +81,12 @@ struct StoreThreadTests {
     _ = store.read(.streams(prefix: "", after: nil, limit: 1), tag: 4)
     _ = store.read(.unannounced(after: 0, limit: 9), tag: 5)
     _ = store.probe(tag: 6)
-    #expect(collector.wait { $0.answers.count == 4 && $0.probes == [true] })
+    #expect(collector.wait { $0.answers.count == 4 && $0.probes.count == 1 })
     store.stop()
+    let holdings = collector.state.withLock { $0.probes[0] }
+    #expect(holdings?.events == 2)
+    // A page of the log for each table that was touched at least; the database is not made larger.
+    #expect(holdings.map { (16_384..<1_000_000).contains($0.bytes) } == true)
     collector.state.withLock { state in
       if case .page(let page) = state.answers[2] {
         #expect(page.texts == ["2"])
@@ -117,7 +121,7 @@ struct StoreThreadTests {
     _ = store.append(request("a", "1"), tag: 1)
     #expect(collector.wait { $0.completions.count == 1 && $0.probes.count == 1_000 })
     store.stop()
-    #expect(collector.state.withLock { $0.probes.allSatisfy { $0 } })
+    #expect(collector.state.withLock { $0.probes.allSatisfy { $0 != nil } })
     print("a thousand probes and an append:", SystemClock.monotonic().since(began))
   }
 

@@ -44,8 +44,8 @@ final class TemporaryStore {
 
   /// The files as a power failure would leave them now, in a directory of their own. Everything that
   /// was written counts as synced.
-  func image() throws -> TemporaryStore {
-    let image = try TemporaryStore()
+  func image(under parent: String = "/tmp") throws -> TemporaryStore {
+    let image = try TemporaryStore(under: parent)
     image.monotonic = 5
     image.wall = wall
     image.options = options

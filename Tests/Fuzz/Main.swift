@@ -13,7 +13,11 @@ let fuzzTargets: [FuzzTarget] = [
   FuzzTarget(name: "http-request", run: fuzzHTTPRequests),
   FuzzTarget(name: "http-response", run: fuzzHTTPResponses),
   FuzzTarget(name: "websocket", run: fuzzWebSocket),
+  FuzzTarget(name: "deflate", run: fuzzDeflate),
   FuzzTarget(name: "text", run: fuzzText),
+  FuzzTarget(name: "wire-frames", run: fuzzWireFrames),
+  FuzzTarget(name: "json", run: fuzzJSON),
+  FuzzTarget(name: "config", run: fuzzConfig),
 ]
 
 /// The target that the environment names; `list` prints all names, as `run` needs them.

@@ -34,8 +34,17 @@ struct EncodingTests {
     }
   }
 
+  @Test func jsonWithPartsIsShownAsBytesSinceNoDoorCarriesIt() {
+    let parts = Payload(.jsonWithParts, [0x7b, 0x7d, 0, 0xff])
+    #expect(envelope(parts) == #"{"channel":"a:b","time":5,"b64data":"e30A/w=="}"#)
+    var frame: [UInt8] = []
+    Encoding.raw.append(parts, position: nil, timeMs: 0, prefix: [], to: &frame)
+    #expect(frame == [0x82, 4] + parts.bytes, "a text frame would not be UTF-8")
+  }
+
   @Test func everyEnvelopeIsOneJSONObject() throws {
     for payload in [
+      Payload(.jsonWithParts, [0x7b, 0xff]),
       Payload(text: "\u{0}\u{1f}\u{2028}\\\""), Payload(.uncheckedText, [UInt8]("}".utf8)),
       Payload(.binary, []), Payload(json: "null"),
     ] {

@@ -40,7 +40,7 @@ struct APIParametersTests {
   }
 
   private func history(_ text: String) throws -> APIParameters.History {
-    try APIParameters.history(try JSONValue.parse([UInt8](text.utf8).span))
+    try APIParameters.history(try JSONValue.parse([UInt8](text.utf8).span), most: 300)
   }
 
   @Test(arguments: [

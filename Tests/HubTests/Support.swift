@@ -40,3 +40,15 @@ extension HistoryPolicy {
     HistoryPolicy(count: count, ageMs: ageMs)
   }
 }
+
+extension MemoryHistory {
+  /// Appends under a number that several names share, so that none may be taken for another.
+  func append(_ event: HistoryEvent, to name: ChannelName, policy: HistoryPolicy)
+    -> Result<HistoryAppend, Failure>
+  {
+    switch append(event, to: name, number: name.text.utf8.count % 3, policy: policy) {
+    case .now(let result): return result
+    case .later: return .failure(Failure(.unavailable))
+    }
+  }
+}

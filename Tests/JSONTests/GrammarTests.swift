@@ -88,6 +88,32 @@ import Testing
     }
   }
 
+  /// Strings are scanned eight bytes at a time; what ends such a run may stand anywhere.
+  @Test func findsWhatIsSpecialAtEveryPlaceOfAString() throws {
+    for count in 0...25 {
+      for place in 0...count {
+        let before = String(repeating: "~", count: place)
+        let after = String(repeating: " ", count: count - place)
+        for (written, meant) in [("", ""), ("\\n", "\n"), ("\\\"", "\""), ("é", "é"), ("\u{7F}", "\u{7F}")] {
+          let document = [UInt8]("{\"k\":\"\(before)\(written)\(after)\"}".utf8)
+          var scanner = try JSONScanner(object: document.span)
+          let member = try #require(try scanner.next(document.span))
+          #expect(try scanner.next(document.span) == nil)
+          #expect(member.text(in: document.span) == before + meant + after)
+          #expect(member.utf8(in: document.span) == [UInt8]((before + meant + after).utf8))
+        }
+        for bad: [UInt8] in [[0x00], [0x1F], [0x80], [0xFF], [0xC3], [0x5C, 0x78], [0x22]] {
+          let document =
+            [UInt8]("{\"k\":\"\(before)".utf8) + bad + [UInt8]("\(after)\"}".utf8)
+          #expect(throws: JSONError.self) {
+            var scanner = try JSONScanner(object: document.span)
+            while try scanner.next(document.span) != nil {}
+          }
+        }
+      }
+    }
+  }
+
   @Test func capsDepthWithoutUsingStack() {
     func nested(_ open: String, _ close: String, _ depth: Int) -> [UInt8] {
       [UInt8](

@@ -146,7 +146,11 @@ final class Fleet {
     // Everything flows again: the last one of each producer has come to all.
     for producer in producers {
       guard let last = producer.acks[channel]?.last?.mark else { continue }
-      try loop.wait("\(last) of \(channel) everywhere") {
+      func state() -> String {
+        observers.map { "\($0.name): \($0.marks(channel).suffix(3)) \($0.logs[channel]?.skipped.suffix(3) ?? [])" }
+          .joined(separator: "\n")
+      }
+      try loop.wait("\(last) of \(channel) everywhere", state: state) {
         observers.allSatisfy { $0.marks(channel).contains(last) }
       }
     }

@@ -10,14 +10,15 @@ enum Outcome: Equatable, Sendable {
 
 /// Feeds the segments to a fresh reader and drains it.
 func read(
-  _ segments: [[UInt8]], role: WebSocketRole = .server, limits: WebSocketLimits = WebSocketLimits()
+  _ segments: [[UInt8]], role: WebSocketRole = .server, limits: WebSocketLimits = WebSocketLimits(),
+  compression: WebSocketCompression = .none, inflate: WebSocketInflate = repeating
 ) -> [Outcome] {
-  var reader = WebSocketReader(role: role, limits: limits)
+  var reader = WebSocketReader(role: role, limits: limits, compression: compression)
   var outcomes: [Outcome] = []
   for segment in segments {
     var offset = 0
     do {
-      while let event = try reader.next(segment.span, from: &offset) {
+      while let event = try reader.next(segment.span, from: &offset, inflate: inflate) {
         outcomes.append(.event(event))
       }
     } catch {
@@ -25,6 +26,15 @@ func read(
     }
   }
   return outcomes
+}
+
+/// A compression that can be read by eye: a count, then what stands there that many times.
+func repeating(
+  _ compressed: borrowing Span<UInt8>, _ bytesMax: Int, _ output: inout [UInt8]
+) throws(WebSocketError) {
+  guard compressed.count > 0 else { throw .invalidCompression }
+  let unit = [UInt8](copying: compressed.extracting(1..<compressed.count))
+  for _ in 0..<compressed[0] { output += unit }
 }
 
 func verifier(
@@ -35,12 +45,13 @@ func verifier(
 
 /// A frame, masked with a fixed key when it comes from a client.
 func frame(
-  _ opcode: WebSocketOpcode, _ payload: [UInt8], isFinal: Bool = true, from: WebSocketRole = .client
+  _ opcode: WebSocketOpcode, _ payload: [UInt8], isFinal: Bool = true, isCompressed: Bool = false,
+  from: WebSocketRole = .client
 ) -> [UInt8] {
   var output: [UInt8] = []
   WebSocketFrame.append(
-    opcode, payload.span, isFinal: isFinal, mask: from == .client ? 0x3D21_FA37 : nil,
-    into: &output)
+    opcode, payload.span, isFinal: isFinal, isCompressed: isCompressed,
+    mask: from == .client ? 0x3D21_FA37 : nil, into: &output)
   return output
 }
 

@@ -21,6 +21,66 @@ import Wire
     }
   }
 
+  /// Two ends that read one byte in two ways would go on side by side, each with another truth.
+  @Test func aYesOrNoThatIsNeitherIsRefused() throws {
+    var refused: Set<String> = []
+    for sample in Samples.all {
+      let body = sample.message.body
+      var offset = 0
+      for line in try Layout(type(of: sample.message).layout).label(body) {
+        defer { offset += line.bytes.count }
+        guard Self.isYesOrNo(line.label) else { continue }
+        for value in [2, 0x80, 0xFF] as [UInt8] {
+          var changed = body
+          changed[offset] = value
+          #expect(throws: FrameError.malformedBody(sample.kind, .invalidValue), "\(line.label)") {
+            _ = try sample.message.isDecoded(from: changed)
+          }
+        }
+        refused.insert("\(sample.kind) \(line.label.prefix { $0 != " " })")
+      }
+    }
+    #expect(refused.count == 16, "\(refused.sorted())")
+  }
+
+  private static func isYesOrNo(_ label: String) -> Bool {
+    let name = label.prefix { $0 != " " }
+    return label.dropFirst(name.count).hasPrefix(" u8 ")
+      && (name.hasPrefix("is") || name.hasPrefix("has")
+        || ["durable", "duplicate", "more", "reverse", "exact"].contains(name))
+  }
+
+  /// What says that the store sequenced a publish, and where it stands, can't contradict each other.
+  @Test func aPublishIsSequencedExactlyWhereItHasAPosition() throws {
+    for position in [nil, position("e1", 42)] {
+      for flags in [[], .sequenced, [.sequenced, .forOthers], .forOthers] as [Publish.Flags] {
+        var message = Publish(
+          remainingMs: 1, handle: .none, name: "a", flags: flags, timeMs: 0,
+          publisher: Publisher(), position: position, payload: Payload(text: "x"))
+        #expect(message.flags.contains(.sequenced) == (position != nil))
+        #expect(message.flags.contains(.forOthers) == flags.contains(.forOthers))
+        #expect(try Publish(body: message.body.span) == message)
+        message.flags = flags
+        #expect(try Publish(body: message.body.span) == message)
+        message.position = nil
+        #expect(try Publish(body: message.body.span) == message)
+        #expect(!message.flags.contains(.sequenced))
+      }
+    }
+  }
+
+  @Test func aPublishWhoseFlagAndPositionContradictIsRefused() throws {
+    for message in Samples.of(.publish) {
+      // remainingMs, number, generation and an empty or short name stand before the flags.
+      var body = message.message.body
+      let flags = 4 + 4 + 4 + 2 + Int(body[12])
+      body[flags] ^= Publish.Flags.sequenced.rawValue
+      #expect(throws: FrameError.malformedBody(.publish, .invalidValue)) {
+        _ = try Publish(body: body.span)
+      }
+    }
+  }
+
   @Test(arguments: [UInt16(0), 9, 31, 500, .max])
   func anUnknownKindEndsTheLink(kind: UInt16) {
     #expect(frames([head(length: 0, kind: kind)], .none) == [.failed(.unknownKind(kind))])

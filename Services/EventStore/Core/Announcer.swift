@@ -71,7 +71,7 @@ final class Announcer {
       let offset = Offset(receipt.first.value + UInt64(index))
       queue(
         Publish(
-          remainingMs: 0, handle: .none, name: request.stream.text, flags: .sequenced,
+          remainingMs: 0, handle: .none, name: request.stream.text,
           timeMs: receipt.time, publisher: request.publisher, eventType: event.eventType,
           position: Position(epoch: receipt.epoch, offset: offset), payload: event.payload),
         position)
@@ -146,7 +146,7 @@ final class Announcer {
       indexArtifact(item.event.eventType, item.event.meta, item.stream, item.position)
       queue(
         Publish(
-          remainingMs: 0, handle: .none, name: item.stream.text, flags: .sequenced,
+          remainingMs: 0, handle: .none, name: item.stream.text,
           timeMs: item.event.timeMs, publisher: item.event.publisher,
           eventType: item.event.eventType,
           position: Position(epoch: item.epoch, offset: item.event.offset),

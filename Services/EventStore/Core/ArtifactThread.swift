@@ -123,7 +123,7 @@ final class ArtifactThread: Sendable {
 }
 
 /// The files themselves; used by one thread.
-private final class ArtifactFiles {
+final class ArtifactFiles {
   private final class Writing {
     let sha256: [UInt8]
     let size: UInt64
@@ -256,19 +256,26 @@ private final class ArtifactFiles {
     return FilePath(bytes: path.bytes + [UInt8](".streams".utf8))
   }
 
-  private func streams(_ sha256: [UInt8]) -> [String] {
-    guard let bytes = try? Files.read(streamsPath(sha256), bytesMax: 1024 * 1024) else { return [] }
-    return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+  /// The streams that announced an artifact; none where nobody has. A list that can't be read is an
+  /// error: taken for an empty one it would be written anew without those who are in it.
+  private func streams(_ sha256: [UInt8]) throws(SystemError) -> [String] {
+    do throws(SystemError) {
+      let bytes = try Files.read(streamsPath(sha256), bytesMax: 1024 * 1024)
+      return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+    } catch {
+      if error.isNotFound { return [] }
+      throw error
+    }
   }
 
   private func find(_ id: UInt64, _ sha256: [UInt8]) throws -> ArtifactThread.Outcome {
     let status = try? Files.status(path(sha256))
     guard let status else { return .found(id, size: nil, streams: []) }
-    return .found(id, size: UInt64(clamping: status.bytes), streams: streams(sha256))
+    return .found(id, size: UInt64(clamping: status.bytes), streams: try streams(sha256))
   }
 
   private func index(_ sha256: [UInt8], _ stream: String) throws {
-    var list = streams(sha256)
+    var list = try streams(sha256)
     guard !list.contains(stream), list.count < ArtifactThread.streamsMax else { return }
     list.append(stream)
     let target = streamsPath(sha256)

@@ -1,9 +1,35 @@
+internal import Platform
 internal import SQLite
 
 extension EventStore {
+  /// How much a store holds.
+  public struct Holdings: Sendable, Equatable {
+    /// Events in all streams together, since there is the store.
+    public var events: UInt64
+    /// What the database and its log take on the disk, in bytes.
+    public var bytes: UInt64
+  }
+
+  /// What the store holds as of the last commit. Cost: asks for the size of two files.
+  public func holdings() -> Holdings {
+    let files = [StoreSchema.path(in: directory), StoreSchema.path(in: directory) + "-wal"]
+    let bytes = files.reduce(into: UInt64(0)) { bytes, path in
+      // A file that isn't there takes nothing.
+      bytes += UInt64(clamping: (try? Files.status(FilePath(path)).bytes) ?? 0)
+    }
+    return Holdings(events: UInt64(clamping: position), bytes: bytes)
+  }
+
   /// Whether the store can write now, tried with a real commit. False: the disk is full.
   public func probe(at now: StoreInstant) throws(StoreFailure) -> Bool {
     try transact(at: now) { draft throws(SQLiteError) in draft.hasChanges = true } == .committed
+  }
+
+  /// A commit and a synced mark, before anyone is told that the store is there: a disk that refuses
+  /// them refuses the store. A full one does not, since what is stored can be read.
+  public func proveWriting(at now: StoreInstant) throws(StoreFailure) {
+    _ = try probe(at: now)
+    try syncMark()
   }
 
   /// What may be done when no append waits: syncs the head mark if it is due, stores the outbox

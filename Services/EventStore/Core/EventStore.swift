@@ -41,6 +41,7 @@ public final class EventStore {
     public var indexLag = StoreLimits.indexLagMax
     /// Pages in the write-ahead log from which `maintain` checkpoints.
     public var checkpointPages = StoreLimits.walPagesDue
+    public var writes = WriteBounds()
     var durability = StoreSchema.Durability.full
 
     public init() {}

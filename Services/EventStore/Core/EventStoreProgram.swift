@@ -34,7 +34,11 @@ public enum EventStoreProgram {
     }
     var options = EventStore.Options()
     if context.options.has("accept-loss") { options.loss = .acceptWithNewEpochs }
-    options.keysKept = context.settings.limits.durableIdempotencyWindow.nanosecondsClamped / 1_000_000
+    let limits = context.settings.limits
+    options.keysKept = limits.durableIdempotencyWindow.millisecondsClamped
+    options.writes.commitEvents = limits.commitEvents
+    options.writes.commitBytes = limits.commitBytes
+    options.writes.queueBytes = limits.appendQueueBytes
     let mail = try Mailbox<StoreMail>()
     let store: StoreThread
     do throws(StoreFailure) {
@@ -77,7 +81,7 @@ struct StoreRefused: Error, CustomStringConvertible, ExitCoded {
 enum StoreMail: Sendable {
   case committed([StoreThread.Completion])
   case answered(StoreThread.Tag, StoreThread.Answer)
-  case probed(StoreThread.Tag, Bool)
+  case probed(StoreThread.Tag, EventStore.Holdings?)
   case failed(StoreFailure)
   case artifact(ArtifactThread.Outcome)
   case drain

@@ -66,7 +66,7 @@ final class EventStoreService {
       switch message {
       case .committed(let completions): committed(completions)
       case .answered(let tag, let answer): answered(tag, answer)
-      case .probed(let tag, let isWritable): probed(tag, isWritable)
+      case .probed(let tag, let holdings): probed(tag, holdings)
       case .failed(let failure): failed(failure)
       case .artifact(let outcome): received(outcome)
       case .drain: drain()
@@ -137,11 +137,11 @@ final class EventStoreService {
     }
   }
 
-  private func probed(_ tag: StoreThread.Tag, _ isWritable: Bool) {
+  private func probed(_ tag: StoreThread.Tag, _ holdings: EventStore.Holdings?) {
     guard let asked = waiting.removeValue(forKey: tag) else { return }
-    if isWritable {
+    if let holdings {
       asked.link?.reply(
-        Probed(events: metrics.appended.value, bytes: 0), to: asked.header.correlation)
+        Probed(events: holdings.events, bytes: holdings.bytes), to: asked.header.correlation)
     } else {
       asked.link?.fail(asked.header, .outOfSpace, "the store can't write: the disk is full")
     }

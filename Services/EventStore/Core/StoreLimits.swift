@@ -1,11 +1,21 @@
 internal import Wire
 
+/// The bounds of group commit that a configuration may set.
+public struct WriteBounds: Sendable, Equatable {
+  public var commitEvents = StoreLimits.commitEventsMax
+  public var commitBytes = StoreLimits.commitBytesMax
+  public var queueBytes = StoreLimits.queueBytesMax
+  public init() {}
+}
+
 /// The store's bounds, each with what happens at it.
 public enum StoreLimits {
   /// Events in one append; more is refused.
   public static let appendEventsMax = Limits.eventsMax
-  /// Bytes in one append; more is refused. One that is over a commit's bytes is committed alone.
-  public static let appendBytesMax = Limits.largeBodyBytesMax
+  /// Bytes in one append; more is refused, so that what stands around a single event in a page or
+  /// in an announcement never makes that frame too long. One that is over a commit's bytes is
+  /// committed alone.
+  public static let appendBytesMax = Limits.largeBodyBytesMax - Limits.smallBodyBytesMax
   /// Bytes of an event's type; more is refused.
   public static let typeBytesMax = 255
   /// Bytes of an idempotency key; more is refused.
@@ -40,7 +50,8 @@ public enum StoreLimits {
   /// Streams whose state is kept in memory; at the bound the memory is emptied and filled anew.
   public static let cachedStreamsMax = 65_536
 
-  /// A page of a read: events and bytes. A page always holds at least one event where there is one.
+  /// A page of a read: events and bytes, overhead included. A page always holds at least one event
+  /// where there is one.
   public static let pageEventsMax = 1_024
   public static let pageBytesMax = 1 << 20
 

@@ -27,15 +27,19 @@ final class WriteQueue: Sendable {
 
   private let state = Mutex(State())
   private let point: WaitPoint
+  private let bounds: WriteBounds
 
-  init() throws(StoreFailure) { point = try WaitPoint() }
+  init(_ bounds: WriteBounds = WriteBounds()) throws(StoreFailure) {
+    self.bounds = bounds
+    point = try WaitPoint()
+  }
 
   func add(_ request: AppendRequest, _ tag: StoreThread.Tag) -> StoreThread.Submission {
     let bytes = request.byteCount
     let result = state.withLock { state -> StoreThread.Submission in
       if state.isStopped { return .stopped }
       guard state.events + request.events.count <= StoreLimits.queueEventsMax,
-        state.bytes + bytes <= StoreLimits.queueBytesMax
+        state.bytes + bytes <= bounds.queueBytes
       else { return .overloaded }
       state.appends.append(Entry(tag: tag, request: request, bytes: bytes))
       state.events += request.events.count
@@ -92,21 +96,21 @@ final class WriteQueue: Sendable {
       var work = Work()
       swap(&work.probes, &state.probes)
       work.confirmed = state.confirmed.take()
-      Self.takeAppends(&state, &work)
+      takeAppends(&state, &work)
       work.isLast = state.isStopped && state.appends.isEmpty
       return work
     }
   }
 
   /// Takes appends up to the bounds of a commit, and at least one.
-  private static func takeAppends(_ state: inout State, _ work: inout Work) {
+  private func takeAppends(_ state: inout State, _ work: inout Work) {
     var events = 0
     var bytes = 0
     var count = 0
     for entry in state.appends {
       events += entry.request.events.count
       bytes += entry.bytes
-      if count > 0, events > StoreLimits.commitEventsMax || bytes > StoreLimits.commitBytesMax {
+      if count > 0, events > bounds.commitEvents || bytes > bounds.commitBytes {
         events -= entry.request.events.count
         bytes -= entry.bytes
         break

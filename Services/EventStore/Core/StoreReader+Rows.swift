@@ -67,7 +67,8 @@ extension StoreReader {
     return StreamRow(reading: byID)
   }
 
-  /// Appends the events of a range of offsets in their direction, until the bytes are used up.
+  /// Appends the events of a range of offsets in their direction, until the next is too large for
+  /// the bytes that are left.
   ///
   /// What the run knows comes from its positions, the rest from the index: before the run, or after
   /// it where the run was taken before its places were indexed. An offset that neither has is
@@ -80,7 +81,8 @@ extension StoreReader {
     while budget > 0, let offset = next {
       guard let position = run?.position(of: offset) else {
         let rest = direction.rest(of: range, from: offset)
-        next = try fillIndexed(&events, row, rest, direction, &budget)
+        guard let after = try fillIndexed(&events, row, rest, direction, &budget) else { return }
+        next = after
         continue
       }
       single.bind(1, position)
@@ -88,12 +90,13 @@ extension StoreReader {
       guard try step(single, row.name, offset) else {
         throw .corrupt(stream: row.name, offset: offset)
       }
-      try take(single, row, offset, &events, &budget)
+      guard try take(single, row, offset, &events, &budget) else { return }
       next = direction.after(offset, in: range)
     }
   }
 
-  /// Appends what the index has of a range, at least one event, and gives the offset that is next.
+  /// Appends what the index has of a range, at least one event, and gives the offset that is next;
+  /// nil where the page is done.
   private func fillIndexed(
     _ events: inout [StoredEvent], _ row: StreamRow, _ range: ClosedRange<Offset>,
     _ direction: Direction, _ budget: inout Int
@@ -106,7 +109,7 @@ extension StoreReader {
     var next: Offset? = direction.first(of: range)
     let before = events.count
     while budget > 0, let offset = next, try step(statement, row.name, offset) {
-      try take(statement, row, offset, &events, &budget)
+      guard try take(statement, row, offset, &events, &budget) else { return nil }
       next = direction.after(offset, in: range)
     }
     if events.count == before, let offset = next {
@@ -115,15 +118,19 @@ extension StoreReader {
     return next
   }
 
+  /// False where the event has no room in the page; the page's first always has.
   private func take(
     _ statement: Statement, _ row: StreamRow, _ offset: Offset, _ events: inout [StoredEvent],
     _ budget: inout Int
-  ) throws(ReadFailure) {
+  ) throws(ReadFailure) -> Bool {
     guard let found = EventRow(reading: statement, &checksum), found.stream == row.id,
       found.offset == offset
     else { throw .corrupt(stream: row.name, offset: offset) }
+    let bytes = found.event.byteCount
+    guard events.isEmpty || bytes <= budget else { return false }
     events.append(found.stored)
-    budget -= found.event.byteCount
+    budget -= bytes
+    return true
   }
 }
 

@@ -81,9 +81,10 @@ public final class StoreReader {
   ///
   /// - Shape: forwards from `from` + 1, or from the floor if that is later; backwards from
   ///   `from` - 1, or from the head for 0; without gaps.
-  /// - Limits: `count` and `bytes` are capped at `StoreLimits.pageEventsMax` and `pageBytesMax`; a
-  ///   page holds at least one event where there is one, so one large event may exceed `bytes`.
-  ///   Count 0 asks for where the stream stands, and gives no events.
+  /// - Limits: `count` and `bytes` are capped at `StoreLimits.pageEventsMax` and `pageBytesMax`. The
+  ///   page ends before the event that would exceed `bytes`, counted as an append counts it
+  ///   (`NewEvent.byteCount`); the first comes however large. Count 0 asks for where the stream
+  ///   stands, and gives no events.
   /// - Errors: `corrupt` for the first event of the page; a later one ends the page before it.
   public func read(
     _ stream: ChannelName, from: Offset, _ direction: Direction = .forwards,

@@ -20,6 +20,7 @@ struct StoreWriter {
     let store: EventStore
     do throws(StoreFailure) {
       store = try EventStore(directory: directory, options: options, now: .now())
+      try store.proveWriting(at: .now())
     } catch {
       opening.finish(.failure(error))
       return
@@ -43,7 +44,8 @@ struct StoreWriter {
     if !work.probes.isEmpty {
       // One commit answers all that wait, and an append's commit is as good as a probe's.
       let isWritable = didWrite ? true : try store.probe(at: .now())
-      for tag in work.probes { handlers.probed(tag, isWritable) }
+      let holdings = isWritable ? store.holdings() : nil
+      for tag in work.probes { handlers.probed(tag, holdings) }
     }
     try store.maintain(at: .now())
     return !work.isLast

@@ -47,15 +47,16 @@ public final class StoreThread: Sendable {
     /// The outcomes of one commit, in commit order.
     public var committed: @Sendable ([Completion]) -> Void
     public var answered: @Sendable (Tag, Answer) -> Void
-    /// A probe's result: whether a commit went through.
-    public var probed: @Sendable (Tag, Bool) -> Void
+    /// A probe's result: what the store holds now that a commit went through; nil where the disk
+    /// is full.
+    public var probed: @Sendable (Tag, EventStore.Holdings?) -> Void
     /// The store can't go on. Appends without an outcome are unknown; the process has to end.
     public var failed: @Sendable (StoreFailure) -> Void
 
     public init(
       committed: @escaping @Sendable ([Completion]) -> Void,
       answered: @escaping @Sendable (Tag, Answer) -> Void,
-      probed: @escaping @Sendable (Tag, Bool) -> Void,
+      probed: @escaping @Sendable (Tag, EventStore.Holdings?) -> Void,
       failed: @escaping @Sendable (StoreFailure) -> Void
     ) {
       self.committed = committed
@@ -88,7 +89,7 @@ public final class StoreThread: Sendable {
   public init(
     directory: String, options: EventStore.Options = .init(), handlers: Handlers
   ) throws(StoreFailure) {
-    let writes = try WriteQueue()
+    let writes = try WriteQueue(options.writes)
     let reads = try ReadQueue()
     let opening = try Opening()
     self.writes = writes

@@ -46,7 +46,7 @@ final class ArtifactDoor {
       self?.uploads[transfer] = nil
     }
     uploads[transfer] = upload
-    upload.start(hash, size: UInt64(size))
+    upload.start(hash, size: UInt64(size), within: gateway.settings.publishMax)
     return upload
   }
 
@@ -69,11 +69,11 @@ final class ArtifactDoor {
       return exchange.respond(.error(.unavailable))
     }
     let isKeyed = gateway.settings.access.keys.contains(APIKeys.offered(head.headers))
-    let find = FindArtifact(remainingMs: 5000, sha256: hash)
-    store.request(find, expecting: ArtifactStreams.self, within: .seconds(5)) { [weak self] result in
+    let find = FindArtifact(remainingMs: gateway.settings.publishMaxMs, sha256: hash)
+    gateway.ask(store, find, expecting: ArtifactStreams.self) { [weak self] result in
       guard let self else { return }
       switch result {
-      case .failure(let failure): exchange.respond(.error(Refusal(failure)))
+      case .failure(let refusal): exchange.respond(.error(refusal))
       case .success(let found):
         // Who may not read it learns no more than who asks for nothing that exists.
         guard found.isStored, isKeyed || found.streams.contains(where: mayRead) else {
@@ -125,7 +125,7 @@ final class ArtifactDoor {
       self?.downloads[transfer] = nil
     }
     downloads[transfer] = download
-    download.start(hash, offset: offset, count: count)
+    download.start(hash, offset: offset, count: count, within: gateway.settings.publishMax)
   }
 
   // MARK: news from the store

@@ -28,14 +28,14 @@ final class ArtifactDownload {
     self.finished = finished
   }
 
-  func start(_ hash: [UInt8], offset: UInt64, count: UInt64) {
+  func start(_ hash: [UInt8], offset: UInt64, count: UInt64, within limit: Duration) {
     let get = GetArtifact(
-      remainingMs: 5000, transfer: transfer, sha256: hash, offset: offset, count: count,
+      remainingMs: UInt32(clamping: limit.millisecondsMax), transfer: transfer, sha256: hash, offset: offset, count: count,
       credit: Self.windowBytes)
     left = count
     exchange.abandoned = { [weak self] in self?.cancel() }
     exchange.drained = { [weak self] in self?.drained() }
-    store?.request(get, expecting: ArtifactFound.self, within: .seconds(5)) { [weak self] result in
+    store?.request(get, expecting: ArtifactFound.self, within: limit) { [weak self] result in
       guard let self, !isOver else { return }
       switch result {
       case .failure(let failure):

@@ -30,9 +30,11 @@ final class ArtifactUpload {
 
   var isHoldingBack: Bool { !isOver && waiting.count > Self.waitingMax }
 
-  func start(_ hash: [UInt8], size: UInt64) {
-    let put = PutArtifact(remainingMs: 5000, transfer: transfer, sha256: hash, size: size)
-    store?.request(put, expecting: ArtifactReady.self, within: .seconds(5)) { [weak self] result in
+  func start(_ hash: [UInt8], size: UInt64, within limit: Duration) {
+    let put = PutArtifact(
+      remainingMs: UInt32(clamping: limit.millisecondsMax), transfer: transfer, sha256: hash,
+      size: size)
+    store?.request(put, expecting: ArtifactReady.self, within: limit) { [weak self] result in
       guard let self else { return }
       switch result {
       case .failure(let failure): failed(Refusal(failure))

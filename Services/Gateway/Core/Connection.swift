@@ -10,6 +10,8 @@ final class Connection: StreamOwner {
   let gateway: GatewayLoop
   let stream: Stream
   let peer: PeerIdentity
+  /// Whether the limits of clients bind this peer.
+  let isBound: Bool
   private var mode: Mode
 
   private enum Mode {
@@ -23,6 +25,7 @@ final class Connection: StreamOwner {
   init(_ descriptor: consuming Descriptor, _ peer: PeerIdentity, on gateway: GatewayLoop) {
     self.gateway = gateway
     self.peer = peer
+    isBound = gateway.settings.binds(peer)
     stream = Stream(descriptor, on: gateway.loop)
     mode = .starting
   }
@@ -35,6 +38,15 @@ final class Connection: StreamOwner {
       mode = .ended
       gateway.ended(self)
     }
+  }
+
+  /// Tells the peer that it is not let in, and reads nothing of it.
+  func turnAway(_ answer: [UInt8]) {
+    do throws(SystemError) {
+      try stream.start(self)
+    } catch { return gateway.ended(self) }
+    stream.send(answer)
+    stream.closeAfterWriting()
   }
 
   /// From now on what comes is for the socket.
@@ -70,6 +82,10 @@ final class Connection: StreamOwner {
     case .echo(let session): session.drained()
     case .starting, .ended: break
     }
+  }
+
+  func streamPeerFinished(_ stream: Stream) -> Bool {
+    if case .http(let conversation) = mode { conversation.peerFinished() } else { false }
   }
 
   func streamEnded(_ stream: Stream, _ end: StreamEnd) {

@@ -50,6 +50,9 @@ enum ControlMessage {
     writer.field("code", Int64(refusal.code))
     writer.field("name", refusal.name)
     writer.field("message", refusal.message)
+    if refusal.retryAfterMs > 0 {
+      writer.field("retry_after_ms", Int64(refusal.retryAfterMs))
+    }
     return end(&writer)
   }
 

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Config
 internal import Loop
 internal import Platform
 internal import WebSocketCodec
@@ -8,12 +9,14 @@ final class EchoSession {
   private let connection: Connection
   private var reader: WebSocketReader
   private var keepAlive: SocketKeepAlive
+  private var watch = SocketWatch()
+  private var isHeldBack = false
 
   init(_ connection: Connection) {
     self.connection = connection
     let settings = connection.gateway.settings
     reader = WebSocketReader(
-      role: .server, limits: WebSocketLimits(messageBytesMax: settings.echoBytesMax))
+      role: .server, limits: settings.echo)
     keepAlive = SocketKeepAlive(connection.gateway.loop.now)
   }
 
@@ -35,31 +38,52 @@ final class EchoSession {
         }
       }
     } catch {
-      stream.send { WebSocketFrame.close(error.closeCode, reason: error.reason, into: &$0) }
-      stream.closeAfterWriting()
+      gateway.metrics.limits.reached(error, messageLimit: .echoMessageBytes)
+      close(error.closeCode, error.reason)
+      return bytes.count
+    }
+    if connection.isBound, watch.exceeds(gateway.settings.rates.frames, reader, gateway.loop.now) {
+      gateway.metrics.limits.reached(.framesPerSecond)
+      close(.policyViolation, "rate_limited")
       return bytes.count
     }
     // A client that sends faster than it reads is held back by the kernel's buffers.
-    if stream.queuedBytes > connection.gateway.settings.echoBytesMax {
+    if stream.queuedBytes > gateway.settings.echo.messageBytesMax {
+      isHeldBack = true
       stream.tellWhenEmpty()
       stream.pauseReading()
     }
     return offset
   }
 
-  func drained() { connection.stream.resumeReading() }
+  private var gateway: GatewayLoop { connection.gateway }
+
+  private func close(_ code: WebSocketCloseCode, _ reason: String) {
+    connection.stream.send { WebSocketFrame.close(code, reason: reason, into: &$0) }
+    connection.stream.closeAfterWriting()
+  }
+
+  func drained() {
+    isHeldBack = false
+    connection.stream.resumeReading()
+  }
 
   func sweep(_ now: Instant) {
-    let settings = connection.gateway.settings
+    let settings = gateway.settings
+    if isHeldBack { watch.isHeldBack() } else if watch.isStalled(
+      reader, now, window: settings.messageMax, bytesPerSecond: settings.transferRate)
+    {
+      gateway.metrics.limits.reached(.wsFrameTimeout)
+      return close(.policyViolation, "the message did not come in time")
+    }
     switch keepAlive.sweep(now, every: settings.pingEvery, within: settings.pongMax) {
     case .nothing: break
     case .ping: connection.stream.send { WebSocketFrame.append(.ping, [UInt8]().span, into: &$0) }
-    case .close: connection.close()
+    case .close:
+      gateway.metrics.limits.reached(.pongTimeout)
+      connection.close()
     }
   }
 
-  func drain() {
-    connection.stream.send { WebSocketFrame.close(.serviceRestart, into: &$0) }
-    connection.stream.closeAfterWriting()
-  }
+  func drain() { close(.serviceRestart, "the gateway restarts") }
 }

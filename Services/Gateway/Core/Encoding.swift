@@ -37,7 +37,7 @@ enum Encoding: Int, CaseIterable {
     bytes.append(contentsOf: prefix)
     if let position {
       bytes.append(contentsOf: ",\"epoch\":\"".utf8)
-      bytes.append(contentsOf: position.epoch.text.utf8)
+      position.epoch.append(to: &bytes)
       bytes.append(contentsOf: "\",\"offset\":".utf8)
       Self.append(position.offset.value, to: &bytes)
     }
@@ -52,7 +52,7 @@ enum Encoding: Int, CaseIterable {
   /// `"data":…` or `"b64data":"…"`.
   static func appendData(_ payload: Payload, to bytes: inout [UInt8]) {
     switch payload.kind {
-    case .json, .jsonWithParts:
+    case .json:
       bytes.append(contentsOf: "\"data\":".utf8)
       bytes.append(contentsOf: payload.bytes)
     case .uncheckedText where JSON.isArrayOrObject(payload.bytes.span):
@@ -61,7 +61,9 @@ enum Encoding: Int, CaseIterable {
     case .text, .uncheckedText:
       bytes.append(contentsOf: "\"data\":".utf8)
       JSON.appendQuoted(utf8: payload.bytes.span, to: &bytes)
-    case .binary:
+    // No door makes JSON with parts. One that came all the same is shown as the bytes it is, so
+    // that the envelope stays one JSON object.
+    case .binary, .jsonWithParts:
       bytes.append(contentsOf: "\"b64data\":\"".utf8)
       bytes.append(contentsOf: base64(payload.bytes).utf8)
       bytes.append(UInt8(ascii: "\""))

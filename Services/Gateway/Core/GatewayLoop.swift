@@ -1,6 +1,8 @@
 internal import Bytes
 internal import ChannelKit
+internal import Config
 internal import Crypto
+internal import HTTPCodec
 internal import Link
 internal import Loop
 internal import Observe
@@ -27,6 +29,9 @@ final class GatewayLoop {
   private(set) var isDraining = false
   var upstreamsChanged: () -> Void = {}
   private var sweepCount: UInt64 = 0
+  /// Connections that are being told why they can't come in.
+  private var turnedAway = 0
+  private var madeRoomAt = Instant(nanoseconds: 0)
 
   init(
     _ loop: EventLoop, _ settings: LoopSettings, logger: Logger, metrics: GatewayMetrics,
@@ -58,11 +63,11 @@ final class GatewayLoop {
   // MARK: connections
 
   func accepted(_ descriptor: consuming Descriptor, _ peer: PeerIdentity) {
-    guard connections.count < settings.connectionsMax else {
-      metrics.refusedConnections.add()
-      return
-    }
     let connection = Connection(descriptor, peer, on: self)
+    if connection.isBound, let limit = limitReached(peer) {
+      metrics.limits.reached(limit)
+      return turnAway(connection, limit)
+    }
     connections[ObjectIdentifier(connection)] = connection
     metrics.connections.add(1)
     metrics.accepted.add()
@@ -72,7 +77,35 @@ final class GatewayLoop {
   func ended(_ connection: Connection) {
     if connections.removeValue(forKey: ObjectIdentifier(connection)) != nil {
       metrics.connections.add(-1)
+      if connection.isBound { settings.addresses.leave(AddressKey(connection.peer)) }
+    } else {
+      turnedAway -= 1
     }
+  }
+
+  /// The limit of connections that keeps a newcomer out.
+  private func limitReached(_ peer: PeerIdentity) -> LimitName? {
+    guard metrics.connections.value < Int64(settings.connectionsMax) else { return .connections }
+    let isIn = settings.addresses.enter(
+      AddressKey(peer), most: settings.connectionsPerAddressMax)
+    return isIn ? nil : .connectionsPerAddress
+  }
+
+  /// BUDGET: newcomers that are being told why they can't come in; more are closed unanswered.
+  private static let turnedAwayMax = 256
+
+  private func turnAway(_ connection: Connection, _ limit: LimitName) {
+    metrics.refusedConnections.add()
+    turnedAway += 1
+    guard turnedAway <= Self.turnedAwayMax else {
+      turnedAway -= 1
+      return
+    }
+    let refusal: Refusal = limit == .connections ? .tooManyConnections : .tooManyOfAddress
+    connection.turnAway(
+      Response.error(refusal).bytes(
+        date: HTTPDate.text(secondsSince1970: Int(loop.wallMilliseconds / 1000)), closes: true,
+        isHead: false))
   }
 
   func takeClientNumber() -> UInt64 {
@@ -85,7 +118,10 @@ final class GatewayLoop {
   private func sweep() {
     sweepCount &+= 1
     for connection in connections.values { connection.sweep(loop.now) }
-    if sweepCount % 10 == 0 { closeIdleChannels() }
+    if sweepCount % 10 == 0 {
+      closeIdleChannels(after: .seconds(60))
+      if index == 0 { settings.addresses.forgetIdle(loop.now) }
+    }
     loop.after(.seconds(1)) { [self] in sweep() }
   }
 
@@ -94,7 +130,10 @@ final class GatewayLoop {
   /// The channel on this loop, made if need be. Nil where no more channels can be kept.
   func channel(_ name: ChannelName) -> Result<LocalChannel, Refusal> {
     if let known = channels[name] { return .success(known) }
-    guard channels.count < settings.channelsMax else { return .failure(.limitExceeded) }
+    guard hasRoomForChannel() else {
+      metrics.limits.reached(.linkChannels)
+      return .failure(.limitExceeded)
+    }
     let policy = settings.policy(name)
     let made: AnyChannel
     do throws(ChannelOptionsError) {
@@ -108,6 +147,16 @@ final class GatewayLoop {
     channels[name] = channel
     metrics.channels.add(1)
     return .success(channel)
+  }
+
+  /// Makes room at the bound by closing those that nobody subscribes to. One walk, and not again
+  /// within a second.
+  private func hasRoomForChannel() -> Bool {
+    guard channels.count >= settings.channelsMax else { return true }
+    guard loop.now.since(madeRoomAt) >= .seconds(1) else { return false }
+    madeRoomAt = loop.now
+    closeIdleChannels(after: .zero)
+    return channels.count < settings.channelsMax
   }
 
   func existing(_ name: ChannelName) -> LocalChannel? { channels[name] }
@@ -133,12 +182,12 @@ final class GatewayLoop {
     channel.isOpening = true
     let isKept = channel.policy.history == .memory
     let request = OpenChannel(
-      remainingMs: 5000, name: channel.name, flags: [.subscribe, .publish, .count],
+      remainingMs: settings.publishMaxMs, name: channel.name, flags: [.subscribe, .publish, .count],
       isDurable: channel.policy.isDurable,
       historyCount: isKept ? channel.policy.historyCount : 0,
       historyMs: isKept ? channel.policy.historyMs : 0,
       subscribers: channel.willReport())
-    hub.request(request, expecting: ChannelOpened.self, within: .seconds(5)) {
+    hub.request(request, expecting: ChannelOpened.self, within: settings.publishMax) {
       [self] result in
       switch result {
       case .success(let answer): opened(channel, answer)
@@ -184,14 +233,26 @@ final class GatewayLoop {
     changedSubscribers.removeAll(keepingCapacity: changedSubscribers.count < 1024)
   }
 
-  private func closeIdleChannels() {
+  private func closeIdleChannels(after unused: Duration) {
     for channel in channels.values
-    where channel.isIdle && !channel.isOpening && loop.now.since(channel.lastUsed) > .seconds(60) {
+    where channel.isIdle && !channel.isOpening && loop.now.since(channel.lastUsed) >= unused {
       channels[channel.name] = nil
       metrics.channels.add(-1)
       guard channel.handle != .none else { continue }
       byNumber[Int(channel.handle.number)] = nil
       upstreams.hub?.send(CloseChannel(handle: channel.handle))
+    }
+  }
+
+  /// Asks another service and waits as long as the configuration lets it. That no answer came in
+  /// time is counted.
+  func ask<M: WireMessage, R: WireMessage>(
+    _ link: Link, _ message: M, expecting reply: R.Type,
+    _ completion: @escaping (Result<R, Refusal>) -> Void
+  ) {
+    link.request(message, expecting: reply, within: settings.publishMax) { [metrics] result in
+      if case .failure(let failure) = result { metrics.limits.reached(failure) }
+      completion(result.mapError { Refusal($0) })
     }
   }
 
@@ -214,9 +275,10 @@ final class GatewayLoop {
         return loop.atTurnEnd { completion(.failure(Failure(.unavailable))) }
       }
       let request = ReadStream(
-        remainingMs: 5000, stream: name, after: after, count: count, bytes: bytes,
+        remainingMs: settings.publishMaxMs, stream: name, after: after, count: count, bytes: bytes,
         isReverse: isReverse)
-      store.request(request, expecting: StreamPage.self, within: .seconds(5)) {
+      store.request(request, expecting: StreamPage.self, within: settings.publishMax) { [metrics] in
+        if case .failure(let failure) = $0 { metrics.limits.reached(failure) }
         completion($0.map(\.page))
       }
     } else {
@@ -224,9 +286,10 @@ final class GatewayLoop {
         return loop.atTurnEnd { completion(.failure(Failure(.unavailable))) }
       }
       let request = ReadHistory(
-        remainingMs: 5000, name: name, after: after, count: count, bytes: bytes,
+        remainingMs: settings.publishMaxMs, name: name, after: after, count: count, bytes: bytes,
         isReverse: isReverse)
-      hub.request(request, expecting: HistoryPage.self, within: .seconds(5)) {
+      hub.request(request, expecting: HistoryPage.self, within: settings.publishMax) { [metrics] in
+        if case .failure(let failure) = $0 { metrics.limits.reached(failure) }
         completion($0.map(\.page))
       }
     }

@@ -274,6 +274,9 @@ final class GatewayThread {
       let listener = try Listener(descriptor, address: bound, on: gateway.loop) {
         [gateway] descriptor, peer in gateway.accepted(descriptor, peer)
       }
+      listener.refusal = [UInt8](
+        ("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
+          + "Content-Length: 0\r\n\r\n").utf8)
       listener.failed = { [logger = context.logger] in
         logger.warning("accepting failed", ["reason": .text($0.description)])
       }

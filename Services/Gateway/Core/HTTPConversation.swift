@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Config
 internal import Crypto
 internal import HTTPCodec
 internal import Loop
@@ -18,7 +19,7 @@ internal import WebSocketCodec
 final class HTTPConversation {
   private let connection: Connection
   private let gateway: GatewayLoop
-  private var reader = HTTPRequestReader()
+  private var reader: HTTPRequestReader
   private var current: Reading?
   private var exchanges: [HTTPExchange] = []
   private var isClosing = false
@@ -26,10 +27,11 @@ final class HTTPConversation {
   private var isAnswering = false
   /// Requests wait to be read until answers have gone out.
   private var isPaused = false
-  private var began: Instant
-  /// When bytes last went either way.
-  private var lastActive: Instant
-  private var lastQueued = 0
+  /// The client sends nothing more, and may still read.
+  private var hasPeerFinished = false
+  private var deadlines: HTTPDeadlines
+  private var receivedBytes: UInt64 = 0
+  private var sentBytes: UInt64 = 0
 
   /// BUDGET: requests under way on one connection; more are read when some are answered.
   static let exchangesMax = 64
@@ -57,14 +59,14 @@ final class HTTPConversation {
   init(_ connection: Connection) {
     self.connection = connection
     gateway = connection.gateway
-    began = gateway.loop.now
-    lastActive = began
+    reader = HTTPRequestReader(limits: gateway.settings.head)
+    deadlines = HTTPDeadlines(gateway.loop.now)
   }
 
   // MARK: reading
 
   func received(_ bytes: borrowing Span<UInt8>) -> Int {
-    lastActive = gateway.loop.now
+    deadlines.bytesWent(gateway.loop.now)
     var offset = 0
     do throws(HTTPError) {
       while offset < bytes.count, !isClosing {
@@ -78,12 +80,14 @@ final class HTTPConversation {
           stream.tellWhenEmpty()
           break
         }
-        if reader.isIdle { began = gateway.loop.now }
+        if reader.isIdle { deadlines.headBegins(gateway.loop.now) }
         guard let head = try reader.next(bytes, from: &offset) else { break }
         gateway.metrics.requests.add()
+        deadlines.headEnded()
         if begin(head) { return offset }
       }
     } catch {
+      gateway.metrics.limits.reached(error)
       fail(Self.refusal(error))
     }
     return isClosing ? bytes.count : offset
@@ -105,7 +109,7 @@ final class HTTPConversation {
     if isPaused {
       isPaused = false
       // A head that was left half-read has its whole time again.
-      began = gateway.loop.now
+      deadlines.headBegins(gateway.loop.now)
     }
     stream.resumeReading()
   }
@@ -136,6 +140,7 @@ final class HTTPConversation {
   }
 
   private func take(_ bytes: borrowing Span<UInt8>, _ reading: inout Reading) {
+    receivedBytes &+= UInt64(bytes.count)
     switch reading.sink {
     case .collect(var body):
       reading.sink = .discard
@@ -166,6 +171,10 @@ final class HTTPConversation {
       turnAway(exchange, .error(refusal), closes: true)
       return false
     }
+    if let refusal = overrun(head) {
+      turnAway(exchange, .error(refusal), closes: head.framing != .none)
+      return false
+    }
     if exchange.route.isSocket { return upgrade(head, exchange) }
     let hasBody = head.framing != .none
     if let refused = RequestHandler(gateway).refusal(head, exchange.route) {
@@ -179,6 +188,7 @@ final class HTTPConversation {
         return false
       }
       current = reading
+      deadlines.bodyBegan()
       if head.expectsContinue {
         // RFC 9110 §15.2.1: it may not stand before the answers that are still due.
         exchange.whenFirst { [weak self] in
@@ -206,6 +216,17 @@ final class HTTPConversation {
     return nil
   }
 
+  /// Why a request without a key has come too soon after others of its address.
+  private func overrun(_ head: HTTPRequestHead) -> Refusal? {
+    let settings = gateway.settings
+    guard connection.isBound, !settings.access.keys.contains(APIKeys.offered(head.headers)),
+      let wait = settings.addresses.request(
+        AddressKey(connection.peer), gateway.loop.now, settings.rates.requests)
+    else { return nil }
+    gateway.metrics.limits.reached(.requestsPerSecond)
+    return .rateLimited("requests", wait)
+  }
+
   /// Answers from the head alone. A body is not waited for, so the connection ends with it.
   private func turnAway(_ exchange: HTTPExchange, _ answer: Response, closes: Bool) {
     if closes { exchange.closes = true }
@@ -230,6 +251,7 @@ final class HTTPConversation {
     do throws(HTTPError) {
       decoder = try HTTPBodyDecoder(head.framing, bytesMax: bytesMax)
     } catch {
+      gateway.metrics.limits.reached(isUpload ? .vaultFileBytes : .httpBodyBytes)
       throw Refusal(155, "too_large", "the body is over \(bytesMax) bytes", error.status)
     }
     if isUpload, case .vault(let sha256) = exchange.route {
@@ -273,7 +295,7 @@ final class HTTPConversation {
       exchanges.removeFirst()
       if first.closes { return finishWriting() }
     }
-    if gateway.isDraining, exchanges.isEmpty, current == nil { return finishWriting() }
+    if gateway.isDraining || hasPeerFinished, exchanges.isEmpty, current == nil { return finishWriting() }
     resumeReading()
   }
 
@@ -320,7 +342,8 @@ final class HTTPConversation {
   }
 
   func write(_ bytes: [UInt8]) {
-    lastActive = gateway.loop.now
+    deadlines.bytesWent(gateway.loop.now)
+    sentBytes &+= UInt64(bytes.count)
     stream.send(bytes)
   }
 
@@ -329,7 +352,7 @@ final class HTTPConversation {
   var stream: Stream { connection.stream }
 
   func drained() {
-    lastActive = gateway.loop.now
+    deadlines.bytesWent(gateway.loop.now)
     relieved()
   }
 
@@ -342,27 +365,40 @@ final class HTTPConversation {
   // MARK: deadlines
 
   func sweep(_ now: Instant) {
-    let settings = gateway.settings
-    if stream.queuedBytes != lastQueued {
-      lastQueued = stream.queuedBytes
-      lastActive = now
-    }
-    let idle = now.since(lastActive)
-    let isAnswering = exchanges.first?.isStreaming ?? false
-    if isAnswering || stream.queuedBytes > 0 {
-      // Half an answer is worth nothing: the client must see that it has not got the whole.
-      if idle > settings.idleMax { return stream.abort() }
-    } else if isClosed || isPaused {
-      return relieved()
-    }
+    let standing = standing
+    let limits = gateway.settings.deadlines
+    carryOut(deadlines.ofAnswer(now, standing, limits))
+    if !standing.isAnswerQueued, !standing.isStreaming, isClosed || isPaused { return relieved() }
     guard !isClosing, !isPaused else { return }
-    if let current {
-      guard idle > settings.bodyMax else { return }
-      let isOurs = current.upload?.isHoldingBack ?? false
-      fail(isOurs ? .unavailable : Self.timeout("the body"))
-    } else if !reader.isIdle {
-      if now.since(began) > settings.headMax { fail(Self.timeout("the request head")) }
-    } else if exchanges.isEmpty, idle > settings.idleMax {
+    carryOut(deadlines.ofRequest(now, standing, limits))
+  }
+
+  private var standing: HTTPDeadlines.Standing {
+    let queued = stream.queuedBytes
+    return HTTPDeadlines.Standing(
+      received: receivedBytes, sent: sentBytes &- UInt64(clamping: queued),
+      isAnswerQueued: queued > 0, isStreaming: exchanges.first?.isStreaming ?? false,
+      isHeadBegun: !reader.isIdle, isReadingBody: current != nil,
+      isBodyHeldBack: current?.upload?.isHoldingBack ?? false, isIdle: exchanges.isEmpty)
+  }
+
+  private func carryOut(_ verdict: HTTPDeadlines.Verdict) {
+    let counters = gateway.metrics.limits
+    switch verdict {
+    case .nothing: break
+    case .abort(let limit):
+      if let limit { counters.reached(limit) }
+      isClosing = true
+      stream.abort()
+    case .headIsLate(let limit):
+      counters.reached(limit)
+      fail(Self.timeout("the request head"))
+    case .bodyIsLate(let limit):
+      counters.reached(limit)
+      fail(Self.timeout("the body"))
+    case .bodyIsStuck: fail(.unavailable)
+    case .close(let limit):
+      counters.reached(limit)
       connection.close()
     }
   }
@@ -373,6 +409,16 @@ final class HTTPConversation {
 
   func drain() {
     if exchanges.isEmpty, current == nil, !isClosed { finishWriting() }
+  }
+
+  /// The client sends nothing more (RFC 9112 §9.6). What it has asked is answered all the same,
+  /// unless half a request is all there was. Whether anything is still to be said.
+  func peerFinished() -> Bool {
+    guard current == nil, !exchanges.isEmpty || stream.queuedBytes > 0 else { return false }
+    hasPeerFinished = true
+    isClosing = true
+    if exchanges.isEmpty, !isClosed { finishWriting() }
+    return true
   }
 
   func ended() {

@@ -9,7 +9,7 @@ internal import Wire
 /// history. How one client does is in `LocalChannel+Replay.swift`.
 extension LocalChannel {
   /// Events asked for at a time; a page is bounded in bytes as well.
-  static let pageCount: UInt32 = 512
+  var pageCount: UInt32 { UInt32(clamping: gateway.settings.pageMax) }
   static let pageBytes: UInt32 = 1024 * 1024
 
   /// The hub has opened the channel: `epoch` and `head` are its history's, where it keeps one.
@@ -76,7 +76,7 @@ extension LocalChannel {
     // folds the whole history.
     let wantsHeadOnly = !isHeadKnown && plugin?.traits.state != .folded
     gateway.readHistory(
-      self, after: position?.offset ?? .zero, count: wantsHeadOnly ? 0 : Self.pageCount,
+      self, after: position?.offset ?? .zero, count: wantsHeadOnly ? 0 : pageCount,
       bytes: Self.pageBytes
     ) { [self] result in
       guard number == fetchNumber, phase == .catchingUp else { return }

@@ -80,7 +80,7 @@ extension LocalChannel {
     replay.isReading = true
     subscription.state = .replaying(replay)
     gateway.readHistory(
-      self, after: replay.delivered, count: Self.pageCount, bytes: Self.pageBytes
+      self, after: replay.delivered, count: pageCount, bytes: Self.pageBytes
     ) { [self] result in
       guard case .replaying = subscription.state else { return }
       switch result {

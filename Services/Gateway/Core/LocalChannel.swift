@@ -45,9 +45,9 @@ final class LocalChannel: Flushable {
   /// Where the history stands has been read: with no position it is empty.
   var isHeadKnown = false
   /// Publications that can't be applied yet.
-  var held = HeldArrivals()
+  var held: HeldArrivals
   /// The latest applied ones, kept while somebody replays, so that he finds the seam.
-  var recent = HeldArrivals()
+  var recent: HeldArrivals
   var isFetching = false
   var fetchFailures = 0
   /// Answers to earlier questions are passed over.
@@ -77,6 +77,9 @@ final class LocalChannel: Flushable {
     let plugin = made.isPassThrough ? nil : made
     self.plugin = plugin
     envelopePrefix = Encoding.prefix(name)
+    let reached = gateway.metrics.limits.recoveryHeldBytes
+    held = HeldArrivals(bytesMax: gateway.settings.heldBytesMax, reached)
+    recent = HeldArrivals(bytesMax: gateway.settings.heldBytesMax, reached)
     lastUsed = gateway.loop.now
     if let plugin, case .latestPerKey(let framesPerSecond) = plugin.delivery {
       merging = LatestPerKey(framesPerSecond: framesPerSecond)
@@ -311,21 +314,28 @@ final class LocalChannel: Flushable {
 struct HeldArrivals {
   private(set) var list: [Arrival] = []
   private var bytes = 0
+  private let bytesMax: Int
+  private let reached: Counter
 
   static let countMax = 4_096
-  static let bytesMax = 4 * 1024 * 1024
+
+  init(bytesMax: Int, _ reached: Counter) {
+    self.bytesMax = bytesMax
+    self.reached = reached
+  }
 
   var isEmpty: Bool { list.isEmpty }
 
   mutating func append(_ arrival: Arrival) {
     list.append(arrival)
     bytes += arrival.payload.bytes.count
-    if list.count > Self.countMax || bytes > Self.bytesMax { shrink() }
+    if list.count > Self.countMax || bytes > bytesMax { shrink() }
   }
 
   /// Drops the older half, so that the cost stays constant per arrival.
   private mutating func shrink() {
     let half = max(1, list.count / 2)
+    reached.add(UInt64(half))
     for arrival in list[..<half] { bytes -= arrival.payload.bytes.count }
     list.removeFirst(half)
   }

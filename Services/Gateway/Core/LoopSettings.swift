@@ -3,6 +3,7 @@ internal import ChannelKit
 internal import Config
 internal import HTTPCodec
 internal import Platform
+internal import WebSocketCodec
 
 /// Everything a loop needs to know, the same for all loops.
 struct LoopSettings: Sendable {
@@ -15,38 +16,105 @@ struct LoopSettings: Sendable {
   /// The metrics of the whole process, in Prometheus' text format.
   var renderMetrics: @Sendable () -> String
   var connectionsMax = 1_000_000
-  var channelsMax = 1_000_000
+  var connectionsPerAddressMax = 1_000
+  /// What the gateway's peers have under way by their addresses, shared by all loops.
+  let addresses = AddressLedger()
+  var exemptsLoopback = true
+  var rates = ClientRates(Limits())
+  var channelsMax = 262_144
   var channelsPerConnectionMax = 128
   /// One publication's payload.
   var payloadBytesMax = 1024 * 1024
-  var echoBytesMax = 16 * 1024 * 1024
+  var echo = WebSocketLimits(messageBytesMax: 16 * 1024 * 1024)
+  /// One message of a client.
+  var message = WebSocketLimits()
+  /// Publications held while a channel's past is read.
+  var heldBytesMax = 4 * 1024 * 1024
+  var keyBytesMax = 128
+  /// Publications of one page of a history, and commands of one batch.
+  var pageMax = 300
+  var batchMax = 1_000
+  var head = HTTPLimits()
   /// One API request's body.
   var bodyBytesMax = 8 * 1024 * 1024
   /// What may wait for one client.
   var queueBytesMax = 1024 * 1024
   var artifactBytesMax = 1024 * 1024 * 1024
   var publishMax = Duration.seconds(5)
+  /// From accept to the end of the first request's head.
+  var firstHeadMax = Duration.seconds(5)
   var headMax = Duration.seconds(5)
   var bodyMax = Duration.seconds(30)
   var idleMax = Duration.seconds(75)
+  var messageMax = Duration.seconds(30)
+  /// Bytes per second at least, of what is under way.
+  var transferRate = 1_024
   var pingEvery = Duration.seconds(25)
   var pongMax = Duration.seconds(10)
 
   mutating func adopt(_ limits: Limits) {
     connectionsMax = limits.connections
+    connectionsPerAddressMax = limits.connectionsPerAddress
+    exemptsLoopback = limits.loopbackExempt
+    rates = ClientRates(limits)
+    channelsMax = limits.linkChannels
     channelsPerConnectionMax = limits.channelsPerConnection
     payloadBytesMax = limits.publicationBytes
-    echoBytesMax = limits.echoMessageBytes
+    echo = WebSocketLimits(
+      messageBytesMax: limits.echoMessageBytes, fragmentsMax: limits.wsFragments)
+    message = WebSocketLimits(
+      messageBytesMax: limits.wsMessageBytes, fragmentsMax: limits.wsFragments)
+    heldBytesMax = limits.recoveryHeldBytes
+    keyBytesMax = limits.idempotencyKeyBytes
+    pageMax = limits.historyPage
+    batchMax = limits.batchCommands
     bodyBytesMax = limits.httpBodyBytes
     queueBytesMax = limits.clientQueueBytes
     artifactBytesMax = limits.vaultFileBytes
     publishMax = limits.requestTimeout
+    adoptTimes(limits)
+  }
+
+  private mutating func adoptTimes(_ limits: Limits) {
+    head = HTTPLimits(
+      headBytesMax: limits.httpHeadBytes, fieldBytesMax: limits.httpFieldBytes,
+      fieldsMax: limits.httpFields, targetBytesMax: limits.httpURLBytes)
+    firstHeadMax = limits.wsHandshakeTimeout
     headMax = limits.httpHeadTimeout
     bodyMax = limits.httpBodyTimeout
     idleMax = limits.httpIdleTimeout
+    messageMax = limits.wsFrameTimeout
+    transferRate = limits.transferRate
     pingEvery = limits.pingInterval
     pongMax = limits.pongTimeout
   }
 
   func policy(_ name: ChannelName) -> ChannelPolicy { rules(name) }
+
+  /// Whether the limits of clients bind this peer.
+  func binds(_ peer: PeerIdentity) -> Bool { !(exemptsLoopback && peer.isLoopback) }
+
+  var deadlines: HTTPDeadlines.Limits {
+    HTTPDeadlines.Limits(
+      firstHead: firstHeadMax, head: headMax, body: bodyMax, idle: idleMax,
+      bytesPerSecond: transferRate)
+  }
+
+  var publishMaxMs: UInt32 { UInt32(clamping: publishMax.millisecondsClamped) }
+}
+
+/// What one client, or one address, may do in a second.
+struct ClientRates: Sendable {
+  let requests: Rate
+  let frames: Rate
+  let publications: Rate
+  let subscriptions: Rate
+
+  init(_ limits: Limits) {
+    let burst = limits.burstWindow
+    requests = Rate(perSecond: limits.requestsPerSecond, burst: burst)
+    frames = Rate(perSecond: limits.framesPerSecond, burst: burst)
+    publications = Rate(perSecond: limits.publicationsPerSecond, burst: burst)
+    subscriptions = Rate(perSecond: limits.subscriptionsPerSecond, burst: burst)
+  }
 }

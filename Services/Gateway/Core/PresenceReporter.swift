@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Config
 internal import Link
 internal import Loop
 internal import Observe
@@ -102,6 +103,11 @@ final class PresenceReporter {
   }
 
   func refused(_ refusal: PresenceRefused) {
+    // Without a client it is a watch that was refused, whose bound is no setting.
+    if refusal.client != 0 {
+      gateway.metrics.limits.reached(
+        refusal.code == .tooLarge ? .presenceInfoBytes : .presenceMembers)
+    }
     gateway.logger.warning(
       "presence refused",
       ["channel": .text(refusal.channel.text), "reason": .text(refusal.message)])

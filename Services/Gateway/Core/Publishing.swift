@@ -1,5 +1,6 @@
 internal import Bytes
 internal import ChannelKit
+internal import Config
 internal import Crypto
 internal import JSON
 internal import Link
@@ -28,16 +29,26 @@ struct PublishRequest {
   var meta: [UInt8] = []
   var skipHistory = false
   var flags: Publish.Flags = []
-  /// Called where there is no completion, if the publication is refused or can't be sent.
-  var refused: ((Refusal) -> Void)?
+  /// Told where there is no completion, if the publication is refused or can't be sent.
+  var publisher: (any UnaskedPublisher)?
+}
+
+/// Whoever publishes without asking what becomes of it. A reference and no closure, since there is
+/// one for every publication.
+protocol UnaskedPublisher: AnyObject {
+  func publicationRefused(in channel: LocalChannel, _ refusal: Refusal)
 }
 
 /// From an event to a publication: rights, the plugin's decision, then the sequencer, which is the
 /// event store for a durable channel and the hub for any other.
 final class Publishing {
   private let gateway: GatewayLoop
+  private let publishMaxMs: UInt32
 
-  init(_ gateway: GatewayLoop) { self.gateway = gateway }
+  init(_ gateway: GatewayLoop) {
+    self.gateway = gateway
+    publishMaxMs = UInt32(clamping: gateway.settings.publishMax.millisecondsMax)
+  }
 
   typealias Completion = (Result<PublishResult, Refusal>) -> Void
 
@@ -67,7 +78,11 @@ final class Publishing {
       return refuse(request, .permissionDenied, completion)
     }
     guard request.event.payload.bytes.count <= gateway.settings.payloadBytesMax else {
+      gateway.metrics.limits.reached(.publicationBytes)
       return refuse(request, .tooLarge(gateway.settings.payloadBytesMax), completion)
+    }
+    if let refusal = refusal(ofKey: request.event.idempotencyKey) {
+      return refuse(request, refusal, completion)
     }
     if let missing = missingField(request) {
       return refuse(
@@ -97,6 +112,13 @@ final class Publishing {
         logger.debug("a plugin's publication was refused", ["reason": .text(refusal.message)])
       }
     }
+  }
+
+  private func refusal(ofKey key: String?) -> Refusal? {
+    let limit = gateway.settings.keyBytesMax
+    guard let key, key.utf8.count > limit else { return nil }
+    gateway.metrics.limits.reached(.idempotencyKeyBytes)
+    return .badRequest("idempotency_key is over \(limit) bytes")
   }
 
   /// A field that the rule requires and the payload lacks (S003-22).
@@ -132,11 +154,11 @@ final class Publishing {
     do throws(ChannelError) {
       list = try channel.plugin?.decide(request.event, from: request.client) ?? []
     } catch {
-      return answer(.failure(Refusal(error)))
+      return refuse(Refusal(error), unlessRepeated: request, answer)
     }
     let decidedAt = channel.position?.offset ?? .zero
     carryOut(list[...], request, target, decidedAt, PublishResult()) { [self] result in
-      guard case .failure(let refusal) = result, refusal == .conflict, 
+      guard case .failure(let refusal) = result, refusal == .conflict,
         list.contains(where: \.expectsUnchanged)
       else { return answer(result) }
       guard attempt < Effects.decisionsMax else { return answer(.failure(Refusal(.contended))) }
@@ -144,6 +166,25 @@ final class Publishing {
       channel.catchUp()
       gateway.loop.after(.milliseconds(1 << min(attempt, 6))) { [self] in
         self.decide(request, target, attempt: attempt + 1, answer)
+      }
+    }
+  }
+
+  /// What a plugin refuses may be the repetition of what it let through before: a removal whose
+  /// answer was lost finds nothing to remove. The key tells, so the store is asked for it, with an
+  /// offset that no stream reaches, so that nothing is appended where the key is new.
+  private func refuse(
+    _ refusal: Refusal, unlessRepeated request: PublishRequest, _ answer: @escaping Completion
+  ) {
+    guard request.event.idempotencyKey != nil, request.channel.policy.isDurable else {
+      return answer(.failure(refusal))
+    }
+    append(request, request.event.payload, Offset(.max - 1)) { result in
+      switch result {
+      case .success: answer(result)
+      case .failure(let reason) where reason == .idempotencyConflict:
+        answer(.failure(.idempotencyConflict))
+      case .failure: answer(.failure(refusal))
       }
     }
   }
@@ -185,6 +226,9 @@ final class Publishing {
   private func sequence(
     _ request: PublishRequest, _ payload: Payload, expected: Offset?, _ completion: Completion?
   ) {
+    guard payload.kind != .jsonWithParts else {
+      return refuse(request, .partsNotCarried, completion)
+    }
     if request.channel.policy.isDurable, !request.skipHistory {
       append(request, payload, expected, completion ?? { _ in })
     } else {
@@ -199,13 +243,15 @@ final class Publishing {
     guard let store = gateway.upstreams.eventstore else { return completion(.failure(.unavailable)) }
     let limit = gateway.settings.publishMax
     let message = Append(
-      remainingMs: UInt32(clamping: limit.millisecondsMax), stream: request.channel.name,
+      remainingMs: publishMaxMs, stream: request.channel.name,
       expected: expected, key: request.event.idempotencyKey ?? "", client: request.clientNumber,
       user: request.client.user?.text ?? "", keyHash: keyHash(request),
       events: [NewEvent(payload: payload, eventType: request.eventType, meta: request.meta)])
     store.request(message, expecting: Appended.self, within: limit) { [metrics = gateway.metrics] in
       switch $0 {
-      case .failure(let failure): completion(.failure(Refusal(failure)))
+      case .failure(let failure):
+        metrics.limits.reached(failure, overload: .appendQueueBytes)
+        completion(.failure(Refusal(failure)))
       case .success(let appended):
         metrics.acked.add()
         completion(
@@ -236,7 +282,7 @@ final class Publishing {
       return waitForHandle(request, payload, expected, completion)
     }
     let message = Publish(
-      remainingMs: UInt32(clamping: gateway.settings.publishMax.millisecondsMax),
+      remainingMs: publishMaxMs,
       handle: channel.handle, flags: request.skipHistory ? request.flags.union(.skipHistory) : request.flags,
       timeMs: gateway.loop.wallMilliseconds,
       publisher: Publisher(client: request.clientNumber, user: request.client.user?.text ?? ""),
@@ -252,7 +298,9 @@ final class Publishing {
     hub.request(message, expecting: Published.self, within: gateway.settings.publishMax) {
       [metrics = gateway.metrics] in
       switch $0 {
-      case .failure(let failure): completion(.failure(Refusal(failure)))
+      case .failure(let failure):
+        metrics.limits.reached(failure)
+        completion(.failure(Refusal(failure)))
       case .success(let published):
         metrics.acked.add()
         completion(
@@ -263,7 +311,8 @@ final class Publishing {
   }
 
   private func refuse(_ request: PublishRequest, _ refusal: Refusal, _ completion: Completion?) {
-    if let completion { completion(.failure(refusal)) } else { request.refused?(refusal) }
+    if let completion { return completion(.failure(refusal)) }
+    request.publisher?.publicationRefused(in: request.channel, refusal)
   }
 
   private func waitForHandle(
@@ -302,13 +351,5 @@ extension Duration {
     let (seconds, attoseconds) = components
     return seconds.multipliedReportingOverflow(by: 1000).partialValue
       &+ attoseconds / 1_000_000_000_000_000
-  }
-}
-
-extension ClientID {
-  /// A client's number as everyone sees it: 16 hexadecimal digits.
-  init(number: UInt64) {
-    let digits = String(number, radix: 16)
-    self.init(String(repeating: "0", count: max(0, 16 - digits.count)) + digits)
   }
 }

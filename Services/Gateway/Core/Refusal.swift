@@ -1,5 +1,6 @@
 internal import ChannelKit
 internal import HTTPCodec
+internal import Platform
 internal import Wire
 
 /// Why something a client or the API asked for was not done: what each door makes of it.
@@ -27,8 +28,17 @@ struct Refusal: Error, Equatable, Sendable {
     103, "permission_denied", "this is not permitted here", .forbidden)
   static let methodNotFound = Refusal(104, "method_not_found", "there is no such method", .notFound)
   static let limitExceeded = Refusal(106, "limit_exceeded", "a limit is reached", .tooManyRequests)
+  static let tooManyConnections = Refusal(
+    153, "overloaded", "the gateway has as many connections as it may", .serviceUnavailable,
+    retryAfterMs: 1000)
+  static let tooManyOfAddress = Refusal(
+    106, "limit_exceeded", "this address has as many connections as it may", .tooManyRequests,
+    retryAfterMs: 1000)
   static let noHistory = Refusal(
     108, "not_available", "this channel keeps no history", .notFound)
+  static let partsNotCarried = Refusal(
+    108, "not_available", "JSON with parts has no door here: send JSON, text or bytes",
+    .badRequest)
   static let unrecoverable = Refusal(
     112, "unrecoverable_position", "the history from that position is gone", .gone)
   static let conflict = Refusal(
@@ -43,6 +53,13 @@ struct Refusal: Error, Equatable, Sendable {
     retryAfterMs: 1000)
   static let outOfSpace = Refusal(
     154, "out_of_space", "the disk is full; nothing was stored", .insufficientStorage)
+
+  /// Too many in too short a time: one more is allowed after `wait`.
+  static func rateLimited(_ what: String, _ wait: Duration) -> Refusal {
+    Refusal(
+      111, "rate_limited", "too many \(what) in a short time", .tooManyRequests,
+      retryAfterMs: Int(clamping: max(1, wait.millisecondsClamped + 1)))
+  }
 
   static func badRequest(_ message: String) -> Refusal {
     Refusal(107, "bad_request", message, .badRequest)

@@ -44,7 +44,11 @@ struct RequestHandler {
     case .metrics:
       exchange.respond(
         Response(.ok, Metrics.contentType, [UInt8](gateway.settings.renderMetrics().utf8)))
-    case .channels: ChannelList(gateway).answer(exchange)
+    // One at a time for a connection, however many it asks for in advance.
+    case .channels: 
+      exchange.whenFirst { [gateway, weak exchange] in
+        if let exchange { ChannelList(gateway).answer(exchange) }
+      }
     case .api(let method): ServerAPI(gateway).answer(exchange, method, body)
     case .vault(let sha256): gateway.artifacts.download(sha256, head, exchange)
     default: exchange.respond(Self.notFound)
@@ -83,10 +87,11 @@ struct ChannelList {
     guard access.isLoopback || access.keys.contains(exchange.head.flatMap { APIKeys.offered($0.headers) })
     else { return exchange.respond(.error(.unauthorized)) }
     guard let hub = gateway.upstreams.hub else { return exchange.respond(.error(.unavailable)) }
-    let request = CountChannels(remainingMs: 5000, prefix: "", after: "", limit: Self.countMax)
-    hub.request(request, expecting: ChannelCounts.self, within: .seconds(5)) { result in
+    let request = CountChannels(
+      remainingMs: gateway.settings.publishMaxMs, prefix: "", after: "", limit: Self.countMax)
+    gateway.ask(hub, request, expecting: ChannelCounts.self) { result in
       switch result {
-      case .failure(let failure): exchange.respond(.error(Refusal(failure)))
+      case .failure(let refusal): exchange.respond(.error(refusal))
       case .success(let counts): exchange.respond(Self.response(counts))
       }
     }

@@ -65,6 +65,7 @@ extension Refusal {
     writer.field("code", Int64(code))
     writer.field("name", name)
     writer.field("message", message)
+    if retryAfterMs > 0 { writer.field("retry_after_ms", Int64(retryAfterMs)) }
     writer.endObject()
   }
 }

@@ -70,16 +70,13 @@ enum APIParameters {
 
   struct History {
     var channel: String
-    /// Nil: everything up to `limitMax`.
     var limit: UInt32
     var since: Position?
     var isReverse: Bool
   }
 
-  /// Publications in one answer at most.
-  static let limitMax: UInt32 = 300
-
-  static func history(_ value: JSONValue) throws(Refusal) -> History {
+  /// - Parameter most: publications in one answer at most; a negative limit asks for all of them.
+  static func history(_ value: JSONValue, most: Int) throws(Refusal) -> History {
     guard let channel = value["channel"]?.string else { throw .badRequest("channel is missing") }
     var since: Position?
     if let object = value["since"], !object.isNull {
@@ -90,7 +87,7 @@ enum APIParameters {
     }
     let limit = value["limit"]?.int ?? 0
     return History(
-      channel: channel, limit: limit < 0 ? limitMax : UInt32(clamping: min(limit, Int64(limitMax))),
+      channel: channel, limit: UInt32(clamping: limit < 0 ? Int64(most) : min(limit, Int64(most))),
       since: since, isReverse: value["reverse"]?.bool ?? false)
   }
 }

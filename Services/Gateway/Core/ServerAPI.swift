@@ -1,5 +1,6 @@
 internal import Bytes
 internal import ChannelKit
+internal import Config
 internal import HTTPCodec
 internal import JSON
 internal import Link
@@ -141,7 +142,7 @@ final class ServerAPI {
       event: ChannelEvent(
         payload, idempotencyKey: parameters.key.isEmpty ? nil : parameters.key),
       client: .api, clientNumber: 0, expected: parameters.expected)
-    request.skipHistory = parameters.skipHistory && !channel.policy.isDurable
+    request.skipHistory = parameters.skipHistory
     if let hash = ArtifactNotice.sha256(of: payload) {
       // Only the API may tie a stored content to a channel: readers of the channel may fetch it.
       request.eventType = ArtifactNotice.eventType
@@ -157,10 +158,10 @@ final class ServerAPI {
   ) {
     guard let hub = gateway.upstreams.hub else { return completion(.failure(.unavailable)) }
     let request = CountChannels(
-      remainingMs: 5000, prefix: channel.name.text, after: "", limit: 1, isExact: true)
-    hub.request(request, expecting: ChannelCounts.self, within: .seconds(5)) { result in
+      remainingMs: gateway.settings.publishMaxMs, prefix: channel.name.text, after: "", limit: 1, isExact: true)
+    gateway.ask(hub, request, expecting: ChannelCounts.self) { result in
       switch result {
-      case .failure(let failure): completion(.failure(Refusal(failure)))
+      case .failure(let refusal): completion(.failure(refusal))
       case .success(let counts):
         if !counts.channels.isEmpty { return body() }
         completion(.success([UInt8](#"{"skipped":true}"#.utf8)))
@@ -182,8 +183,10 @@ final class ServerAPI {
     guard !parameters.channels.isEmpty else {
       return completion(.failure(.badRequest("channels is missing")))
     }
-    guard parameters.channels.count <= 1000 else {
-      return completion(.failure(.badRequest("a broadcast goes to at most 1000 channels")))
+    let most = gateway.settings.batchMax
+    guard parameters.channels.count <= most else {
+      gateway.metrics.limits.reached(.batchCommands)
+      return completion(.failure(.badRequest("a broadcast goes to at most \(most) channels")))
     }
     gather(parameters.channels.count, "responses", completion) { index, done in
       self.publish(parameters, to: parameters.channels[index]) { answer in
@@ -238,13 +241,11 @@ final class ServerAPI {
     }
   }
 
-  /// BUDGET: commands of one batch.
-  private static let batchMax = 1000
-
   private func batch(_ value: JSONValue, _ completion: @escaping Completion) {
-    guard let commands = value["commands"]?.array, commands.count <= Self.batchMax else {
-      return completion(
-        .failure(.badRequest("commands must be a list of at most \(Self.batchMax)")))
+    let most = gateway.settings.batchMax
+    guard let commands = value["commands"]?.array, commands.count <= most else {
+      if value["commands"]?.array != nil { gateway.metrics.limits.reached(.batchCommands) }
+      return completion(.failure(.badRequest("commands must be a list of at most \(most)")))
     }
     guard !commands.isEmpty else { return completion(.success([UInt8](#"{"replies":[]}"#.utf8))) }
     let isParallel = value["parallel"]?.bool ?? false
@@ -285,7 +286,7 @@ final class ServerAPI {
   private func history(_ value: JSONValue, _ completion: @escaping Completion) {
     let parameters: APIParameters.History
     do throws(Refusal) {
-      parameters = try APIParameters.history(value)
+      parameters = try APIParameters.history(value, most: gateway.settings.pageMax)
     } catch { return completion(.failure(error)) }
     guard let name = ChannelName(parameters.channel) else {
       return completion(.failure(.unknownChannel(parameters.channel)))
@@ -345,10 +346,10 @@ final class ServerAPI {
     guard let link = gateway.upstreams.presence else {
       return completion(.failure(.unavailable))
     }
-    let request = ReadPresence(remainingMs: 5000, channel: name, from: from, count: 1000)
-    link.request(request, expecting: PresenceList.self, within: .seconds(5)) { result in
+    let request = ReadPresence(remainingMs: gateway.settings.publishMaxMs, channel: name, from: from, count: 1000)
+    gateway.ask(link, request, expecting: PresenceList.self) { result in
       switch result {
-      case .failure(let failure): completion(.failure(Refusal(failure)))
+      case .failure(let refusal): completion(.failure(refusal))
       case .success(let list):
         let members = soFar + list.members
         if list.next > from, members.count < Self.membersMax {
@@ -388,10 +389,10 @@ final class ServerAPI {
     guard let link = gateway.upstreams.presence else {
       return completion(.failure(.unavailable))
     }
-    let request = ReadPresence(remainingMs: 5000, channel: name, count: 0)
-    link.request(request, expecting: PresenceList.self, within: .seconds(5)) { result in
+    let request = ReadPresence(remainingMs: gateway.settings.publishMaxMs, channel: name, count: 0)
+    gateway.ask(link, request, expecting: PresenceList.self) { result in
       completion(
-        result.mapError { Refusal($0) }.map {
+        result.map {
           [UInt8]("{\"num_clients\":\($0.connections),\"num_users\":\($0.total)}".utf8)
         })
     }
@@ -402,10 +403,10 @@ final class ServerAPI {
     let pattern = value["pattern"]?.string ?? ""
     // A pattern is a prefix and a star; other patterns filter what the prefix finds.
     let prefix = String(pattern.prefix { $0 != "*" })
-    let request = CountChannels(remainingMs: 5000, prefix: prefix, after: "", limit: 10_000)
-    hub.request(request, expecting: ChannelCounts.self, within: .seconds(5)) { result in
+    let request = CountChannels(remainingMs: gateway.settings.publishMaxMs, prefix: prefix, after: "", limit: 10_000)
+    gateway.ask(hub, request, expecting: ChannelCounts.self) { result in
       completion(
-        result.mapError { Refusal($0) }.map { counts in
+        result.map { counts in
           var writer = JSONWriter()
           writer.beginObject()
           writer.key("channels")

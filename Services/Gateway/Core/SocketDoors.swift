@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Config
 internal import Crypto
 internal import HTTPCodec
 internal import Loop
@@ -40,7 +41,10 @@ enum SocketDoors {
       }
       if !names.contains(name) { names.append(name) }
     }
-    guard names.count <= settings.channelsPerConnectionMax else { return refuse(.limitExceeded) }
+    guard names.count <= settings.channelsPerConnectionMax else {
+      connection.gateway.metrics.limits.reached(.channelsPerConnection)
+      return refuse(.limitExceeded)
+    }
     guard let since = since(target.query("since"), names) else {
       return refuse(.badRequest("since is \"start\", EPOCH:OFFSET, or a position vector"))
     }

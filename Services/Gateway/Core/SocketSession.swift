@@ -1,5 +1,6 @@
 internal import Bytes
 internal import ChannelKit
+internal import Config
 internal import Crypto
 internal import Loop
 internal import Observe
@@ -11,7 +12,7 @@ internal import Wire
 ///
 /// Knows the two doors (one channel raw, several as envelopes) and nothing of how publications
 /// come to be: it is a `Subscriber` of the channels and a publisher into them.
-final class SocketSession: Subscriber, EffectTarget {
+final class SocketSession: Subscriber, EffectTarget, UnaskedPublisher {
   struct Door {
     var style: Style
     var encoding: Encoding
@@ -30,6 +31,9 @@ final class SocketSession: Subscriber, EffectTarget {
   private let gateway: GatewayLoop
   private var reader: WebSocketReader
   private var keepAlive: SocketKeepAlive
+  private var watch = SocketWatch()
+  private var publications = RateMeter()
+  private var subscribing = RateMeter()
   private let door: Door
   let clientNumber: UInt64
   /// Made when it is first needed.
@@ -53,9 +57,7 @@ final class SocketSession: Subscriber, EffectTarget {
     gateway = connection.gateway
     self.door = door
     sessionToken = session
-    reader = WebSocketReader(
-      role: .server,
-      limits: WebSocketLimits(messageBytesMax: gateway.settings.payloadBytesMax + 64 * 1024))
+    reader = WebSocketReader(role: .server, limits: gateway.settings.message)
     keepAlive = SocketKeepAlive(gateway.loop.now)
     clientNumber = gateway.takeClientNumber()
   }
@@ -90,6 +92,7 @@ final class SocketSession: Subscriber, EffectTarget {
       return true
     }
     guard subscriptions.count < gateway.settings.channelsPerConnectionMax else {
+      gateway.metrics.limits.reached(.channelsPerConnection)
       return refuse(.limitExceeded, name.text, id)
     }
     let policy = gateway.settings.policy(name)
@@ -184,7 +187,13 @@ final class SocketSession: Subscriber, EffectTarget {
         }
       }
     } catch {
+      gateway.metrics.limits.reached(error, messageLimit: .wsMessageBytes)
       close(error.closeCode, error.reason)
+      return bytes.count
+    }
+    if connection.isBound, watch.exceeds(gateway.settings.rates.frames, reader, gateway.loop.now) {
+      gateway.metrics.limits.reached(.framesPerSecond)
+      close(.policyViolation, "rate_limited")
       return bytes.count
     }
     // A client that does not read its answers is not read either.
@@ -274,7 +283,9 @@ final class SocketSession: Subscriber, EffectTarget {
           ControlMessage.error(
             id: id, .badRequest("since is \"start\" or EPOCH:OFFSET"), channel: channel))
       }
-      subscribe(name, from, id: id)
+      if let refusal = subscribesTooOften() { _ = refuse(refusal, channel, id) } else {
+        subscribe(name, from, id: id)
+      }
     case .unsubscribe(let id, let channel):
       guard let name = named(channel, id) else { return }
       unsubscribe(name)
@@ -288,20 +299,42 @@ final class SocketSession: Subscriber, EffectTarget {
     return nil
   }
 
+  private func subscribesTooOften() -> Refusal? {
+    let now = gateway.loop.now
+    let rate = gateway.settings.rates.subscriptions
+    guard connection.isBound, !subscribing.take(1, now, rate) else { return nil }
+    gateway.metrics.limits.reached(.subscriptionsPerSecond)
+    return .rateLimited("subscriptions", subscribing.wait(now, rate))
+  }
+
+  private func publishesTooOften() -> Refusal? {
+    let now = gateway.loop.now
+    let rate = gateway.settings.rates.publications
+    guard !publications.take(1, now, rate) else { return nil }
+    gateway.metrics.limits.reached(.publicationsPerSecond)
+    return .rateLimited("publications", publications.wait(now, rate))
+  }
+
   private func publish(_ name: ChannelName, _ payload: Payload, key: String, _ id: MessageID?) {
+    if connection.isBound, let refusal = publishesTooOften() {
+      return tell(ControlMessage.error(id: id, refusal, channel: name.text))
+    }
     let channel: LocalChannel
     switch openForPublishing(name) {
     case .success(let found): channel = found
     case .failure(let refusal):
       return tell(ControlMessage.error(id: id, refusal, channel: name.text))
     }
-    let request = PublishRequest(
+    var request = PublishRequest(
       channel: channel,
       event: ChannelEvent(payload, idempotencyKey: key.isEmpty ? nil : key), client: context,
       clientNumber: clientNumber)
     // Without an id nobody waits for the hub's answer; refusals found here are told all the same.
     let needsAnswer = id != nil || channel.policy.isDurable || channel.plugin != nil || !key.isEmpty
-    guard needsAnswer else { return publishUnanswered(request) }
+    guard needsAnswer else {
+      request.publisher = self
+      return publishUnanswered(request)
+    }
     gateway.publishing.publish(request, client: self) { [self] result in
       guard !isClosing else { return }
       switch result {
@@ -333,20 +366,19 @@ final class SocketSession: Subscriber, EffectTarget {
   }
 
   private func publishUnanswered(_ request: PublishRequest) {
-    var request = request
-    let name = request.channel.name.text
-    let refused: (Refusal) -> Void = { [self] in
-      tell(ControlMessage.error(id: nil, $0, channel: name))
-    }
     let limit = gateway.settings.payloadBytesMax
-    guard request.event.payload.bytes.count <= limit else { return refused(.tooLarge(limit)) }
-    guard gateway.upstreams.hub != nil else { return refused(.unavailable) }
-    if request.channel.policy.requiredFields.isEmpty {
-      request.refused = refused
-      gateway.publishing.publish(request, nil)
-    } else {
-      gateway.publishing.publish(request) { if case .failure(let refusal) = $0 { refused(refusal) } }
+    guard request.event.payload.bytes.count <= limit else {
+      gateway.metrics.limits.reached(.publicationBytes)
+      return publicationRefused(in: request.channel, .tooLarge(limit))
     }
+    guard gateway.upstreams.hub != nil else {
+      return publicationRefused(in: request.channel, .unavailable)
+    }
+    gateway.publishing.publish(request, nil)
+  }
+
+  func publicationRefused(in channel: LocalChannel, _ refusal: Refusal) {
+    tell(ControlMessage.error(id: nil, refusal, channel: channel.name.text))
   }
 
   // MARK: what the client is told
@@ -513,12 +545,21 @@ final class SocketSession: Subscriber, EffectTarget {
   }
 
   func sweep(_ now: Instant) {
+    let settings = gateway.settings
+    if isHeldBack || isHeldForOpening { watch.isHeldBack() } else if watch.isStalled(
+      reader, now, window: settings.messageMax, bytesPerSecond: settings.transferRate)
+    {
+      gateway.metrics.limits.reached(.wsFrameTimeout)
+      return close(.policyViolation, "the message did not come in time")
+    }
     switch keepAlive.sweep(
       now, every: gateway.settings.pingEvery, within: gateway.settings.pongMax)
     {
     case .nothing: break
     case .ping: stream.send { WebSocketFrame.append(.ping, [UInt8]().span, into: &$0) }
-    case .close: connection.close()
+    case .close:
+      gateway.metrics.limits.reached(.pongTimeout)
+      connection.close()
     }
   }
 

@@ -63,6 +63,8 @@ final class Subscription {
   }
 
   let subscriber: any Subscriber
+  /// The subscriber's, at hand for what happens for each delivery.
+  private let stream: Stream
   let channel: LocalChannel
   let encoding: Encoding
   /// Its client is told of the channel's members.
@@ -81,6 +83,7 @@ final class Subscription {
 
   init(_ subscriber: any Subscriber, _ channel: LocalChannel, _ encoding: Encoding, since: Since) {
     self.subscriber = subscriber
+    stream = subscriber.stream
     self.channel = channel
     self.encoding = encoding
     state = .waiting(since)
@@ -91,7 +94,6 @@ final class Subscription {
 
   /// Hands over a chunk of `count` encoded publications, in the flush step.
   func deliver(_ chunk: [UInt8], count: Int) {
-    let stream = subscriber.stream
     if dropped > 0 || stream.queuedBytes > 0 && stream.queuedBytes + chunk.count > subscriber.queueBytesMax {
       return overflow(count)
     }
@@ -100,6 +102,7 @@ final class Subscription {
 
   private func overflow(_ count: Int) {
     channel.gateway.metrics.dropped.add(UInt64(count))
+    channel.gateway.metrics.limits.clientQueueBytes.add(UInt64(count))
     if channel.policy.isDurable { return subscriber.cutOff(self) }
     if dropped == 0 { subscriber.stream.tellWhenEmpty() }
     dropped &+= UInt64(count)

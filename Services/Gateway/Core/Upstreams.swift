@@ -15,30 +15,39 @@ final class Upstreams {
     var presence: SocketAddress
   }
 
-  private var dialers: [Role: LinkDialer] = [:]
-  private let gateway: GatewayLoop
+  private let hubDialer: LinkDialer
+  private let eventstoreDialer: LinkDialer
+  private let presenceDialer: LinkDialer
 
   init(_ addresses: Addresses, identity: LinkIdentity, gateway: GatewayLoop) {
-    self.gateway = gateway
-    for (role, address) in [
-      (Role.hub, addresses.hub), (.eventstore, addresses.eventstore),
-      (.presence, addresses.presence),
-    ] {
-      dialers[role] = LinkDialer(
+    func dialer(_ role: Role, _ address: SocketAddress) -> LinkDialer {
+      LinkDialer(
         to: address, expecting: role, identity: identity, on: gateway.loop,
         owner: UpstreamOwner(role, gateway))
     }
+    hubDialer = dialer(.hub, addresses.hub)
+    eventstoreDialer = dialer(.eventstore, addresses.eventstore)
+    presenceDialer = dialer(.presence, addresses.presence)
   }
 
-  func start() { for dialer in dialers.values { dialer.start() } }
-  func stop() { for dialer in dialers.values { dialer.stop() } }
+  private var dialers: [LinkDialer] { [hubDialer, eventstoreDialer, presenceDialer] }
 
-  var hub: Link? { dialers[.hub]?.open }
-  var eventstore: Link? { dialers[.eventstore]?.open }
-  var presence: Link? { dialers[.presence]?.open }
+  func start() { for dialer in dialers { dialer.start() } }
+  func stop() { for dialer in dialers { dialer.stop() } }
+
+  var hub: Link? { hubDialer.open }
+  var eventstore: Link? { eventstoreDialer.open }
+  var presence: Link? { presenceDialer.open }
 
   func failure(_ role: Role) -> String? {
-    guard let dialer = dialers[role], dialer.open == nil else { return nil }
+    let dialer: LinkDialer
+    switch role {
+    case .hub: dialer = hubDialer
+    case .eventstore: dialer = eventstoreDialer
+    case .presence: dialer = presenceDialer
+    default: return nil
+    }
+    guard dialer.open == nil else { return nil }
     return dialer.lastFailure ?? "not connected yet"
   }
 }

@@ -3,16 +3,18 @@ internal import Wire
 
 /// Where a channel's publications get their order and are kept for those who come back.
 ///
-/// Obligations: completions of one channel come in the order of its appends, whenever they come;
+/// Obligations: answers of one channel come in the order of its appends, whenever they come;
 /// offsets are 1, 2, 3 … without gaps within an epoch; an epoch changes whenever what was kept
 /// under it may be lost. Appending with a key that is known and the same payload publishes nothing
 /// and answers with the first position. Bounded in bytes over all channels.
 ///
-/// `MemoryHistory` answers before `append` returns; an engine on another machine answers later.
+/// `MemoryHistory` answers at once; an engine on another machine answers later.
 protocol ChannelHistory: AnyObject {
+  /// `number` is what the caller knows the channel by: a small one, at a time of one channel only.
+  /// It spares the look-up by name.
   func append(
-    _ event: HistoryEvent, to channel: ChannelName, policy: HistoryPolicy,
-    _ completion: @escaping (Result<HistoryAppend, Failure>) -> Void)
+    _ event: HistoryEvent, to channel: ChannelName, number: Int, policy: HistoryPolicy
+  ) -> HistoryAnswer
   func read(
     _ request: ReadHistory, _ completion: @escaping (Result<EventPage, Failure>) -> Void)
   /// Where a channel stands; nil for one that nothing is known of.
@@ -24,6 +26,14 @@ protocol ChannelHistory: AnyObject {
   /// Drops what is past its age. `nowMs` is monotonic. Bounded work: what one call leaves, the
   /// next ones drop; nobody is given it meanwhile.
   func expire(nowMs: Int64)
+}
+
+/// What became of an append.
+enum HistoryAnswer {
+  case now(Result<HistoryAppend, Failure>)
+  /// Not known yet: the function takes whom to tell, exactly once. No closure is made before one
+  /// is needed, since there is an append for every publication.
+  case later((@escaping (Result<HistoryAppend, Failure>) -> Void) -> Void)
 }
 
 /// How much of a channel is kept.

@@ -22,11 +22,16 @@ public enum HubProgram {
 
   public static func start(_ context: ServiceContext) throws -> any RunningService {
     let address = try context.listenAddress(.hub)
-    let historyBytesMax = context.settings.limits.hubHistoryBytes
+    let limits = context.settings.limits
     let thread = try LoopThread<HubMail>(name: "hub") { loop in
+      let keys = IdempotencyKeys(
+        windowMs: limits.idempotencyWindow.millisecondsClamped, countMax: limits.idempotencyKeys)
       let service = HubService(
         loop: loop, origin: context.identity.instance,
-        history: MemoryHistory(bytesMax: historyBytesMax), metrics: HubMetrics(context.metrics))
+        history: MemoryHistory(
+          bytesMax: limits.hubHistoryBytes, channelsMax: limits.hubChannels, keys: keys),
+        metrics: HubMetrics(context.metrics),
+        table: RoutingTable(namesMax: limits.linkChannels), keys: keys)
       let listener = try LinkListener(
         at: address, identity: context.identity, on: loop, owner: service,
         accepts: HubService.accepts)

@@ -14,8 +14,8 @@ final class HubService {
   private let loop: EventLoop
   private let origin: UInt64
   private let history: any ChannelHistory
-  private var table = RoutingTable()
-  private var keys = IdempotencyKeys()
+  private var table: RoutingTable
+  private var keys: IdempotencyKeys
   private var links: [LinkNumber: Link] = [:]
   private var nextLink: LinkNumber = 1
   private var gaps: [LinkNumber: [ChannelHandle: UInt64]] = [:]
@@ -24,11 +24,16 @@ final class HubService {
   private var isStopping = false
   private let metrics: HubMetrics
 
-  init(loop: EventLoop, origin: UInt64, history: any ChannelHistory, metrics: HubMetrics) {
+  init(
+    loop: EventLoop, origin: UInt64, history: any ChannelHistory, metrics: HubMetrics,
+    table: RoutingTable = RoutingTable(), keys: IdempotencyKeys = IdempotencyKeys()
+  ) {
     self.loop = loop
     self.origin = origin
     self.history = history
     self.metrics = metrics
+    self.table = table
+    self.keys = keys
     expire()
   }
 
@@ -73,7 +78,7 @@ final class HubService {
     } else if channel.policy.keepsNothing {
       publishUnkept(link, header, request, index, channel.name)
     } else {
-      publishKept(link, header, request, channel)
+      publishKept(link, header, request, channel, index)
     }
   }
 
@@ -102,20 +107,30 @@ final class HubService {
   }
 
   private func publishKept(
-    _ link: Link, _ header: FrameHeader, _ request: Publish, _ channel: RoutingTable.Channel
+    _ link: Link, _ header: FrameHeader, _ request: Publish, _ channel: RoutingTable.Channel,
+    _ index: Int
   ) {
     let event = HistoryEvent(
       timeMs: request.timeMs, publisher: request.publisher, eventType: request.eventType,
       key: request.key, expected: request.expected, payload: request.payload)
-    history.append(event, to: channel.name, policy: channel.policy) { [self] result in
-      switch result {
-      case .failure(let failure): link.reply(failure, to: header.correlation)
-      case .success(let appended):
-        // The channel may have been closed by everyone meanwhile; its history stands all the same.
-        let index = self.table.handle(channel.name).flatMap { self.table.index($0) }
-        if let index, !appended.isDuplicate { self.deliver(request, appended.position, index) }
-        self.reply(link, header, appended.position, isDuplicate: appended.isDuplicate, index)
-      }
+    switch history.append(event, to: channel.name, number: index, policy: channel.policy) {
+    case .now(let result): finish(link, header, request, result, channel, index)
+    case .later(let tell):
+      tell { [self] result in finish(link, header, request, result, channel, index) }
+    }
+  }
+
+  private func finish(
+    _ link: Link, _ header: FrameHeader, _ request: Publish,
+    _ result: Result<HistoryAppend, Failure>, _ channel: RoutingTable.Channel, _ index: Int
+  ) {
+    switch result {
+    case .failure(let failure): link.reply(failure, to: header.correlation)
+    case .success(let appended):
+      // Everyone may have closed the channel meanwhile; its history stands all the same.
+      let now = table[index] === channel ? index : table.handle(channel.name).flatMap(table.index)
+      if let now, !appended.isDuplicate { deliver(request, appended.position, now) }
+      reply(link, header, appended.position, isDuplicate: appended.isDuplicate, now)
     }
   }
 
@@ -139,33 +154,26 @@ final class HubService {
       handle: handle, position: position, timeMs: request.timeMs, origin: origin,
       publisher: request.publisher, eventType: request.eventType, payload: request.payload)
     publication.flags = request.flags.intersection(.carried)
-    var plain: [UInt8] = []
-    var summed: [UInt8] = []
+    var framed: Checksums?
     for number in channel.subscribers {
       guard let link = links[number] else { continue }
-      let framed: [UInt8]
-      switch link.checksums {
-      case .none:
-        if plain.isEmpty { plain = frame(publication, .none) }
-        framed = plain
-      case .crc32c:
-        if summed.isEmpty { summed = frame(publication, .crc32c) }
-        framed = summed
+      if framed != link.checksums {
+        framed = link.checksums
+        scratch.bytes.removeAll(keepingCapacity: true)
+        scratch.frame(publication, checksums: link.checksums)
       }
-      if link.sendPublication(framed: framed) == .refused {
+      if link.sendPublication(framed: scratch.bytes) == .refused {
         gaps[number, default: [:]][handle, default: 0] += 1
         metrics.dropped.add()
       } else {
         metrics.deliveries.add()
       }
     }
+    if scratch.bytes.capacity > Self.scratchMax { scratch = ByteWriter() }
   }
 
-  private func frame(_ publication: Publication, _ checksums: Checksums) -> [UInt8] {
-    var writer = ByteWriter(reserving: publication.payload.bytes.count + 160)
-    writer.frame(publication, checksums: checksums)
-    return writer.bytes
-  }
+  /// BUDGET: memory kept for encoding from one publication to the next.
+  private static let scratchMax = 1024 * 1024
 
   // MARK: channels
 

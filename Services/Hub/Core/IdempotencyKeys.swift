@@ -1,7 +1,7 @@
 internal import Bytes
 internal import Crypto
 
-/// Keys seen in the last five minutes and what was published under them. Pure; bounded.
+/// Keys seen in the last minutes and what was published under them. Pure; bounded.
 ///
 /// The payload itself is not kept, only its SHA-256. At the bound the oldest key is forgotten: a
 /// retry that late would be published again.
@@ -27,8 +27,16 @@ struct IdempotencyKeys {
   private var order: [(key: Key, expiresMs: Int64)] = []
   private var start = 0
 
+  private let windowMs: Int64
+  private let countMax: Int
+
   static let windowMs: Int64 = 5 * 60 * 1000
   static let countMax = 100_000
+
+  init(windowMs: Int64 = Self.windowMs, countMax: Int = Self.countMax) {
+    self.windowMs = windowMs
+    self.countMax = countMax
+  }
 
   func find(_ text: String, in channel: ChannelName, payload: Payload, nowMs: Int64) -> Finding {
     guard let entry = entries[Key(channel: channel, text: text)], entry.expiresMs > nowMs else {
@@ -41,10 +49,10 @@ struct IdempotencyKeys {
     _ text: String, in channel: ChannelName, payload: Payload, at position: Position?, nowMs: Int64
   ) {
     let key = Key(channel: channel, text: text)
-    let expiresMs = nowMs + Self.windowMs
+    let expiresMs = nowMs + windowMs
     entries[key] = Entry(hash: Self.hash(payload), position: position, expiresMs: expiresMs)
     order.append((key, expiresMs))
-    while order.count - start > Self.countMax { forgetFirst() }
+    while order.count - start > countMax { forgetFirst() }
   }
 
   mutating func expire(nowMs: Int64) {

@@ -11,6 +11,8 @@ final class MemoryHistory: ChannelHistory {
   private typealias Channel = KeptChannel
 
   private var channels: [ChannelName: Channel] = [:]
+  /// The channel that each of the caller's numbers stood for last; it may be forgotten since.
+  private var numbered: [Channel?] = []
   /// INVARIANT: each channel is in one of the two lists: in `holding` if it has events, by its last
   /// publication; else in `idle`, by when it lost its last event, or by its last use.
   private var holding = ChannelQueue()
@@ -18,7 +20,7 @@ final class MemoryHistory: ChannelHistory {
   /// INVARIANT: the channels of `holding`, each at its `slot`, for the walk of `expire`.
   private var slots: [Channel] = []
   private var walked = 0
-  private var keys = IdempotencyKeys()
+  private var keys: IdempotencyKeys
   private var bytes = 0
   private var nowMs: Int64 = 0
   private let bytesMax: Int
@@ -38,10 +40,12 @@ final class MemoryHistory: ChannelHistory {
 
   init(
     bytesMax: Int, channelsMax: Int = MemoryHistory.channelsMax,
+    keys: IdempotencyKeys = IdempotencyKeys(),
     makeEpoch: @escaping () -> Epoch = { Epoch(random: SystemRandom.bits128()) }
   ) {
     self.bytesMax = bytesMax
     self.channelsMax = channelsMax
+    self.keys = keys
     self.makeEpoch = makeEpoch
   }
 
@@ -50,35 +54,31 @@ final class MemoryHistory: ChannelHistory {
   var holdingCount: Int { slots.count }
 
   func append(
-    _ event: HistoryEvent, to name: ChannelName, policy: HistoryPolicy,
-    _ completion: @escaping (Result<HistoryAppend, Failure>) -> Void
-  ) {
-    completion(append(event, to: name, policy: policy))
+    _ event: HistoryEvent, to name: ChannelName, number: Int, policy: HistoryPolicy
+  ) -> HistoryAnswer {
+    .now(append(event, to: ensure(name, number, policy), policy: policy))
   }
 
-  func append(_ event: HistoryEvent, to name: ChannelName, policy: HistoryPolicy)
+  private func append(_ event: HistoryEvent, to channel: Channel, policy: HistoryPolicy)
     -> Result<HistoryAppend, Failure>
   {
     if !event.key.isEmpty {
-      switch keys.find(event.key, in: name, payload: event.payload, nowMs: nowMs) {
+      switch keys.find(event.key, in: channel.name, payload: event.payload, nowMs: nowMs) {
       case .new: break
       case .conflict: return .failure(Failure(.idempotencyConflict))
       case .same(let position):
         if let position { return .success(HistoryAppend(position: position, isDuplicate: true)) }
       }
     }
-    let channel = ensure(name, policy)
     if let expected = event.expected, expected != channel.head {
       return .failure(Failure(.offsetConflict))
     }
     let appended = change(channel) { channel in
-      // By the old policy first: a longer age brings nothing back.
-      channel.trim(nowMs)
-      channel.policy = policy
+      channel.set(policy, nowMs)
       return channel.add(event, nowMs)
     }
     if !event.key.isEmpty {
-      keys.remember(event.key, in: name, payload: event.payload, at: appended, nowMs: nowMs)
+      keys.remember(event.key, in: channel.name, payload: event.payload, at: appended, nowMs: nowMs)
     }
     if bytes > bytesMax { shrink() }
     return .success(HistoryAppend(position: appended, isDuplicate: false))
@@ -98,8 +98,9 @@ final class MemoryHistory: ChannelHistory {
     case (true, false):
       letGo(channel)
       idle.append(channel, nowMs)
-    case (true, true) where isUsed: holding.renew(channel, nowMs)
-    case (false, false) where isUsed: idle.renew(channel, nowMs)
+    // Once for each tick of the clock: an order finer than that is worth nothing.
+    case (true, true) where isUsed && channel.listedMs != nowMs: holding.renew(channel, nowMs)
+    case (false, false) where isUsed && channel.listedMs != nowMs: idle.renew(channel, nowMs)
     default: break
     }
     return result
@@ -124,6 +125,7 @@ final class MemoryHistory: ChannelHistory {
     bytes -= channel.bytes
     if channel.isHolding { letGo(channel) } else { idle.remove(channel) }
     channels[channel.name] = nil
+    channel.isForgotten = true
   }
 
   func read(
@@ -152,13 +154,16 @@ final class MemoryHistory: ChannelHistory {
       return true
     }
     if request.isReverse {
-      for kept in channel.live.reversed()
-      where request.after == .zero || kept.event.offset < request.after {
-        guard take(kept) else { break }
+      // Below `after`, and all there is where it is zero.
+      let end =
+        request.after == .zero
+        ? channel.count : channel.index(after: Offset(request.after.value - 1))
+      for index in (0..<end).reversed() {
+        guard let kept = channel[index], take(kept) else { break }
       }
     } else {
-      for kept in channel.live where kept.event.offset > request.after {
-        guard take(kept) else { break }
+      for index in channel.index(after: request.after)..<channel.count {
+        guard let kept = channel[index], take(kept) else { break }
       }
     }
     return page
@@ -186,6 +191,19 @@ final class MemoryHistory: ChannelHistory {
     let channel = ensure(name, policy)
     if !channel.isHolding { idle.renew(channel, nowMs) }
     return head(of: name) ?? StreamHead(name: name, epoch: nil, floor: .zero, head: .zero)
+  }
+
+  /// The channel of that name, found by the number if it was the last to have it.
+  private func ensure(_ name: ChannelName, _ number: Int, _ policy: HistoryPolicy) -> Channel {
+    if number < numbered.count, let known = numbered[number], !known.isForgotten,
+      known.name == name
+    {
+      return known
+    }
+    let found = ensure(name, policy)
+    while numbered.count <= number { numbered.append(nil) }
+    numbered[number] = found
+    return found
   }
 
   private func ensure(_ name: ChannelName, _ policy: HistoryPolicy) -> Channel {

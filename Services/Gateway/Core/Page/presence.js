@@ -1,4 +1,4 @@
-// Who is present: a snapshot, then joins and leaves in order.
+// Who is present: a snapshot, then joins, updates and leaves in order.
 
 const SHOWN_MAX = 200;
 // Memory is bounded even on a channel with very many members; those above this are only counted.
@@ -32,6 +32,10 @@ export class Presence {
       break;
     case 'join':
       this.#join(message);
+      break;
+    case 'update':
+      // Somebody says something else of itself; one who is only counted stays so.
+      if (this.#members.has(message.client)) this.#join(message);
       break;
     case 'leave':
       if (!this.#members.delete(message.client)) this.#unlisted = Math.max(0, this.#unlisted - 1);

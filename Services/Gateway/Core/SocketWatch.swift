@@ -1,0 +1,35 @@
+internal import Platform
+internal import WebSocketCodec
+
+/// What one socket's client may do in a time, and whether its unfinished message moves. Pure.
+struct SocketWatch {
+  private var frames = RateMeter()
+  private var seenFrames: UInt32 = 0
+  private var pace = Pace()
+  private var seenMessages: UInt32 = 0
+
+  /// Whether more frames have come since the last call than the rate allows. Once for each read,
+  /// however many frames it held.
+  mutating func exceeds(_ rate: Rate, _ reader: borrowing WebSocketReader, _ now: Instant) -> Bool {
+    let count = reader.frameCount &- seenFrames
+    seenFrames = reader.frameCount
+    return !frames.take(Int(count), now, rate)
+  }
+
+  /// Whether a message was begun and does not come on. Control frames between its fragments are
+  /// no progress.
+  mutating func isStalled(
+    _ reader: borrowing WebSocketReader, _ now: Instant, window: Duration, bytesPerSecond: Int
+  ) -> Bool {
+    guard !reader.isIdle, reader.messageCount == seenMessages else {
+      seenMessages = reader.messageCount
+      pace.rest()
+      return false
+    }
+    return pace.isTooSlow(
+      UInt64(clamping: reader.heldBytes), now, window: window, bytesPerSecond: bytesPerSecond)
+  }
+
+  /// The client is not read at the moment: it can't come on.
+  mutating func isHeldBack() { pace.rest() }
+}

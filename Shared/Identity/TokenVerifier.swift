@@ -1,0 +1,89 @@
+internal import Bytes
+internal import JSON
+
+/// What every token has to say, beside its signature.
+public struct TokenRules: Equatable, Sendable {
+  /// What `iss` has to be; nil where any issuer that has a key will do.
+  public var issuer: String?
+  /// What `aud` has to name; where it is nil, a token that names an audience is refused, for it is
+  /// meant for someone else (RFC 7519 §4.1.3).
+  public var audience: String?
+  /// What `typ` has to be, in upper or lower case (RFC 7515 §4.1.9).
+  public var type: String
+  /// How far clocks may differ, 0 ... `TokenLimits.leewaySecondsMax`.
+  public var leewaySeconds: Int
+
+  public init(
+    issuer: String? = nil, audience: String? = nil, type: String = "JWT", leewaySeconds: Int = 10
+  ) {
+    self.issuer = issuer
+    self.audience = audience
+    self.type = type
+    self.leewaySeconds = min(max(0, leewaySeconds), TokenLimits.leewaySecondsMax)
+  }
+}
+
+/// Verifies tokens: JWS in compact form (RFC 7515 §7.1) with the claims of RFC 7519, as RFC 8725
+/// advises.
+///
+/// The key decides the algorithm; `kid` looks it up and does nothing else: `jku`, `x5u`, `jwk` and
+/// the like are ignored, nothing is fetched. Equal members, padding and stray bits are refused, so
+/// that no token has a second reading. Whoever holds a token of ECDSA can write its signature in
+/// another form: what is revoked is named by claims, never by a token's bytes.
+///
+/// A value without state; any thread. Cost: some 10 µs with HS256, 100 µs with the others. Never
+/// keeps, prints or logs a token.
+public struct TokenVerifier: Sendable {
+  public var keys: TokenKeySet
+  public var rules: TokenRules
+
+  public init(keys: TokenKeySet, rules: TokenRules = TokenRules()) {
+    self.keys = keys
+    self.rules = rules
+  }
+
+  /// Who a connection token speaks for, at `now` in seconds of Unix time.
+  public func identity(of token: [UInt8], now: Int64) throws(TokenError) -> Identity {
+    try Claims(verified: payload(of: token), rules, now: now).identity()
+  }
+
+  /// What a subscription token allows, at `now` in seconds of Unix time. Whether it is for this
+  /// connection and this channel, `SubscriptionGrant.admits` says.
+  public func grant(of token: [UInt8], now: Int64) throws(TokenError) -> SubscriptionGrant {
+    try Claims(verified: payload(of: token), rules, now: now).grant()
+  }
+
+  /// The claims' bytes of a token whose signature is good.
+  private func payload(of token: [UInt8]) throws(TokenError) -> [UInt8] {
+    guard token.count <= TokenLimits.bytesMax else { throw .tooLong }
+    let parts = token.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+    guard parts.count == 3, let header = Base64URL.decode(parts[0]),
+      let payload = Base64URL.decode(parts[1]), let signature = Base64URL.decode(parts[2]),
+      let members = try? JSONValue.parse(header.span).object
+    else { throw .malformed }
+    let key = try key(for: members)
+    let signed = Array(token[..<parts[1].endIndex])
+    guard key.isValid(signature: signature, message: signed.span) else { throw .invalidSignature }
+    return payload
+  }
+
+  private func key(for header: JSONObject) throws(TokenError) -> TokenKey {
+    // RFC 7515 §4.1.11: crit names what must be understood, and nothing of it is. A token within a
+    // token, and one whose payload is not base64url (RFC 7797), are not for us either.
+    guard header["crit"] == nil, header["cty"] == nil, header["enc"] == nil, header["zip"] == nil,
+      header["b64"] == nil
+    else { throw .unsupportedHeader }
+    guard case .string(let algorithm)? = header["alg"] else { throw .malformed }
+    guard case .string(let type)? = header["typ"], type.lowercased() == rules.type.lowercased()
+    else { throw .wrongType }
+    let id: String?
+    switch header["kid"] {
+    case nil: id = nil
+    case .string(let text)? where text.utf8.count <= TokenLimits.keyIDBytesMax: id = text
+    default: throw .unknownKey
+    }
+    guard let key = keys.key(id: id) else { throw .unknownKey }
+    guard algorithm == key.algorithm.rawValue else { throw .wrongAlgorithm }
+    return key
+  }
+}

@@ -1,0 +1,679 @@
+"""Every limit of the configuration, overrun over real sockets (D19).
+
+The table in docs/CONFIGURATION.md is made from the code. Each of its rows has a case below: the row is set small
+on a running platform, the case goes beyond it and checks what the table says happens, and the gateway must have
+counted it where the row says so. A row without a case fails.
+"""
+import asyncio
+import base64
+import concurrent.futures
+import contextlib
+import hashlib
+import json
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+from urllib.parse import urlsplit
+
+import pytest
+
+from platform_under_test import ROOT, Sapphire, eventually, executables, next_json, next_of, within
+from raw_http import Wire
+
+# What binds clients by their sizes and counts, and what services keep.
+SIZES = """{ channels: [{ match: "log:*", history: { durable: true } }, { match: "*", history: { size: 100, ttl: "5m" } }],
+  limits: { httpHeadBytes: 2048, httpFieldBytes: 1024, httpFields: 20, httpURLBytes: 512, httpBodyBytes: 65536,
+  batchCommands: 3, historyPage: 4, wsMessageBytes: 8192, wsFragments: 10, echoMessageBytes: 4096,
+  channelsPerConnection: 3, clientQueueBytes: 8192, recoveryHeldBytes: 8192, publicationBytes: 4096,
+  idempotencyKeyBytes: 32, idempotencyKeys: 2, hubChannels: 16, hubHistoryBytes: 65536, presenceMembers: 2,
+  presencePage: 1, vaultFileBytes: 8192 } }"""
+# What takes time: each case waits, so all of them wait together.
+TIMES = """{ limits: { httpHeadTimeout: "400ms", httpBodyTimeout: "1s", httpIdleTimeout: "1s", transferRate: 10000,
+  wsHandshakeTimeout: "700ms", wsFrameTimeout: "1s", pingInterval: "1s", pongTimeout: "500ms",
+  idempotencyWindow: "1s", commitEvents: 1, commitBytes: 65536, appendQueueBytes: "1MiB",
+  publicationBytes: 65536 } }"""
+# What loopback peers are free of, unless they are bound as here; each case comes from an address of its own.
+RATES = """{ limits: { loopbackExempt: false, connections: 12, connectionsPerAddress: 6, requestsPerSecond: 5,
+  framesPerSecond: 20, publicationsPerSecond: 5, subscriptionsPerSecond: 5, burstWindow: "2s", linkChannels: 16,
+  requestTimeout: "1s" } }"""
+
+CASES = {}
+
+
+def case(limit, on):
+    """Registers a function as the overrun of one row on the platform configured by `on`."""
+    def register(function):
+        assert limit not in CASES, limit
+        CASES[limit] = (on, function)
+        return function
+    return register
+
+
+def unit(limit, path, name):
+    """The overrun of a row that no client can reach in a test's time is the unit test of that name."""
+    CASES[limit] = (None, (path, name))
+
+
+def rows():
+    with open(os.path.join(ROOT, "docs", "CONFIGURATION.md")) as file:
+        text = file.read()
+    table = text[text.index("<!-- limits:begin -->"):text.index("<!-- limits:end -->")]
+    found = re.findall(r"^\| `(\w+)` \|(.*)\|$", table, re.MULTILINE)
+    return {name: cells.split("|")[3].strip() == "yes" for name, cells in found}
+
+
+ROWS = rows()
+
+
+def counted(platform, limit):
+    status, _, body = platform.get("/metrics", **{"X-API-Key": platform.key})
+    assert status == 200, status
+    found = re.search(r'^sapphire_limit_reached_total\{[^}]*limit="%s"\} (\d+)$' % limit, body.decode(), re.MULTILINE)
+    return int(found.group(1)) if found else None
+
+
+@pytest.fixture(scope="module")
+def platforms():
+    """The three platforms, started together; the cases that take time are under way from the beginning."""
+    running = {text: Sapphire() for text in (SIZES, TIMES, RATES)}
+    pool = concurrent.futures.ThreadPoolExecutor(24)
+    try:
+        for started in [pool.submit(platform.start, text) for text, platform in running.items()]:
+            started.result()
+        waiting = {limit: pool.submit(function, running[TIMES])
+                   for limit, (on, function) in CASES.items() if on is TIMES}
+        yield running, waiting
+    finally:
+        pool.shutdown(wait=True)
+        for stopped in [threading.Thread(target=platform.stop) for platform in running.values()]:
+            stopped.start()
+        for platform in running.values():
+            eventually(30, "the platform stopped", lambda: platform.process is None or platform.process.poll() is not None)
+            platform.remove()
+
+
+def test_every_limit_has_a_case():
+    assert len(ROWS) > 40
+    assert sorted(ROWS) == sorted(CASES)
+
+
+@pytest.mark.parametrize("limit", sorted(ROWS))
+def test_overrun(platforms, limit):
+    running, waiting = platforms
+    on, function = CASES[limit]
+    if on is None:
+        path, name = function
+        with open(os.path.join(ROOT, path)) as file:
+            assert f"func {name}(" in file.read(), f"{path} has no {name}"
+        return
+    platform = running[on]
+    if limit in waiting:
+        waiting[limit].result(60)
+    else:
+        function(platform)
+    count = counted(platform, limit)
+    if ROWS[limit]:
+        assert count, f"{limit} was overrun and not counted"
+    else:
+        assert count is None, f"{limit} has a counter that nothing counts"
+
+
+# Helpers.
+
+def key(platform):
+    return f"X-API-Key: {platform.key}"
+
+
+def refused(answer, status, **fields):
+    assert answer.status == status, answer
+    for name, value in fields.items():
+        assert answer.fields.get(name.replace("_", "-")) == value, answer
+
+
+def api(platform, method, body):
+    status, _, answer = platform.post(f"/api/{method}", body, platform.key)
+    return status, answer
+
+
+class Bound(Wire):
+    """A connection from an address of its own on loopback."""
+    def __init__(self, platform, source, **options):
+        self.source = source
+        place = urlsplit(platform.url)
+        self.host = place.netloc
+        self.socket = socket.create_connection((place.hostname, place.port), 10, (source, 0))
+        self.waiting = b""
+
+
+def upgraded(platform, path, wire=None):
+    """A raw socket behind its handshake, for frames that no library sends."""
+    wire = wire or Wire(platform)
+    wire.send(wire.head(f"GET {path}", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+                        "Sec-WebSocket-Key: " + base64.b64encode(b"0123456789abcdef").decode()))
+    head = wire._until(b"\r\n\r\n")
+    assert b" 101 " in head, head
+    return wire
+
+
+def frame(first, payload=b"", claimed=None):
+    size = len(payload) if claimed is None else claimed
+    if size < 126:
+        head = bytes([first, 0x80 | size])
+    elif size < 65536:
+        head = bytes([first, 0x80 | 126]) + struct.pack(">H", size)
+    else:
+        head = bytes([first, 0x80 | 127]) + struct.pack(">Q", size)
+    return head + bytes(4) + payload
+
+
+def next_frame(wire):
+    first, second = wire.take(2)
+    size = second & 127
+    if size == 126:
+        size = struct.unpack(">H", wire.take(2))[0]
+    elif size == 127:
+        size = struct.unpack(">Q", wire.take(8))[0]
+    return first, wire.take(size)
+
+
+def close_code(wire):
+    """The code of the close frame that ends a raw socket; what comes before it is passed over."""
+    while True:
+        first, payload = next_frame(wire)
+        if first == 0x88:
+            return struct.unpack(">H", payload[:2])[0]
+
+
+def connected(platform, path, source=None):
+    return platform.socket(path, **({"local_addr": (source, 0)} if source else {}))
+
+
+# HTTP.
+
+@case("httpHeadBytes", SIZES)
+def _(sapphire):
+    with Wire(sapphire) as wire:
+        refused(wire.ask("GET /live", *[f"X-{n}: {'x' * 300}" for n in range(7)]), 431, connection="close")
+        assert wire.closes()
+
+
+@case("httpFieldBytes", SIZES)
+def _(sapphire):
+    with Wire(sapphire) as wire:
+        refused(wire.ask("GET /live", "X-A: " + "x" * 1024), 431, connection="close")
+        assert wire.closes()
+
+
+@case("httpFields", SIZES)
+def _(sapphire):
+    with Wire(sapphire) as wire:
+        refused(wire.ask("GET /live", *[f"X-{n}: x" for n in range(20)]), 431, connection="close")
+        assert wire.closes()
+
+
+@case("httpURLBytes", SIZES)
+def _(sapphire):
+    with Wire(sapphire) as wire:
+        refused(wire.ask("GET /live?x=" + "x" * 512), 414, connection="close")
+        assert wire.closes()
+
+
+@case("httpBodyBytes", SIZES)
+def _(sapphire):
+    with Wire(sapphire) as wire:
+        refused(wire.ask("POST /api/info", key(sapphire), "Content-Length: 65537"), 413, connection="close")
+        assert wire.closes()
+
+
+@case("httpHeadTimeout", TIMES)
+def _(sapphire):
+    with Wire(sapphire) as wire:
+        # The first head of a connection has a deadline of its own.
+        assert wire.ask("GET /live").status == 200
+        wire.send(b"GET /live HTTP/1.1\r\n")
+        refused(wire.answer(), 408, connection="close")
+        assert wire.closes()
+
+
+@case("httpBodyTimeout", TIMES)
+def _(sapphire):
+    with Wire(sapphire) as wire:
+        wire.send(wire.head("POST /api/info", key(sapphire), "Content-Length: 100") + b"{")
+        refused(wire.answer(), 408, connection="close")
+        assert wire.closes()
+
+
+@case("httpIdleTimeout", TIMES)
+def _(sapphire):
+    with Wire(sapphire) as wire:
+        assert wire.ask("GET /live").status == 200
+        assert wire.closes()
+
+
+@case("transferRate", TIMES)
+def _(sapphire):
+    with Wire(sapphire) as wire:
+        wire.send(wire.head("POST /api/info", key(sapphire), "Content-Length: 100000"))
+        stop = threading.Event()
+
+        def trickle():
+            with contextlib.suppress(OSError):
+                while not stop.wait(0.2):
+                    wire.send(b" " * 50)
+        sender = threading.Thread(target=trickle, daemon=True)
+        sender.start()
+        try:
+            refused(wire.answer(), 408, connection="close")
+        finally:
+            stop.set()
+            sender.join(5)
+
+
+@case("batchCommands", SIZES)
+def _(sapphire):
+    assert api(sapphire, "batch", {"commands": [{"info": {}}] * 3})[1]["result"]
+    assert api(sapphire, "batch", {"commands": [{"info": {}}] * 4})[1]["error"]["code"] == 107
+    assert api(sapphire, "broadcast", {"channels": ["a"] * 4, "data": 1})[1]["error"]["code"] == 107
+
+
+@case("historyPage", SIZES)
+def _(sapphire):
+    for number in range(9):
+        sapphire.publish("log:paged", number)
+    page = api(sapphire, "history", {"channel": "log:paged", "limit": -1})[1]["result"]
+    assert [event["data"] for event in page["publications"]] == [0, 1, 2, 3] and page["offset"] == 9
+
+    async def replay():
+        async with sapphire.socket("/ws/log:paged?since=start") as socket:
+            return [await next_json(socket) for _ in range(9)]
+    assert within(10, replay()) == list(range(9)), "recovery asks for page after page"
+
+
+# WebSocket.
+
+@case("wsMessageBytes", SIZES)
+def _(sapphire):
+    with upgraded(sapphire, "/ws/a") as wire:
+        wire.send(frame(0x81, claimed=8193))
+        assert close_code(wire) == 1009
+
+
+@case("wsFragments", SIZES)
+def _(sapphire):
+    with upgraded(sapphire, "/ws/a") as wire:
+        wire.send(frame(0x01) + frame(0x00) * 10)
+        assert close_code(wire) == 1009
+
+
+@case("echoMessageBytes", SIZES)
+def _(sapphire):
+    with upgraded(sapphire, "/ws/echo") as wire:
+        wire.send(frame(0x81, b"x" * 4096))
+        assert next_frame(wire) == (0x81, b"x" * 4096)
+        wire.send(frame(0x81, claimed=4097))
+        assert close_code(wire) == 1009
+
+
+@case("wsHandshakeTimeout", TIMES)
+def _(sapphire):
+    with Wire(sapphire) as wire:
+        assert wire.closes()
+
+
+@case("wsFrameTimeout", TIMES)
+def _(sapphire):
+    with upgraded(sapphire, "/ws/a") as wire:
+        wire.send(frame(0x81, b"xy", claimed=100))
+        assert close_code(wire) == 1008
+
+
+@case("pingInterval", TIMES)
+def _(sapphire):
+    with upgraded(sapphire, "/ws/a") as wire:
+        assert next_frame(wire)[0] == 0x89
+
+
+@case("pongTimeout", TIMES)
+def _(sapphire):
+    with upgraded(sapphire, "/ws/a") as wire:
+        assert next_frame(wire)[0] == 0x89
+        assert wire.closes()
+
+
+# Clients.
+
+@case("connections", RATES)
+def _(sapphire):
+    with contextlib.ExitStack() as open_ones:
+        for number in range(12):
+            wire = open_ones.enter_context(Bound(sapphire, f"127.0.1.{number // 6 + 1}"))
+            assert wire.ask("GET /live", key(sapphire)).status == 200, number
+        late = open_ones.enter_context(Bound(sapphire, "127.0.1.9"))
+        refused(late.answer(), 503, connection="close", retry_after="1")
+        assert late.closes()
+    eventually(5, "room again", lambda: sapphire.get("/live", **{"X-API-Key": sapphire.key})[0] == 200)
+
+
+@case("connectionsPerAddress", RATES)
+def _(sapphire):
+    with contextlib.ExitStack() as open_ones:
+        for number in range(6):
+            wire = open_ones.enter_context(Bound(sapphire, "127.0.2.1"))
+            assert wire.ask("GET /live", key(sapphire)).status == 200, number
+        late = open_ones.enter_context(Bound(sapphire, "127.0.2.1"))
+        refused(late.answer(), 429, connection="close", retry_after="1")
+        assert late.closes()
+        other = open_ones.enter_context(Bound(sapphire, "127.0.2.2"))
+        assert other.ask("GET /live", key(sapphire)).status == 200
+        wire.socket.close()
+        def let_in():
+            with Bound(sapphire, "127.0.2.1") as again:
+                again.send(again.head("GET /live", key(sapphire)))
+                return again.answer().status == 200
+        eventually(5, "room for one more", let_in)
+
+
+@case("channelsPerConnection", SIZES)
+def _(sapphire):
+    async def subscribe():
+        async with sapphire.socket("/ws?channel=a&channel=b&channel=c") as socket:
+            await socket.send('{"type":"subscribe","id":1,"channel":"d"}')
+            return await next_of(socket, "error")
+    answer = within(10, subscribe())
+    assert answer["code"] == 106 and answer["id"] == 1
+    with Wire(sapphire) as wire:
+        wire.send(wire.head("GET /ws?channel=a&channel=b&channel=c&channel=d", "Connection: Upgrade",
+                            "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+                            "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg=="))
+        assert json.loads(wire.answer().body)["error"]["code"] == 106
+
+
+@case("requestsPerSecond", RATES)
+def _(sapphire):
+    with Bound(sapphire, "127.0.3.1") as wire:
+        answers = [wire.ask("GET /live") for _ in range(12)]
+        statuses = [answer.status for answer in answers]
+        assert statuses[:10] == [200] * 10 and statuses[-1] == 429, statuses
+        late = answers[-1]
+        assert 1 <= int(late.fields["retry-after"]) <= 2
+        error = json.loads(late.body)["error"]
+        assert error["code"] == 111 and error["name"] == "rate_limited" and 0 < error["retry_after_ms"] <= 1000, error
+        assert wire.ask("GET /live", key(sapphire)).status == 200, "whoever has the key is not counted"
+    with Bound(sapphire, "127.0.3.1") as wire:
+        # Another connection of the address does not begin anew.
+        assert 429 in [wire.ask("GET /live").status for _ in range(6)]
+    with Bound(sapphire, "127.0.3.2") as wire:
+        assert wire.ask("GET /live").status == 200
+
+
+@case("framesPerSecond", RATES)
+def _(sapphire):
+    with upgraded(sapphire, "/ws", Bound(sapphire, "127.0.4.1")) as wire:
+        wire.send(frame(0x89) * 60)
+        assert close_code(wire) == 1008
+    with upgraded(sapphire, "/ws", Bound(sapphire, "127.0.4.2")) as wire:
+        # Fragments are frames too.
+        wire.send(frame(0x01) + frame(0x00) * 60)
+        assert close_code(wire) == 1008
+
+
+def burst(sapphire, source, message, count):
+    async def send():
+        async with connected(sapphire, "/ws", source) as socket:
+            await next_of(socket, "connection")
+            for number in range(count):
+                await socket.send(json.dumps({"id": number, **message(number)}))
+            return [await next_json(socket) for _ in range(count)]
+    answers = sorted(within(10, send()), key=lambda answer: answer["id"])
+    for answer in answers:
+        if answer["type"] == "error":
+            assert answer["code"] == 111 and answer["name"] == "rate_limited" and answer["retry_after_ms"] > 0, answer
+    return [answer["type"] for answer in answers]
+
+
+@case("publicationsPerSecond", RATES)
+def _(sapphire):
+    assert "error" in burst(sapphire, "127.0.5.1", lambda n: {"channel": "p", "data": n}, 15)
+
+
+@case("burstWindow", RATES)
+def _(sapphire):
+    kinds = burst(sapphire, "127.0.5.2", lambda n: {"channel": "p", "data": n}, 11)
+    assert kinds[:10] == ["ack"] * 10, "5 a second over 2 s are 10 at once"
+
+
+@case("subscriptionsPerSecond", RATES)
+def _(sapphire):
+    kinds = burst(sapphire, "127.0.5.3", lambda n: {"type": "subscribe", "channel": f"s{n % 3}"}, 15)
+    assert kinds[:10] == ["ack"] * 10 and "error" in kinds, kinds
+
+
+def flood(sapphire, channel, count, size=4000):
+    async def send():
+        async with sapphire.socket("/ws") as socket:
+            await next_of(socket, "connection")
+            for number in range(count):
+                await socket.send(json.dumps({"channel": channel, "data": f"{number:06}" + "x" * (size - 6)}))
+            await socket.send(json.dumps({"id": "last", "channel": channel, "data": "last"}))
+            while (await next_json(socket, 30)).get("id") != "last":
+                pass
+    within(60, send())
+
+
+@case("clientQueueBytes", SIZES)
+def _(sapphire):
+    with upgraded(sapphire, "/ws/slow", Wire(sapphire, receive_buffer=4096)) as slow:
+        eventually(5, "subscribed", lambda: "slow" in json.loads(sapphire.get("/channels")[2])["channels"])
+        flood(sapphire, "slow", 2500)
+        seen = 0
+        while True:
+            payload = next_frame(slow)[1]
+            if payload.startswith(b'{"type":"gap"'):
+                break
+            seen += 1
+        assert json.loads(payload)["dropped"] + seen == 2501, (payload, seen)
+    with upgraded(sapphire, "/ws/log:slow", Wire(sapphire, receive_buffer=4096)) as slow:
+        eventually(5, "subscribed", lambda: "log:slow" in json.loads(sapphire.get("/channels")[2])["channels"])
+        flood(sapphire, "log:slow", 2500)
+        assert close_code(slow) == 4008
+
+
+@case("recoveryHeldBytes", SIZES)
+def _(sapphire):
+    flood(sapphire, "log:held", 2500)
+    with upgraded(sapphire, "/ws/log:held?since=start", Wire(sapphire, receive_buffer=4096)) as slow:
+        eventually(5, "subscribed", lambda: "log:held" in json.loads(sapphire.get("/channels")[2])["channels"])
+        # Its past is being read, since it takes nothing: what is published meanwhile is held, and more than fits.
+        flood(sapphire, "log:held", 20)
+        seen = [next_frame(slow)[1] for _ in range(2501 + 21)]
+        numbers = [int(payload[:6]) for payload in seen if payload != b"last"]
+        assert numbers == list(range(2500)) + list(range(20)), "each once, in order"
+
+
+# Publications.
+
+@case("publicationBytes", SIZES)
+def _(sapphire):
+    status, answer = api(sapphire, "publish", {"channel": "big", "data": "x" * 4097})
+    assert status == 413 and answer["error"]["code"] == 155
+    assert "result" in api(sapphire, "publish", {"channel": "big", "data": "x" * 4096})[1]
+
+    async def send():
+        async with sapphire.socket("/ws/big?ack=1") as socket:
+            await socket.send("x" * 4097)
+            return await next_of(socket, "error")
+    assert within(10, send())["code"] == 155
+
+
+@case("idempotencyKeyBytes", SIZES)
+def _(sapphire):
+    def publish(size):
+        return api(sapphire, "publish", {"channel": "keyed", "data": 1, "idempotency_key": "k" * size})[1]
+    assert publish(33)["error"]["code"] == 107 and "result" in publish(32)
+
+
+@case("idempotencyKeys", SIZES)
+def _(sapphire):
+    def publish(name):
+        return api(sapphire, "publish", {"channel": "keys", "data": 1, "idempotency_key": name})[1]["result"]
+    for name in ("a", "b", "c"):
+        assert "duplicate" not in publish(name)
+    assert publish("c")["duplicate"] and "duplicate" not in publish("a"), "the oldest was forgotten"
+
+
+@case("idempotencyWindow", TIMES)
+def _(sapphire):
+    def publish():
+        return api(sapphire, "publish", {"channel": "window", "data": 1, "idempotency_key": "k"})[1]["result"]
+    assert "duplicate" not in publish() and publish()["duplicate"]
+    eventually(10, "the key forgotten", lambda: "duplicate" not in publish())
+
+
+unit("durableIdempotencyWindow", "Tests/EventStoreTests/AppendTests.swift", "keyIsForgottenAfterItsTimeAndItsRowSwept")
+
+
+@case("commitEvents", TIMES)
+def _(sapphire):
+    commands = [{"publish": {"channel": "log:commit", "data": number}} for number in range(50)]
+    replies = api(sapphire, "batch", {"commands": commands, "parallel": True})[1]["result"]["replies"]
+    assert [reply["publish"]["offset"] for reply in replies] == list(range(1, 51))
+
+
+@case("commitBytes", TIMES)
+def _(sapphire):
+    commands = [{"publish": {"channel": "log:bytes", "data": "x" * 60000}} for _ in range(12)]
+    replies = api(sapphire, "batch", {"commands": commands, "parallel": True})[1]["result"]["replies"]
+    assert [reply["publish"]["offset"] for reply in replies] == list(range(1, 13))
+
+
+@case("appendQueueBytes", TIMES)
+def _(sapphire):
+    async def send():
+        async with sapphire.socket("/ws/log:queue?ack=1") as socket:
+            async def reader():
+                kinds = []
+                while len(kinds) < 400:
+                    message = await socket.recv()
+                    if message.startswith('{"type":"'):
+                        kinds.append(json.loads(message))
+                return kinds
+            reading = asyncio.ensure_future(reader())
+            for _ in range(400):
+                await socket.send("x" * 60000)
+            return await asyncio.wait_for(reading, 30)
+    answers = within(40, send())
+    errors = [answer for answer in answers if answer["type"] == "error"]
+    assert errors and all(error["code"] == 153 and error["retry_after_ms"] for error in errors), errors[:3]
+
+
+# Services.
+
+@case("linkChannels", RATES)
+def _(sapphire):
+    async def subscribe():
+        names = "&".join(f"channel=link{number}" for number in range(17))
+        async with connected(sapphire, f"/ws?{names}", "127.0.6.1") as socket:
+            error = await next_of(socket, "error")
+            welcome = await next_of(socket, "connection")
+            return error, welcome
+    error, welcome = within(10, subscribe())
+    assert error["code"] == 106 and len(welcome["channels"]) == 16
+
+
+@case("requestTimeout", RATES)
+def _(sapphire):
+    store = sapphire.pid("eventstore")
+    os.kill(store, signal.SIGSTOP)
+    try:
+        status, answer = api(sapphire, "publish", {"channel": "universal-frequency", "data": 1})
+    finally:
+        os.kill(store, signal.SIGCONT)
+    assert status == 504 and answer["error"]["code"] == 159, (status, answer)
+
+
+@case("hubChannels", SIZES)
+def _(sapphire):
+    first = sapphire.publish("quiet", 1)
+    for number in range(20):
+        sapphire.publish(f"busy{number}", 1)
+    again = sapphire.publish("quiet", 1)
+    assert again["epoch"] != first["epoch"] and again["offset"] == 1
+
+
+@case("hubHistoryBytes", SIZES)
+def _(sapphire):
+    for number in range(40):
+        sapphire.publish("heavy", f"{number:02}" + "x" * 4000)
+    page = api(sapphire, "history", {"channel": "heavy", "limit": 1, "reverse": True})[1]["result"]
+    assert page["publications"][0]["data"].startswith("39")
+    epoch = page["epoch"]
+    lost = api(sapphire, "history", {"channel": "heavy", "since": {"epoch": epoch, "offset": 1}, "limit": 1})[1]
+    assert lost["error"]["code"] == 112, "the oldest are gone, and whoever asks is told"
+
+
+unit("presenceInfoBytes", "Tests/PresenceTests/WatchingTests.swift", "infoHasABound")
+
+
+def present(sapphire, channel, count, check):
+    async def join():
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(count):
+                await stack.enter_async_context(sapphire.socket(f"/ws/{channel}"))
+            return await asyncio.get_running_loop().run_in_executor(None, check)
+    return within(20, join())
+
+
+@case("presenceMembers", SIZES)
+def _(sapphire):
+    def check():
+        eventually(10, "all three counted", lambda: json.loads(sapphire.get("/channels")[2])["channels"].get("full") == 3)
+        eventually(10, "two members", lambda: len(members()) == 2)
+        eventually(10, "the refusal counted", lambda: counted(sapphire, "presenceMembers"))
+        return members()
+
+    def members():
+        return api(sapphire, "presence", {"channel": "full"})[1]["result"]["presence"]
+    assert len(present(sapphire, "full", 3, check)) == 2
+
+
+@case("presencePage", SIZES)
+def _(sapphire):
+    def check():
+        return eventually(10, "both members, a page for each", lambda: len(
+            api(sapphire, "presence", {"channel": "pages"})[1]["result"]["presence"]) == 2)
+    assert present(sapphire, "pages", 2, check)
+
+
+@case("vaultFileBytes", SIZES)
+def _(sapphire):
+    content = b"x" * 8193
+    with Wire(sapphire) as wire:
+        refused(wire.ask(f"PUT /vault/{hashlib.sha256(content).hexdigest()}", key(sapphire),
+                         f"Content-Length: {len(content)}"), 413, connection="close")
+        assert wire.closes()
+
+
+@case("drainTimeout", SIZES)
+def _(sapphire):
+    """A gateway of its own: `up` would start it again. A client that does not close its side holds the drain."""
+    gateway = subprocess.Popen(
+        [os.path.join(executables(), "sapphire-gateway"), "--listen", "127.0.0.1:0", "--run",
+         os.path.join(sapphire.data, "run")],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        env=dict(os.environ, SAPPHIRE_LIMITS_DRAIN_TIMEOUT="200ms"))
+    try:
+        url = next(line.split()[1] for line in gateway.stdout if line.startswith("ready http://"))
+        place = type("Place", (), {"url": url})
+        with upgraded(place, "/ws/a"):
+            began = time.monotonic()
+            gateway.send_signal(signal.SIGTERM)
+            assert gateway.wait(10) == 1
+            assert time.monotonic() - began < 3
+    finally:
+        gateway.kill()
+        gateway.wait(5)
