@@ -69,11 +69,8 @@ extension ServiceTests {
     }
 
     /// One frame of every kind is lost while traffic runs: requests are made again or refused,
-    /// publications are read from the history, and in the end everyone has everything. With `LONG=1`
-    /// only: every other run or so an observer of the ephemeral channel lacks the very last mark,
-    /// and whether that is the test's demand or a defect is not known yet.
-    @Test(.enabled(if: ServiceTests.isLong, "runs with LONG=1 only"))
-    func aLostFrameOfAnyKindIsMadeUpFor() throws {
+    /// publications are read from the history, and in the end everyone has everything.
+    @Test func aLostFrameOfAnyKindIsMadeUpFor() throws {
       try ServiceCluster.run(ServiceTests.everyone, Self.options()) { cluster in
         let fleet = try Fleet(cluster, producers: 2, observers: 6)
         try fleet.waitForProgress()
