@@ -58,7 +58,7 @@ class Sapphire:
 
     # Starting and stopping.
 
-    def start(self, configuration=None):
+    def start(self, configuration=None, environment=None):
         options = []
         if configuration:
             options = ["--config", os.path.join(self.folder, "sapphire.json5")]
@@ -68,7 +68,8 @@ class Sapphire:
             self.process = subprocess.Popen(
                 [os.path.join(executables(), "sapphire"), "up", "--listen", "127.0.0.1:0", "--data", self.data,
                  *options],
-                stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
+                stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
+                env={**os.environ, **(environment or {})})
         threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
         self.url = eventually(30, "a ready line on stdout", self._ready)
 

@@ -2,6 +2,8 @@
 //   - logs every call that changes them, and every sync, to REC_LOG (format: struct record);
 //   - makes the call number FAULT_AT fail: FAULT_KIND eio | enospc | short. FAULT_MARK is created when
 //     that has happened. Reads count too for eio and short.
+//   - with FAULT_WHILE set, makes every call that changes a file or syncs one fail with EIO as long as the
+//     file of that name exists;
 //   - with FAULT_KILL set, kills the process as soon as it has noted anything after the fault.
 // What is written to a file called "acks" is what the workload was told; its calls are not counted.
 // Files that end in -shm are left out: they are rebuilt from the log at every start.
@@ -25,7 +27,7 @@ static char *paths[DESCRIPTORS];
 static const char *root;
 static int log_fd = -1;
 static long fault_at, calls;
-static const char *fault_kind = "", *fault_mark;
+static const char *fault_kind = "", *fault_mark, *fault_while;
 static int kills, has_failed;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -50,6 +52,7 @@ __attribute__((constructor)) static void begin(void) {
   root = getenv("REC_ROOT");
   const char *log = getenv("REC_LOG"), *at = getenv("FAULT_AT"), *kind = getenv("FAULT_KIND");
   fault_mark = getenv("FAULT_MARK");
+  fault_while = getenv("FAULT_WHILE");
   if (at) fault_at = atol(at);
   if (kind) fault_kind = kind;
   kills = getenv("FAULT_KILL") != NULL;
@@ -80,7 +83,12 @@ static void note(char op, const char *path, uint64_t offset, const void *data, s
 enum fault { NONE, ERROR, SHORT };
 // Whether this call is the one to fail, and how; errno is set for ERROR.
 static enum fault fault(const char *path, int can_be_short, int is_read) {
-  if (is_acks(path) || !fault_at) return NONE;
+  if (is_acks(path)) return NONE;
+  if (fault_while && !is_read && access(fault_while, F_OK) == 0) {
+    errno = EIO;
+    return ERROR;
+  }
+  if (!fault_at) return NONE;
   pthread_mutex_lock(&lock);
   int is_it = ++calls == fault_at;
   pthread_mutex_unlock(&lock);
