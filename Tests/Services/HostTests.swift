@@ -21,6 +21,42 @@ extension ServiceTests {
       }
     }
 
+    /// Row 4, by the calls that the store makes; a trace without the syncs, or without the marks, is refused.
+    @Test(.enabled(if: canInject)) func noAcknowledgementIsSentBeforeItsSync() throws {
+      let marks = (1...20).map { "mark-\($0)-" }
+      var lines: [Substring] = []
+      var options = ServiceTests.options()
+      options.wrappers[.eventstore] = [
+        // Beside the store and not above it, so that signals reach the store.
+        Self.strace, "-D", "-f", "-q", "-y", "-s", "256", "-e", "trace=recvfrom,sendto,pwrite64,fdatasync",
+        "-o", "TRACE",
+      ]
+      try ServiceCluster.run([.hub, .presence, .gateway], options) { cluster in
+        let trace = cluster.directory.appending("trace")
+        cluster.options.wrappers[.eventstore]?[10] = trace.description
+        try cluster.start(.eventstore)
+        let loop = try TestLoop()
+        // Each of the gateway's loops finds its own way to the store.
+        for mark in marks {
+          try loop.wait("an ack of \(mark)", within: .seconds(20)) {
+            (try? LinkFaults.publish(mark, "log:d", loop, cluster)) != nil
+          }
+        }
+        try cluster.send(.terminate, .eventstore)
+        _ = try cluster.waitForEnd(.eventstore)
+        try loop.wait("the end of the trace", within: .seconds(10)) {
+          let text = (try? Files.read(trace, bytesMax: 1 << 26)).map { String(decoding: $0, as: UTF8.self) }
+          lines = text?.split(separator: "\n") ?? []
+          return lines.last?.hasSuffix("+++ exited with 0 +++") ?? false
+        }
+      }
+      #expect(marks.compactMap(SyncOrder(lines).problem(with:)) == [])
+      for call in ["fdatasync", "pwrite64"] {
+        let without = SyncOrder(lines.filter { !$0.contains(call) })
+        #expect(marks.allSatisfy { without.problem(with: $0) != nil }, "\(call) is not looked at")
+      }
+    }
+
     /// Row 7: a sync that fails is the store's end, not a retry; what was under way is unknown, and
     /// sent again under its key it is there once.
     @Test(.enabled(if: canInject)) func aFailedSyncEndsTheStoreAndNothingIsLostOrDoubled() throws {
