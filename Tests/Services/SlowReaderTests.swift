@@ -51,7 +51,7 @@ extension ServiceTests {
         print("fig: delivery took at most \(undisturbed), \(disturbed) beside readers that stall")
         print("fig: resident before \(before), after \(after)")
         #expect(disturbed < .seconds(1))
-        for kind in [ServiceKind.gateway, .hub, .eventstore, .presence] {
+        for kind in ServiceTests.isSanitized ? [] : [ServiceKind.gateway, .hub, .eventstore, .presence] {
           // A bound of 256 KiB for each, and what allocators keep.
           #expect((after[kind] ?? 0) - (before[kind] ?? 0) < 24 << 20, "\(kind)")
         }
@@ -82,7 +82,7 @@ extension ServiceTests {
         try publish(900)
         let grown = (memory(cluster)[.hub] ?? 0) - (before[.hub] ?? 0)
         print("fig: the hub has \(grown >> 20) MiB more for a gateway that stands still")
-        #expect(grown < 48 << 20)
+        #expect(ServiceTests.isSanitized || grown < 48 << 20)
         other.send(.resume)
         // Word of the loss comes with credit, or with the loss of the link.
         try loop.wait("word of the loss", state: { "\(stalled.last)" }) { stalled.wasToldOfLoss }
