@@ -10,9 +10,9 @@ struct ServiceTests {
 
   /// `LONG=1`: for a night, not for every change.
   static var isLong: Bool { Processes.environment("LONG") == "1" }
-  /// How many times as much a long run does.
   /// The programs run under a sanitizer, which keeps freed memory for a while: their size tells nothing.
   static var isSanitized: Bool { Processes.environment("SANITIZED") == "1" }
+  /// How many times as much a long run does.
   static var scale: Int { isLong ? 10 : 1 }
 
   static func options() -> ServiceCluster.Options {
