@@ -31,7 +31,9 @@ extension ServiceTests {
       }
     }
 
-    @Test(arguments: ServiceKind.allCases) func aServiceThatStandsStillIsWaitedFor(kind: ServiceKind)
+    @Test(arguments: ServiceKind.allCases) func aServiceThatStandsStillIsWaitedFor(
+      kind: ServiceKind
+    )
       throws
     {
       try ServiceCluster.run(ServiceTests.everyone, ServiceTests.options()) { cluster in
@@ -81,10 +83,14 @@ extension ServiceTests {
           let answer = try loop.http(
             address, "POST", "/api/publish", fields: [key],
             body: #"{"channel":"log:empty","data":"\#(number)"}"#)
-          #expect(answer.status == 200 && answer.text.contains("\"offset\":\(number)"), "\(answer.text)")
+          #expect(
+            answer.status == 200 && answer.text.contains("\"offset\":\(number)"), "\(answer.text)")
         }
         try cluster.start(.hub)
-        try loop.wait("all three", state: { "\(socket.messages.map { String(decoding: $0.bytes, as: UTF8.self) })" }) {
+        try loop.wait(
+          "all three",
+          state: { "\(socket.messages.map { String(decoding: $0.bytes, as: UTF8.self) })" }
+        ) {
           socket.messages.map { String(decoding: $0.bytes, as: UTF8.self) } == ["1", "2", "3"]
             && events.messages.count == 3
         }

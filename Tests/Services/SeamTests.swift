@@ -17,7 +17,9 @@ extension ServiceTests {
         let began = SystemClock.monotonic()
         try scene.run(clients: ServiceTests.isLong ? 5000 : 1000, atOnce: 4)
         let seconds = SystemClock.monotonic().since(began).inSeconds
-        print("fig: \(channel): \(scene.finished) clients, \(scene.published) published in \(seconds) s; \(scene.random)")
+        print(
+          "fig: \(channel): \(scene.finished) clients, \(scene.published) published in \(seconds) s; \(scene.random)"
+        )
         #expect(scene.problems == [])
         // Slower than that the seam would hardly be met.
         #expect(Double(scene.published) / seconds > 2000)
@@ -103,7 +105,9 @@ private final class SeamScene {
     }
   }
 
-  private func follow(_ socket: TestSocket, _ name: String, from: Int, _ got: @escaping (Int) -> Bool) {
+  private func follow(
+    _ socket: TestSocket, _ name: String, from: Int, _ got: @escaping (Int) -> Bool
+  ) {
     var last = from
     var isDone = false
     socket.received = { [weak self] _, bytes in
