@@ -97,6 +97,34 @@ extension ServiceTests {
       }
     }
 
+    /// A channel without history says after an outage that it may have lost something, and from then
+    /// on loses nothing: a word at its beginning would be no word of what is lost later.
+    @Test func theGapOfAnOutageIsToldWhenItIsOver() throws {
+      try ServiceCluster.run(ServiceTests.everyone, ServiceTests.options()) { cluster in
+        let loop = try TestLoop()
+        let address = try cluster.gateway()
+        let sockets = try (0..<4).map { _ in try loop.socket(address, "/ws/events/live:x") }
+        try loop.wait("the welcomes") { sockets.allSatisfy { $0.messages.count == 1 } }
+        func texts(_ socket: TestSocket) -> [String] {
+          socket.messages.dropFirst().map { String(decoding: $0.bytes, as: UTF8.self) }
+        }
+        try cluster.kill(.hub)
+        try loop.wait("a refusal") {
+          (try? LinkFaults.publish("lost", "live:x", loop, cluster)) == nil
+        }
+        #expect(sockets.allSatisfy { texts($0).isEmpty })
+        try cluster.start(.hub)
+        try loop.wait("word of a loss at each", state: { "\(sockets.map(texts))" }) {
+          sockets.allSatisfy { texts($0).count == 1 }
+        }
+        #expect(sockets.allSatisfy { texts($0).first?.contains(#""dropped":null"#) == true })
+        try LinkFaults.publish("after", "live:x", loop, cluster)
+        try loop.wait("what follows", state: { "\(sockets.map(texts))" }) {
+          sockets.allSatisfy { texts($0).last == "after" }
+        }
+      }
+    }
+
     /// Fifty kills of the store under load, 500 with `LONG=1`: what was acknowledged is stored, once.
     @Test func fiftyKillsOfTheStoreLoseNothing() throws {
       try ServiceCluster.run(ServiceTests.everyone, ServiceTests.options()) { cluster in

@@ -22,7 +22,7 @@ extension ServiceTests {
         )
         #expect(scene.problems == [])
         // Slower than that the seam would hardly be met.
-        #expect(Double(scene.published) / seconds > 2000)
+        #expect(ServiceTests.isSanitized || Double(scene.published) / seconds > 2000)
       }
     }
   }
@@ -69,7 +69,8 @@ private final class SeamScene {
     while finished < count, problems.isEmpty {
       // As many as are due by now, in one write.
       let due = Int(SystemClock.monotonic().since(began).inSeconds * 5000)
-      while published < due {
+      // What a slow machine has not taken waits here: a history of 2,000 has to be long enough.
+      while published < min(due, head + 500) {
         published += 1
         writer.send("\(published)")
       }
