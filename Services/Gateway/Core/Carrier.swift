@@ -15,6 +15,8 @@ protocol Carrier: AnyObject {
   var queuedBytes: Int { get }
   /// Whether the client takes nothing at the moment.
   var isBlocked: Bool { get }
+  /// Whether another page of a replay is of use to the client.
+  var takesPages: Bool { get }
   /// The session's `drained` is to be called once nothing is queued.
   func tellWhenEmpty()
   /// Something that is no publication. A carrier that is closing says nothing more.
@@ -31,6 +33,7 @@ protocol Carrier: AnyObject {
 }
 
 extension Carrier {
+  var takesPages: Bool { true }
   func begins(_ subscription: Subscription, after position: Subscription.Since) {}
 }
 
@@ -58,4 +61,11 @@ struct EncodedPublications {
   var count: Int
   /// One for each publication, of encodings that have marks.
   var marks: [Mark]
+
+  /// The bytes, no longer held here: a buffer held twice can't be used again without a copy.
+  mutating func releaseBytes() -> [UInt8] {
+    var released: [UInt8] = []
+    swap(&released, &bytes)
+    return released
+  }
 }

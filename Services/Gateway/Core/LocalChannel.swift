@@ -308,12 +308,12 @@ final class LocalChannel: Flushable {
   func flush() {
     isDirty = false
     for index in groups.indices where groups[index].hasGathered {
-      let gathered = groups[index].take()
+      var gathered = groups[index].take()
       // The list is copied by reference: a client that is cut off meanwhile leaves the list.
       let members = groups[index].members
       for member in members { member.deliver(gathered) }
       gateway.metrics.deliveries.add(UInt64(members.count * gathered.count))
-      gateway.loop.giveBack(spare: gathered.bytes)
+      gateway.loop.giveBack(spare: gathered.releaseBytes())
     }
   }
 }

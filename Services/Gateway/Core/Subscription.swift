@@ -126,7 +126,7 @@ final class Subscription {
   /// What is queued leaves room for another page of a replay. If not, the channel's `advance` is
   /// called once the client has taken what it was sent.
   func hasRoomForPage() -> Bool {
-    guard let carrier = session.carrier else { return false }
+    guard let carrier = session.carrier, carrier.takesPages else { return false }
     if carrier.queuedBytes < session.queueBytesMax / 2 { return true }
     carrier.tellWhenEmpty()
     return false
