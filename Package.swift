@@ -113,7 +113,7 @@ let package = Package(
       name: "GatewayCore",
       dependencies: [
         "Bytes", "Platform", "Observe", "JSON", "Loop", "Wire", "Link", "Config", "Service",
-        "HTTPCodec", "WebSocketCodec", "Crypto", "ChannelKit",
+        "HTTPCodec", "WebSocketCodec", "Deflate", "Crypto", "ChannelKit",
       ],
       path: "Services/Gateway/Core", resources: [.embedInCode("Page")], swiftSettings: strict),
     executable(

@@ -48,10 +48,13 @@ extension Limits {
   private static let webSocket: [Limit] = [
     Limit(
       .wsMessageBytes, .bytes(\.wsMessageBytes), 256...(256 * miB), at: "close 1009",
-      for: "a message from a client, fragments together; refused from the header alone"),
+      for: "a message from a client, fragments together, also once unfolded; refused from the header alone"),
     Limit(
       .wsFragments, .count(\.wsFragments), 1...1_000_000, at: "close 1009",
-      for: "frames of one message"),
+      for: "frames of one message, before its last"),
+    Limit(
+      .wsInflateRatio, .count(\.wsInflateRatio), 10...1_100, at: "close 1009",
+      for: "a compressed message unfolds to so many times its size; the first 64 KiB are free"),
     Limit(
       .wsHandshakeTimeout, .duration(\.wsHandshakeTimeout), 100...(10 * minute), at: "close",
       for: "from accept to the end of the first request's head, with an upgrade or without"),
@@ -98,6 +101,10 @@ extension Limits {
       .clientQueueBytes, .bytes(\.clientQueueBytes), 4_096...giB,
       at: "ephemeral dropped and told as gap, durable close 4008",
       for: "what waits for one slow client; others are not slowed"),
+    Limit(
+      .compressionMemory, .bytes(\.compressionMemory), 0...(64 * giB),
+      at: "the connection keeps no context",
+      for: "contexts of compression that connections keep, all together"),
     Limit(
       .recoveryHeldBytes, .bytes(\.recoveryHeldBytes), 4_096...giB,
       at: "held ones dropped and read again from the store",

@@ -19,6 +19,7 @@ public struct Limits: Sendable, Equatable {
   // WebSocket
   public var wsMessageBytes = 1536 << 10
   public var wsFragments = 65_536
+  public var wsInflateRatio = 100
   public var wsHandshakeTimeout: Duration = .seconds(5)
   public var wsFrameTimeout: Duration = .seconds(30)
   public var echoMessageBytes = 16 << 20
@@ -35,6 +36,7 @@ public struct Limits: Sendable, Equatable {
   public var subscriptionsPerSecond = 100
   public var burstWindow: Duration = .seconds(2)
   public var clientQueueBytes = 1 << 20
+  public var compressionMemory = 64 << 20
   public var recoveryHeldBytes = 4 << 20
 
   // Publications
@@ -70,11 +72,11 @@ public struct Limits: Sendable, Equatable {
 public enum LimitName: String, Sendable, CaseIterable, Hashable {
   case httpHeadBytes, httpFieldBytes, httpFields, httpURLBytes, httpBodyBytes
   case httpHeadTimeout, httpBodyTimeout, httpIdleTimeout, transferRate, batchCommands, historyPage
-  case wsMessageBytes, wsFragments, wsHandshakeTimeout, wsFrameTimeout, echoMessageBytes
+  case wsMessageBytes, wsFragments, wsInflateRatio, wsHandshakeTimeout, wsFrameTimeout, echoMessageBytes
   case pingInterval, pongTimeout
   case connections, connectionsPerAddress, channelsPerConnection, requestsPerSecond
   case framesPerSecond, publicationsPerSecond, subscriptionsPerSecond, burstWindow
-  case clientQueueBytes, recoveryHeldBytes
+  case clientQueueBytes, compressionMemory, recoveryHeldBytes
   case publicationBytes, idempotencyKeyBytes, durableIdempotencyWindow, idempotencyWindow
   case idempotencyKeys, commitEvents, commitBytes, appendQueueBytes
   case linkChannels, requestTimeout

@@ -54,6 +54,7 @@ final class GatewayLoop {
   private(set) lazy var artifacts = ArtifactDoor(self)
   private(set) lazy var publishing = Publishing(self)
   private(set) lazy var health = HealthReport(self)
+  private(set) lazy var compression = LoopCompression(settings, metrics)
 
   func start() {
     upstreams.start()

@@ -37,6 +37,11 @@ struct LoopSettings: Sendable {
   var head = HTTPLimits()
   /// One API request's body.
   var bodyBytesMax = 8 * 1024 * 1024
+  var compression = CompressionSettings()
+  /// A compressed message unfolds to at most this many times its size.
+  var inflateRatioMax = 100
+  /// What contexts of compression may take, those of all loops together.
+  var compressionMemoryMax = 64 * 1024 * 1024
   /// What may wait for one client.
   var queueBytesMax = 1024 * 1024
   var artifactBytesMax = 1024 * 1024 * 1024
@@ -70,6 +75,8 @@ struct LoopSettings: Sendable {
     batchMax = limits.batchCommands
     bodyBytesMax = limits.httpBodyBytes
     queueBytesMax = limits.clientQueueBytes
+    inflateRatioMax = limits.wsInflateRatio
+    compressionMemoryMax = limits.compressionMemory
     artifactBytesMax = limits.vaultFileBytes
     publishMax = limits.requestTimeout
     adoptTimes(limits)
