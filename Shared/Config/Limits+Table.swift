@@ -54,7 +54,7 @@ extension Limits {
       for: "frames of one message, before its last"),
     Limit(
       .wsInflateRatio, .count(\.wsInflateRatio), 10...1_100, at: "close 1009",
-      for: "a compressed message unfolds to so many times its size; the first 64 KiB are free"),
+      for: "a compressed message unfolds to so many times its size; publicationBytes of it are free"),
     Limit(
       .wsHandshakeTimeout, .duration(\.wsHandshakeTimeout), 100...(10 * minute), at: "close",
       for: "from accept to the end of the first request's head, with an upgrade or without"),
@@ -87,7 +87,7 @@ extension Limits {
       for: "requests without an API key from one address; not for loopback peers"),
     Limit(
       .framesPerSecond, .count(\.framesPerSecond), 1...10_000_000, at: "close 1008",
-      for: "frames from one client, pings and fragments too; not for loopback peers"),
+      for: "frames from one client, pings and fragments too, and 64 KiB unfolded; not for loopback peers"),
     Limit(
       .publicationsPerSecond, .count(\.publicationsPerSecond), 1...10_000_000, at: "error 111",
       for: "publications of one client; not for loopback peers"),
@@ -102,7 +102,7 @@ extension Limits {
       at: "ephemeral dropped and told as gap, durable close 4008",
       for: "what waits for one slow client; others are not slowed"),
     Limit(
-      .compressionMemory, .bytes(\.compressionMemory), 0...(64 * giB),
+      .compressionContextBytes, .bytes(\.compressionContextBytes), 0...(64 * giB),
       at: "the connection keeps no context",
       for: "contexts of compression that connections keep, all together"),
     Limit(

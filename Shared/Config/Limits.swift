@@ -36,7 +36,7 @@ public struct Limits: Sendable, Equatable {
   public var subscriptionsPerSecond = 100
   public var burstWindow: Duration = .seconds(2)
   public var clientQueueBytes = 1 << 20
-  public var compressionMemory = 64 << 20
+  public var compressionContextBytes = 64 << 20
   public var recoveryHeldBytes = 4 << 20
 
   // Publications
@@ -76,7 +76,7 @@ public enum LimitName: String, Sendable, CaseIterable, Hashable {
   case pingInterval, pongTimeout
   case connections, connectionsPerAddress, channelsPerConnection, requestsPerSecond
   case framesPerSecond, publicationsPerSecond, subscriptionsPerSecond, burstWindow
-  case clientQueueBytes, compressionMemory, recoveryHeldBytes
+  case clientQueueBytes, compressionContextBytes, recoveryHeldBytes
   case publicationBytes, idempotencyKeyBytes, durableIdempotencyWindow, idempotencyWindow
   case idempotencyKeys, commitEvents, commitBytes, appendQueueBytes
   case linkChannels, requestTimeout

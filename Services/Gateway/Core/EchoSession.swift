@@ -62,7 +62,7 @@ final class EchoSession {
     _ bytes: borrowing Span<UInt8>, _ offset: inout Int
   ) throws(WebSocketError) -> WebSocketEvent? {
     guard let compression else { return try reader.next(bytes, from: &offset) }
-    return try reader.next(bytes, from: &offset, inflate: compression.inflate)
+    return try compression.next(&reader, bytes, &offset, &watch)
   }
 
   private func echo(_ kind: WebSocketMessageKind, _ payload: [UInt8]) {

@@ -41,7 +41,7 @@ struct LoopSettings: Sendable {
   /// A compressed message unfolds to at most this many times its size.
   var inflateRatioMax = 100
   /// What contexts of compression may take, those of all loops together.
-  var compressionMemoryMax = 64 * 1024 * 1024
+  var compressionContextBytesMax = 64 * 1024 * 1024
   /// What may wait for one client.
   var queueBytesMax = 1024 * 1024
   var artifactBytesMax = 1024 * 1024 * 1024
@@ -76,7 +76,7 @@ struct LoopSettings: Sendable {
     bodyBytesMax = limits.httpBodyBytes
     queueBytesMax = limits.clientQueueBytes
     inflateRatioMax = limits.wsInflateRatio
-    compressionMemoryMax = limits.compressionMemory
+    compressionContextBytesMax = limits.compressionContextBytes
     artifactBytesMax = limits.vaultFileBytes
     publishMax = limits.requestTimeout
     adoptTimes(limits)

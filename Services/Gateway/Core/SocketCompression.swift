@@ -29,6 +29,17 @@ final class SocketCompression {
 
   deinit { metrics.contextBytes.add(-contextBytes) }
 
+  /// The client's next event; what its message unfolded to counts for its rate as well.
+  func next(
+    _ reader: inout WebSocketReader, _ bytes: borrowing Span<UInt8>, _ offset: inout Int,
+    _ watch: inout SocketWatch
+  ) throws(WebSocketError) -> WebSocketEvent? {
+    try reader.next(bytes, from: &offset) { compressed, bytesMax, output throws(WebSocketError) in
+      try inflate(compressed, bytesMax, &output)
+      watch.unfolded(output.count)
+    }
+  }
+
   /// Unfolds one compressed message of the client, for `WebSocketReader`.
   func inflate(
     _ compressed: borrowing Span<UInt8>, _ bytesMax: Int, _ output: inout [UInt8]
@@ -49,20 +60,26 @@ final class SocketCompression {
 /// What one loop compresses with: makes a `SocketCompression` of each handshake that offers it.
 final class LoopCompression {
   private let settings: CompressionSettings
-  private let memoryMax: Int
-  private let ratioMax: Int
+  private let contextBytesMax: Int
+  private let ratio: (max: Int, freeBytes: Int)
   private let metrics: GatewayMetrics
   private let inflater: MessageInflater
   /// Compressors without a context, and what connections share that use them, by their window.
   private var compressors: [Int: MessageCompressor] = [:]
   private var shared: [Int: SocketCompression] = [:]
 
-  init(_ settings: LoopSettings, _ metrics: GatewayMetrics) {
-    self.settings = settings.compression
-    memoryMax = settings.compressionMemoryMax
-    ratioMax = settings.inflateRatioMax
+  /// `contextBytesMax` is for the contexts of all loops together, which share their metrics. Beyond
+  /// `freeBytes` a client's message may unfold to `ratioMax` times its size.
+  init(
+    _ settings: CompressionSettings, contextBytesMax: Int, ratioMax: Int, freeBytes: Int,
+    _ metrics: GatewayMetrics
+  ) {
+    self.settings = settings
+    self.contextBytesMax = contextBytesMax
+    ratio = (ratioMax, freeBytes)
     self.metrics = metrics
-    inflater = MessageInflater(context: .newForEachMessage, ratioMax: settings.inflateRatioMax)
+    inflater = MessageInflater(
+      context: .newForEachMessage, ratioMax: ratioMax, ratioFreeBytes: freeBytes)
   }
 
   /// The answer to a client's offers and what comes of it; nil where the connection goes on
@@ -74,7 +91,7 @@ final class LoopCompression {
     if settings.contextTakeover, let agreement = agreement(offers, .keptBetweenMessages) {
       let bytes = Self.contextBytes(agreement)
       if reserve(bytes) { return (own(agreement, bytes), agreement.answer) }
-      metrics.limits.reached(.compressionMemory)
+      metrics.limits.reached(.compressionContextBytes)
     }
     guard let agreement = agreement(offers, .newForEachMessage) else { return nil }
     return (shared(agreement.serverWindowBits), agreement.answer)
@@ -106,7 +123,7 @@ final class LoopCompression {
   /// for the last of it at once, neither may get it.
   private func reserve(_ bytes: Int) -> Bool {
     metrics.compression.contextBytes.add(bytes)
-    guard metrics.compression.contextBytes.value > Int64(memoryMax) else { return true }
+    guard metrics.compression.contextBytes.value > Int64(contextBytesMax) else { return true }
     metrics.compression.contextBytes.add(-bytes)
     return false
   }
@@ -120,7 +137,8 @@ final class LoopCompression {
       agreement.clientContext == .newForEachMessage
       ? self.inflater
       : MessageInflater(
-        context: .keptBetweenMessages, windowBits: agreement.clientWindowBits, ratioMax: ratioMax)
+        context: .keptBetweenMessages, windowBits: agreement.clientWindowBits,
+        ratioMax: ratio.max, ratioFreeBytes: ratio.freeBytes)
     return SocketCompression(
       keepsContext ? makeCompressor(.ownContext, bits) : compressor(bits),
       sharedWindowBits: keepsContext ? nil : bits, inflater, contextBytes: bytes,
@@ -173,6 +191,6 @@ struct CompressionMetrics: Sendable {
       "sapphire_gateway_inflations_total", "Compressed messages that clients sent.")
     contextBytes = metrics.gauge(
       "sapphire_gateway_compression_context_bytes",
-      "Memory of the contexts that connections keep; limits.compressionMemory is the most.")
+      "Memory of the contexts that connections keep; limits.compressionContextBytes is the most.")
   }
 }

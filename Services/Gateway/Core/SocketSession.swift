@@ -112,7 +112,7 @@ final class SocketSession: Carrier {
     _ bytes: borrowing Span<UInt8>, _ offset: inout Int
   ) throws(WebSocketError) -> WebSocketEvent? {
     guard let compression else { return try reader.next(bytes, from: &offset) }
-    return try reader.next(bytes, from: &offset, inflate: compression.inflate)
+    return try compression.next(&reader, bytes, &offset, &watch)
   }
 
   private func received(_ kind: WebSocketMessageKind, _ payload: [UInt8]) {
