@@ -54,7 +54,7 @@ extension Limits {
       for: "frames of one message, before its last"),
     Limit(
       .wsInflateRatio, .count(\.wsInflateRatio), 10...1_100, at: "close 1009",
-      for: "a compressed message unfolds to so many times its size; publicationBytes of it are free"),
+      for: "a compressed message unfolds to so many times its size; 1.5 × publicationBytes are free"),
     Limit(
       .wsHandshakeTimeout, .duration(\.wsHandshakeTimeout), 100...(10 * minute), at: "close",
       for: "from accept to the end of the first request's head, with an upgrade or without"),

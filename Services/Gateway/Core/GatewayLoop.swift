@@ -56,7 +56,7 @@ final class GatewayLoop {
   private(set) lazy var health = HealthReport(self)
   private(set) lazy var compression = LoopCompression(
     settings.compression, contextBytesMax: settings.compressionContextBytesMax,
-    ratioMax: settings.inflateRatioMax, freeBytes: settings.payloadBytesMax, metrics)
+    ratioMax: settings.inflateRatioMax, freeBytes: settings.inflateFreeBytes, metrics)
 
   func start() {
     upstreams.start()

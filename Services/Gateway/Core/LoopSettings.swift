@@ -40,6 +40,9 @@ struct LoopSettings: Sendable {
   var compression = CompressionSettings()
   /// A compressed message unfolds to at most this many times its size.
   var inflateRatioMax = 100
+  /// Below it the ratio doesn't count: a publication that may be published may be as dull as it
+  /// likes, in base64 and with what a message has around it.
+  var inflateFreeBytes: Int { max(65_536, payloadBytesMax / 2 * 3) }
   /// What contexts of compression may take, those of all loops together.
   var compressionContextBytesMax = 64 * 1024 * 1024
   /// What may wait for one client.
