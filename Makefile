@@ -59,7 +59,7 @@ test-unit: deps-run ## unit tests, codecs and golden vectors; F=NAME chooses som
 test-services: deps-test ## tests against the real programs: clients, browser, deployment files
 	@infra/test services
 
-test-long: deps-test ## for a night: ten times the faults, all orders, sanitizers, 10 min of fuzzing, 100,000 crash images
+test-long: deps-test ## for a night: ten times the faults, all orders, sanitizers, Autobahn, 10 min of fuzzing, 100,000 crash images
 	@T=600 N=100000 infra/test long
 
 test-mixed: deps-test ## each service in turn from another build, OLD=DIR, then a rolling upgrade from it
@@ -67,6 +67,9 @@ test-mixed: deps-test ## each service in turn from another build, OLD=DIR, then 
 
 fuzz: deps-run ## replays the kept inputs, then fuzzes every parser for T seconds
 	@T=$(T) Tests/Fuzz/run
+
+autobahn: deps-test build ## the 517 cases of the Autobahn suite; needs a Python 2.7, and installs the suite from PyPI
+	@Tests/Autobahn/run
 
 crash: deps-test ## rebuilds the store's disk at N crash points and starts from each
 	@N=$(N) infra/test crash
@@ -94,4 +97,4 @@ clean: ## removes everything that was built
 	rm -rf .build
 
 .PHONY: help deps deps-run deps-check deps-test deps-bench build run test check lint test-unit \
-  test-services test-long test-mixed fuzz crash bench golden-update protocol-doc plugin asan tsan clean
+  test-services test-long test-mixed fuzz autobahn crash bench golden-update protocol-doc plugin asan tsan clean

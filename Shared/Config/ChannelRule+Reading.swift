@@ -73,6 +73,8 @@ extension ChannelRule {
     publish = AccessRule(reading: "publish", of: &reader, &reading)
     presence =
       reader.read("presence", &reading) { value throws(Refused) in try value.bool() } ?? true
+    compress =
+      reader.read("compress", &reading) { value throws(Refused) in try value.bool() } ?? true
     maxSubscribers = reader.read("maxSubscribers", &reading) { value throws(Refused) in
       try value.int(in: 1...10_000_000)
     }

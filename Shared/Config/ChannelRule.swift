@@ -56,6 +56,9 @@ public struct ChannelRule: Hashable, Sendable {
   /// Nil: as the listener treats anonymous clients.
   public var publish: AccessRule?
   public var presence: Bool
+  /// Whether its publications may be compressed: not where they put what an attacker writes beside
+  /// a secret, or are encrypted already.
+  public var compress: Bool
   /// A subscriber beyond this is refused (S003-25); nil: no limit of the channel's own.
   public var maxSubscribers: Int?
   /// Members that a published JSON object has to have (S003-22); empty: nothing is looked at.
@@ -64,7 +67,8 @@ public struct ChannelRule: Hashable, Sendable {
   public init(
     match: [ChannelPattern], type: String = "relay", options: JSONValue = .object([:]),
     history: HistoryRule = .none, subscribe: AccessRule? = nil, publish: AccessRule? = nil,
-    presence: Bool = true, maxSubscribers: Int? = nil, requireFields: [String] = []
+    presence: Bool = true, compress: Bool = true, maxSubscribers: Int? = nil,
+    requireFields: [String] = []
   ) {
     self.match = match
     self.type = type
@@ -73,6 +77,7 @@ public struct ChannelRule: Hashable, Sendable {
     self.subscribe = subscribe
     self.publish = publish
     self.presence = presence
+    self.compress = compress
     self.maxSubscribers = maxSubscribers
     self.requireFields = requireFields
   }

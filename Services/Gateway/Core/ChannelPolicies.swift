@@ -44,6 +44,7 @@ struct ChannelPolicies: Sendable {
     policy.subscribe = rule.subscribe.map(principals)
     policy.publish = rule.publish.map(principals)
     policy.hasPresence = rule.presence
+    policy.isCompressed = rule.compress
     policy.subscribersMax = rule.maxSubscribers
     policy.requiredFields = rule.requireFields
     policy.options = ChannelOptions(rule.options)

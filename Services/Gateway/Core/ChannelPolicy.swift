@@ -10,6 +10,8 @@ struct ChannelPolicy: Sendable {
   var subscribe: [Principal]?
   var publish: [Principal]?
   var hasPresence = true
+  /// Its publications may be compressed on their way to clients.
+  var isCompressed = true
   var subscribersMax: Int?
   var requiredFields: [String] = []
   var options = ChannelOptions()

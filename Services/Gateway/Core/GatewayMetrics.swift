@@ -16,6 +16,7 @@ struct GatewayMetrics: Sendable {
   let messages: Counter
   let roundTrip: Histogram
   let acked: Counter
+  let compression: CompressionMetrics
   let limits: LimitCounters
 
   init(_ metrics: Metrics) {
@@ -42,6 +43,7 @@ struct GatewayMetrics: Sendable {
       "sapphire_gateway_messages_total", "Messages that clients sent on sockets.")
     roundTrip = metrics.histogram(
       "sapphire_gateway_round_trip_seconds", "From a WebSocket ping to its pong.", .seconds)
+    compression = CompressionMetrics(metrics)
     limits = LimitCounters(metrics)
     acked = metrics.counter(
       "sapphire_gateway_acked_total", "Publications whose publisher was told that they stand.")

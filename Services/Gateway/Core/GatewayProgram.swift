@@ -50,6 +50,7 @@ public enum GatewayProgram {
       startedAt: SystemClock.monotonic(),
       renderMetrics: { [metrics = context.metrics] in metrics.render() })
     settings.adopt(context.settings.limits)
+    settings.compression = context.settings.compression
     let gateway = RunningGateway(context, keys)
     try gateway.start(settings, metrics, address)
     return gateway

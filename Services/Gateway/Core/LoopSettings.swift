@@ -37,6 +37,14 @@ struct LoopSettings: Sendable {
   var head = HTTPLimits()
   /// One API request's body.
   var bodyBytesMax = 8 * 1024 * 1024
+  var compression = CompressionSettings()
+  /// A compressed message unfolds to at most this many times its size.
+  var inflateRatioMax = 100
+  /// Below it the ratio doesn't count: a publication that may be published may be as dull as it
+  /// likes, in base64 and with what a message has around it.
+  var inflateFreeBytes: Int { max(65_536, payloadBytesMax / 2 * 3) }
+  /// What contexts of compression may take, those of all loops together.
+  var compressionContextBytesMax = 64 * 1024 * 1024
   /// What may wait for one client.
   var queueBytesMax = 1024 * 1024
   var artifactBytesMax = 1024 * 1024 * 1024
@@ -72,6 +80,8 @@ struct LoopSettings: Sendable {
     batchMax = limits.batchCommands
     bodyBytesMax = limits.httpBodyBytes
     queueBytesMax = limits.clientQueueBytes
+    inflateRatioMax = limits.wsInflateRatio
+    compressionContextBytesMax = limits.compressionContextBytes
     artifactBytesMax = limits.vaultFileBytes
     publishMax = limits.requestTimeout
     adoptTimes(limits)
