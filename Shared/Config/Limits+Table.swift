@@ -53,8 +53,11 @@ extension Limits {
       .wsFragments, .count(\.wsFragments), 1...1_000_000, at: "close 1009",
       for: "frames of one message"),
     Limit(
+      .tlsHandshakeTimeout, .duration(\.tlsHandshakeTimeout), 100...(10 * minute), at: "close",
+      for: "from accept to the end of TLS' handshake, which may wait for those of others"),
+    Limit(
       .wsHandshakeTimeout, .duration(\.wsHandshakeTimeout), 100...(10 * minute), at: "close",
-      for: "from accept to the end of the first request's head, with an upgrade or without"),
+      for: "from accept, or TLS' handshake, to the end of the first request's head"),
     Limit(
       .wsFrameTimeout, .duration(\.wsFrameTimeout), 100...(60 * minute), at: "close 1008",
       for: "a message that stands still; in each such time transferRate has to be kept as well"),

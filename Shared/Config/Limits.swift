@@ -19,6 +19,7 @@ public struct Limits: Sendable, Equatable {
   // WebSocket
   public var wsMessageBytes = 1536 << 10
   public var wsFragments = 65_536
+  public var tlsHandshakeTimeout: Duration = .seconds(10)
   public var wsHandshakeTimeout: Duration = .seconds(5)
   public var wsFrameTimeout: Duration = .seconds(30)
   public var echoMessageBytes = 16 << 20
@@ -70,7 +71,7 @@ public struct Limits: Sendable, Equatable {
 public enum LimitName: String, Sendable, CaseIterable, Hashable {
   case httpHeadBytes, httpFieldBytes, httpFields, httpURLBytes, httpBodyBytes
   case httpHeadTimeout, httpBodyTimeout, httpIdleTimeout, transferRate, batchCommands, historyPage
-  case wsMessageBytes, wsFragments, wsHandshakeTimeout, wsFrameTimeout, echoMessageBytes
+  case wsMessageBytes, wsFragments, tlsHandshakeTimeout, wsHandshakeTimeout, wsFrameTimeout, echoMessageBytes
   case pingInterval, pongTimeout
   case connections, connectionsPerAddress, channelsPerConnection, requestsPerSecond
   case framesPerSecond, publicationsPerSecond, subscriptionsPerSecond, burstWindow
