@@ -17,6 +17,7 @@ struct GatewayMetrics: Sendable {
   let roundTrip: Histogram
   let acked: Counter
   let limits: LimitCounters
+  let tls: TLSMetrics
 
   init(_ metrics: Metrics) {
     connections = metrics.gauge("sapphire_gateway_connections", "Connections that are open.")
@@ -43,6 +44,7 @@ struct GatewayMetrics: Sendable {
     roundTrip = metrics.histogram(
       "sapphire_gateway_round_trip_seconds", "From a WebSocket ping to its pong.", .seconds)
     limits = LimitCounters(metrics)
+    tls = TLSMetrics(metrics)
     acked = metrics.counter(
       "sapphire_gateway_acked_total", "Publications whose publisher was told that they stand.")
   }
