@@ -70,8 +70,9 @@ final class Connection: StreamOwner {
     if case .securing = mode { mode = .http(HTTPConversation(self)) }
   }
 
-  var socket: SocketSession? {
-    if case .socket(let session) = mode { session } else { nil }
+  /// The client that this connection carries, once it does.
+  var session: ClientSession? {
+    if case .socket(let socket) = mode { socket.session } else { nil }
   }
 
   func streamReceived(_ stream: Stream, _ bytes: borrowing Span<UInt8>) -> Int {
