@@ -150,7 +150,8 @@ let package = Package(
     tests("DeflateTests", ["Deflate", "WebSocketCodec", "Bytes", "TestKit"]),
     tests("CryptoTests", ["Crypto", "Bytes"]),
     tests("TLSTests", ["TLS", "TLSStream", "Loop", "Platform", "TestKit"]),
-    executable("TLSWorkload", "Tests/TLS/Workload", ["TLS", "TestKit"]),
+    executable(
+      "TLSWorkload", "Tests/TLS/Workload", ["TLS", "TLSStream", "Loop", "Platform", "TestKit"]),
     tests("IdentityTests", ["Identity", "Config", "Crypto", "Bytes"]),
     tests("LoopTests", ["Loop", "Platform", "Bytes", "TestKit"]),
     tests("WireTests", ["Wire", "Bytes", "TestKit"]),

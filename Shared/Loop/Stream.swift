@@ -470,6 +470,8 @@ public final class Stream: LoopHandler, Flushable {
     descriptor.close()
     queue.removeAll()
     unread = []
+    // A timer may hold this object for some seconds more.
+    transformed = nil
     loop.retire(self)
     loop.atTurnEnd { [self] in
       let told = owner
