@@ -111,7 +111,7 @@ def test_its_own_clients_find_and_trust_it(secure):
         done = subprocess.run([*command, *trust], env=elsewhere, capture_output=True, text=True, timeout=30)
         assert done.returncode == code, done.stderr
     refused = subprocess.run(command, env=elsewhere, capture_output=True, text=True, timeout=30)
-    assert "certificate" in refused.stderr, refused.stderr
+    assert "self-signed certificate" in refused.stderr and "--ca" in refused.stderr, refused.stderr
     wrong = subprocess.run([*command, "--ca", "/dev/null"], env=elsewhere, capture_output=True, text=True, timeout=30)
     assert wrong.returncode == 64, wrong.stderr
 
@@ -156,6 +156,15 @@ def test_sixteen_mebibytes_come_back(secure):
             await socket.send(sent)
             return await socket.recv()
     assert within(30, echo()) == sent
+
+
+def test_the_page_works_over_https(secure, browser):
+    browser._call("Security.setIgnoreCertificateErrors", ignore=True)
+    browser.go(secure.url + "/#channel=log:page")
+    browser.until("document.body.dataset.phase === 'live'")
+    assert browser.text("#encryption") == "Encrypted"
+    browser.type("#message", "through Chromium")
+    browser.until("[...document.querySelectorAll('.row .payload')].some(n => n.textContent.includes('through Chromium'))")
 
 
 def test_a_long_answer_of_the_vault_comes_whole(secure):

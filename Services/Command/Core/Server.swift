@@ -144,6 +144,9 @@ extension CommandContext {
       console.report("is it running? `sapphire up` starts it; --url or SAPPHIRE_URL name another")
       return .unavailable
     case .transport(.malformed), .transport(.unsendable): return .failure
+    case .transport(.lost) where server.url.isSecure:
+      console.report("if it is the certificate: --ca FILE or SAPPHIRE_CA names one to trust")
+      return .unavailable
     case .transport, .notNow: return .unavailable
     case .notPermitted:
       let help =
