@@ -416,10 +416,8 @@ public final class Stream: LoopHandler, Flushable {
   }
 
   private func writeTransformed() -> OutQueue.WriteResult {
-    guard var bytes = transformed.take() else { return .drained }
-    let result = bytes.write(&queue, to: descriptor, loop)
-    transformed = bytes
-    return result
+    guard let transformed else { return .drained }
+    return transformed.write(&queue, to: descriptor, loop)
   }
 
   private func stopWaitingForRoom() {

@@ -31,8 +31,9 @@ public enum StreamTransformPhase: Equatable, Sendable {
 ///
 /// Bytes stay in the stream's queue as they were given until the flush of the turn, which turns all
 /// of them over and writes them in one call: a piece of `pieceBytes` at a time, so that what a slow
-/// peer leaves is at most one piece more than its queue.
-struct TransformedBytes {
+/// peer leaves is at most one piece more than its queue. A class, so that a stream without a transform
+/// has no more than an empty reference.
+final class TransformedBytes {
   let transform: any StreamTransform
   /// Whether the owner was told that it is open.
   var hasOpened = false
@@ -65,14 +66,14 @@ struct TransformedBytes {
   var isEnded: Bool { transform.phase == .ended }
 
   /// What is queued behind this is the last.
-  mutating func sayEndBehindAll() { saysEnd = true }
+  func sayEndBehindAll() { saysEnd = true }
 
-  mutating func receive(_ bytes: borrowing Span<UInt8>, plaintext: inout [UInt8]) {
+  func receive(_ bytes: borrowing Span<UInt8>, plaintext: inout [UInt8]) {
     transform.receive(bytes, plaintext: &plaintext, output: &output)
   }
 
   /// Says the end, where nothing stands before it, in as far as the kernel takes it at once.
-  mutating func endNow(_ descriptor: borrowing Descriptor) {
+  func endNow(_ descriptor: borrowing Descriptor) {
     guard count == 0 else { return }
     var last: [UInt8] = []
     transform.end(into: &last)
@@ -81,7 +82,7 @@ struct TransformedBytes {
 
   /// Turns over what is queued and writes it, until nothing is left, the kernel takes no more, or
   /// the budget of a turn is out. While the transform opens, the queue waits.
-  mutating func write(
+  func write(
     _ queue: inout OutQueue, to descriptor: borrowing Descriptor, _ loop: EventLoop
   ) -> OutQueue.WriteResult {
     var left = OutQueue.budgetBytes
@@ -104,7 +105,7 @@ struct TransformedBytes {
   }
 
   /// Whether there is something more to write.
-  private mutating func turnOver(_ queue: inout OutQueue, _ loop: EventLoop) -> Bool {
+  private func turnOver(_ queue: inout OutQueue, _ loop: EventLoop) -> Bool {
     switch transform.phase {
     case .opening, .failed: return false
     case .open, .ended: break
@@ -124,7 +125,7 @@ struct TransformedBytes {
   }
 
   /// The loop's buffer goes back; only what is left is kept.
-  private mutating func keepRest(_ result: OutQueue.WriteResult, _ loop: EventLoop)
+  private func keepRest(_ result: OutQueue.WriteResult, _ loop: EventLoop)
     -> OutQueue.WriteResult
   {
     guard written > 0 || output.capacity > 2 * count else { return result }
@@ -134,7 +135,7 @@ struct TransformedBytes {
     return result
   }
 
-  private mutating func released(_ loop: EventLoop) {
+  private func released(_ loop: EventLoop) {
     var buffer: [UInt8] = []
     swap(&buffer, &output)
     written = 0
