@@ -18,7 +18,7 @@ internal import COpenSSL
 ///          └────────────┴──▶ failed       an alert may have been written; then close the transport
 ///
 /// - Isolation: its holder's loop; nothing suspends inside.
-/// - Memory: what libssl holds, some 10 KiB when idle, and of the peer's bytes at most one record
+/// - Memory: what libssl holds, some 15 KiB when idle, and of the peer's bytes at most one record
 ///   (16 KiB) that has not ended, or one message of the handshake.
 /// - Deadlines are the caller's: a handshake within seconds, and so many per turn.
 @safe
