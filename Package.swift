@@ -86,12 +86,16 @@ let package = Package(
     shared("Identity", ["Bytes", "JSON", "Config", "Crypto"]),
     // Row 2 and 3: what moves bytes.
     shared("Loop", ["Bytes", "CLinux", "Platform", "Observe"]),
+    shared("TLSStream", ["Bytes", "Platform", "Loop", "TLS"]),
     shared("Link", ["Bytes", "Platform", "Observe", "Loop", "Wire", "Crypto"]),
     shared(
       "Service", ["Bytes", "Platform", "Observe", "Loop", "Wire", "Link", "Config", "JSON"]),
     shared(
       "Client",
-      ["Bytes", "Platform", "Observe", "Loop", "JSON", "HTTPCodec", "WebSocketCodec", "Crypto"]),
+      [
+        "Bytes", "Platform", "Observe", "Loop", "JSON", "HTTPCodec", "WebSocketCodec", "Crypto", "TLS",
+        "TLSStream",
+      ]),
 
     // Services: Core is a library that tests can hold, Main an executable of some thirty lines.
     library(
@@ -113,7 +117,7 @@ let package = Package(
       name: "GatewayCore",
       dependencies: [
         "Bytes", "Platform", "Observe", "JSON", "Loop", "Wire", "Link", "Config", "Service",
-        "HTTPCodec", "WebSocketCodec", "Deflate", "Crypto", "ChannelKit",
+        "HTTPCodec", "WebSocketCodec", "Deflate", "Crypto", "ChannelKit", "TLS", "TLSStream",
       ],
       path: "Services/Gateway/Core", resources: [.embedInCode("Page")], swiftSettings: strict),
     executable(
@@ -122,7 +126,7 @@ let package = Package(
       "CommandCore", "Services/Command/Core",
       [
         "Bytes", "Platform", "Observe", "JSON", "Loop", "Config", "HTTPCodec", "WebSocketCodec",
-        "Crypto", "Client", "Service",
+        "Crypto", "Client", "Service", "TLS", "TLSStream",
       ]),
     executable(
       "CommandMain", "Services/Command/Main", ["CommandCore", "ChannelKit", "PluginRegistry"]),
@@ -145,8 +149,9 @@ let package = Package(
     tests("WebSocketCodecTests", ["WebSocketCodec", "Bytes", "TestKit"]),
     tests("DeflateTests", ["Deflate", "WebSocketCodec", "Bytes", "TestKit"]),
     tests("CryptoTests", ["Crypto", "Bytes"]),
-    tests("TLSTests", ["TLS", "TestKit"]),
-    executable("TLSWorkload", "Tests/TLS/Workload", ["TLS", "TestKit"]),
+    tests("TLSTests", ["TLS", "TLSStream", "Loop", "Platform", "TestKit"]),
+    executable(
+      "TLSWorkload", "Tests/TLS/Workload", ["TLS", "TLSStream", "Loop", "Platform", "TestKit"]),
     tests("IdentityTests", ["Identity", "Config", "Crypto", "Bytes"]),
     tests("LoopTests", ["Loop", "Platform", "Bytes", "TestKit"]),
     tests("WireTests", ["Wire", "Bytes", "TestKit"]),

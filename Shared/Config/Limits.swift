@@ -21,6 +21,7 @@ public struct Limits: Sendable, Equatable {
   public var wsMessageBytes = 1536 << 10
   public var wsFragments = 65_536
   public var wsInflateRatio = 100
+  public var tlsHandshakeTimeout: Duration = .seconds(10)
   public var wsHandshakeTimeout: Duration = .seconds(5)
   public var wsFrameTimeout: Duration = .seconds(30)
   public var echoMessageBytes = 16 << 20
@@ -74,7 +75,7 @@ public enum LimitName: String, Sendable, CaseIterable, Hashable {
   case httpHeadBytes, httpFieldBytes, httpFields, httpURLBytes, httpBodyBytes
   case httpHeadTimeout, httpBodyTimeout, httpIdleTimeout, pollTimeout
   case transferRate, batchCommands, historyPage
-  case wsMessageBytes, wsFragments, wsInflateRatio, wsHandshakeTimeout, wsFrameTimeout
+  case wsMessageBytes, wsFragments, wsInflateRatio, tlsHandshakeTimeout, wsHandshakeTimeout, wsFrameTimeout
   case echoMessageBytes
   case pingInterval, pongTimeout
   case connections, connectionsPerAddress, channelsPerConnection, requestsPerSecond

@@ -61,7 +61,7 @@ def case(limit, on, alone=False):
 
 
 def unit(limit, path, name):
-    """The overrun of a row that no client can reach in a test's time is the unit test of that name."""
+    """The overrun of a row that no client can reach in a test's time, or here, is the test of that name."""
     CASES[limit] = (None, (path, name))
 
 
@@ -115,7 +115,8 @@ def test_overrun(platforms, limit):
     if on is None:
         path, name = function
         with open(os.path.join(ROOT, path)) as file:
-            assert f"func {name}(" in file.read(), f"{path} has no {name}"
+            text = file.read()
+            assert f"func {name}(" in text or f"def {name}(" in text, f"{path} has no {name}"
         return
     platform = running[on]
     if limit in waiting:
@@ -346,6 +347,9 @@ def _(sapphire):
         assert next_frame(wire) == (0x81, b"x" * 4096)
         wire.send(frame(0x81, claimed=4097))
         assert close_code(wire) == 1009
+
+
+unit("tlsHandshakeTimeout", "Tests/Clients/test_tls.py", "test_a_slow_handshake_is_given_up_and_counted")
 
 
 @case("wsHandshakeTimeout", TIMES)

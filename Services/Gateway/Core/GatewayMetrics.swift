@@ -18,6 +18,7 @@ struct GatewayMetrics: Sendable {
   let acked: Counter
   let compression: CompressionMetrics
   let limits: LimitCounters
+  let tls: TLSMetrics
 
   init(_ metrics: Metrics) {
     connections = metrics.gauge("sapphire_gateway_connections", "Connections that are open.")
@@ -45,6 +46,7 @@ struct GatewayMetrics: Sendable {
       "sapphire_gateway_round_trip_seconds", "From a WebSocket ping to its pong.", .seconds)
     compression = CompressionMetrics(metrics)
     limits = LimitCounters(metrics)
+    tls = TLSMetrics(metrics)
     acked = metrics.counter(
       "sapphire_gateway_acked_total", "Publications whose publisher was told that they stand.")
   }

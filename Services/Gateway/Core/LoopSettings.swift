@@ -19,6 +19,10 @@ struct LoopSettings: Sendable {
   var connectionsPerAddressMax = 1_000
   /// What the gateway's peers have under way by their addresses, shared by all loops.
   let addresses = AddressLedger()
+  /// Where the listeners speak TLS.
+  var tls: TLSDoor?
+  /// The value of `Strict-Transport-Security`, if it is sent.
+  var strictTransportSecurity: String?
   var exemptsLoopback = true
   var rates = ClientRates(Limits())
   var channelsMax = 262_144
@@ -49,7 +53,9 @@ struct LoopSettings: Sendable {
   var queueBytesMax = 1024 * 1024
   var artifactBytesMax = 1024 * 1024 * 1024
   var publishMax = Duration.seconds(5)
-  /// From accept to the end of the first request's head.
+  /// From accept to the end of TLS' handshake.
+  var tlsHandshakeMax = Duration.seconds(10)
+  /// From accept, or TLS' handshake, to the end of the first request's head.
   var firstHeadMax = Duration.seconds(5)
   var headMax = Duration.seconds(5)
   var bodyMax = Duration.seconds(30)
@@ -91,6 +97,7 @@ struct LoopSettings: Sendable {
     head = HTTPLimits(
       headBytesMax: limits.httpHeadBytes, fieldBytesMax: limits.httpFieldBytes,
       fieldsMax: limits.httpFields, targetBytesMax: limits.httpURLBytes)
+    tlsHandshakeMax = limits.tlsHandshakeTimeout
     firstHeadMax = limits.wsHandshakeTimeout
     headMax = limits.httpHeadTimeout
     bodyMax = limits.httpBodyTimeout
