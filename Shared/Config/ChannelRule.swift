@@ -1,5 +1,6 @@
 public import Bytes
 public import JSON
+public import Schema
 
 /// Who may do something with a channel. The API key always may.
 public struct AccessRule: Hashable, Sendable {
@@ -59,12 +60,15 @@ public struct ChannelRule: Hashable, Sendable {
   /// A subscriber beyond this is refused (S003-25); nil: no limit of the channel's own.
   public var maxSubscribers: Int?
   /// Members that a published JSON object has to have (S003-22); empty: nothing is looked at.
-  public var requireFields: [String]
+  public var require: [String]
+  /// What a published payload has to look like; nil: anything.
+  public var schema: JSONSchema?
 
   public init(
     match: [ChannelPattern], type: String = "relay", options: JSONValue = .object([:]),
     history: HistoryRule = .none, subscribe: AccessRule? = nil, publish: AccessRule? = nil,
-    presence: Bool = true, maxSubscribers: Int? = nil, requireFields: [String] = []
+    presence: Bool = true, maxSubscribers: Int? = nil, require: [String] = [],
+    schema: JSONSchema? = nil
   ) {
     self.match = match
     self.type = type
@@ -74,7 +78,8 @@ public struct ChannelRule: Hashable, Sendable {
     self.publish = publish
     self.presence = presence
     self.maxSubscribers = maxSubscribers
-    self.requireFields = requireFields
+    self.require = require
+    self.schema = schema
   }
 }
 

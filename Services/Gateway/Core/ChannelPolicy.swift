@@ -1,4 +1,5 @@
 internal import ChannelKit
+internal import Schema
 
 /// What the configuration says of one channel, ready for use.
 struct ChannelPolicy: Sendable {
@@ -11,7 +12,8 @@ struct ChannelPolicy: Sendable {
   var publish: [Principal]?
   var hasPresence = true
   var subscribersMax: Int?
-  var requiredFields: [String] = []
+  /// What a published payload has to look like (S003-22, S002-20).
+  var schemas: [JSONSchema] = []
   var options = ChannelOptions()
 
   var isDurable: Bool { history == .durable }
