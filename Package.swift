@@ -76,7 +76,8 @@ let package = Package(
     shared("HTTPCodec", ["Bytes"]),
     shared("WebSocketCodec", ["Bytes"]),
     shared("ChannelKit", ["Bytes"]),
-    shared("Config", ["Bytes", "JSON"]),
+    shared("Schema", ["JSON"]),
+    shared("Config", ["Bytes", "JSON", "Schema"]),
     // Row 1: wrappers of the C libraries.
     shared("Crypto", ["Bytes", "COpenSSL"]),
     shared("SQLite", ["Bytes", "CSQLite"]),
@@ -118,6 +119,7 @@ let package = Package(
       dependencies: [
         "Bytes", "Platform", "Observe", "JSON", "Loop", "Wire", "Link", "Config", "Service",
         "HTTPCodec", "WebSocketCodec", "Deflate", "Crypto", "ChannelKit", "TLS", "TLSStream",
+        "Schema",
       ],
       path: "Services/Gateway/Core", resources: [.embedInCode("Page")], swiftSettings: strict),
     executable(
@@ -144,7 +146,7 @@ let package = Package(
     tests("PlatformTests", ["Platform", "TestKit"]),
     tests("ObserveTests", ["Observe", "Bytes"]),
     tests("JSONTests", ["JSON", "Bytes", "TestKit"]),
-    tests("ConfigTests", ["Config", "JSON", "Bytes"]),
+    tests("ConfigTests", ["Config", "Schema", "JSON", "Bytes"]),
     tests("HTTPCodecTests", ["HTTPCodec", "Bytes", "TestKit"]),
     tests("WebSocketCodecTests", ["WebSocketCodec", "Bytes", "TestKit"]),
     tests("DeflateTests", ["Deflate", "WebSocketCodec", "Bytes", "TestKit"]),
@@ -152,6 +154,7 @@ let package = Package(
     tests("TLSTests", ["TLS", "TLSStream", "Loop", "Platform", "TestKit"]),
     executable(
       "TLSWorkload", "Tests/TLS/Workload", ["TLS", "TLSStream", "Loop", "Platform", "TestKit"]),
+    tests("SchemaTests", ["Schema", "JSON", "TestKit"]),
     tests("IdentityTests", ["Identity", "Config", "Crypto", "Bytes"]),
     tests("LoopTests", ["Loop", "Platform", "Bytes", "TestKit"]),
     tests("WireTests", ["Wire", "Bytes", "TestKit"]),

@@ -1,5 +1,6 @@
 public import Bytes
 public import JSON
+public import Schema
 
 /// Who may do something with a channel. The API key always may.
 public struct AccessRule: Hashable, Sendable {
@@ -62,13 +63,15 @@ public struct ChannelRule: Hashable, Sendable {
   /// A subscriber beyond this is refused (S003-25); nil: no limit of the channel's own.
   public var maxSubscribers: Int?
   /// Members that a published JSON object has to have (S003-22); empty: nothing is looked at.
-  public var requireFields: [String]
+  public var require: [String]
+  /// What a published payload has to look like; nil: anything.
+  public var schema: JSONSchema?
 
   public init(
     match: [ChannelPattern], type: String = "relay", options: JSONValue = .object([:]),
     history: HistoryRule = .none, subscribe: AccessRule? = nil, publish: AccessRule? = nil,
     presence: Bool = true, compress: Bool = true, maxSubscribers: Int? = nil,
-    requireFields: [String] = []
+    require: [String] = [], schema: JSONSchema? = nil
   ) {
     self.match = match
     self.type = type
@@ -79,7 +82,8 @@ public struct ChannelRule: Hashable, Sendable {
     self.presence = presence
     self.compress = compress
     self.maxSubscribers = maxSubscribers
-    self.requireFields = requireFields
+    self.require = require
+    self.schema = schema
   }
 }
 
