@@ -9,7 +9,10 @@ protocol Carrier: AnyObject {
   /// Publications are written to it as they are encoded, in the flush step and without another
   /// word to the carrier; nil where the carrier has to take them itself. The same for ever.
   var directStream: Stream? { get }
-  /// Publications where there is no `directStream`; the carrier keeps what its client has not read.
+  /// How publications are compressed for this client; nil where they are not. The same for ever.
+  var compression: SocketCompression? { get }
+  /// Publications where there is no `directStream`, or where the client's compression is its own;
+  /// the carrier keeps what its client has not read.
   func deliver(_ publications: EncodedPublications, of subscription: Subscription)
   /// Bytes that the client has not taken yet.
   var queuedBytes: Int { get }
@@ -34,6 +37,7 @@ protocol Carrier: AnyObject {
 
 extension Carrier {
   var takesPages: Bool { true }
+  var compression: SocketCompression? { nil }
   func begins(_ subscription: Subscription, after position: Subscription.Since) {}
 }
 

@@ -2,6 +2,7 @@ internal import Bytes
 internal import ChannelKit
 internal import Config
 internal import JSON
+internal import Schema
 internal import Service
 
 /// The configured rules as policies, checked against the channel types once, at start.
@@ -44,8 +45,10 @@ struct ChannelPolicies: Sendable {
     policy.subscribe = rule.subscribe.map(principals)
     policy.publish = rule.publish.map(principals)
     policy.hasPresence = rule.presence
+    policy.isCompressed = rule.compress
     policy.subscribersMax = rule.maxSubscribers
-    policy.requiredFields = rule.requireFields
+    if !rule.require.isEmpty { policy.schemas.append(JSONSchema(requiring: rule.require)) }
+    if let schema = rule.schema { policy.schemas.append(schema) }
     policy.options = ChannelOptions(rule.options)
     return policy
   }

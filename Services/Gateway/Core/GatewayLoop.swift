@@ -54,6 +54,9 @@ final class GatewayLoop {
   private(set) lazy var artifacts = ArtifactDoor(self)
   private(set) lazy var publishing = Publishing(self)
   private(set) lazy var health = HealthReport(self)
+  private(set) lazy var compression = LoopCompression(
+    settings.compression, contextBytesMax: settings.compressionContextBytesMax,
+    ratioMax: settings.inflateRatioMax, freeBytes: settings.inflateFreeBytes, metrics)
 
   func start() {
     upstreams.start()

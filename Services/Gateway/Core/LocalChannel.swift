@@ -103,7 +103,7 @@ final class LocalChannel: Flushable {
 
   func remove(_ subscription: Subscription) {
     switch subscription.state {
-    case .live(let index): groups[group(subscription.encoding)].remove(at: index)
+    case .live(let index): groups[group(of: subscription)].remove(at: index)
     case .waiting, .replaying: leaveJoining(subscription)
     case .ended: return
     }
@@ -203,12 +203,18 @@ final class LocalChannel: Flushable {
   func goLive(_ subscription: Subscription) {
     if isDirty { flush() }
     leaveJoining(subscription)
-    groups[group(subscription.encoding)].add(subscription)
+    groups[group(of: subscription)].add(subscription)
   }
 
-  private func group(_ encoding: Encoding) -> Int {
-    if let index = groups.firstIndex(where: { $0.encoding == encoding }) { return index }
-    groups.append(SubscriberGroup(encoding))
+  private func group(of subscription: Subscription) -> Int {
+    let encoding = subscription.encoding
+    let windowBits = subscription.sharedWindowBits
+    if let index = groups.firstIndex(where: {
+      $0.encoding == encoding && $0.windowBits == windowBits
+    }) {
+      return index
+    }
+    groups.append(SubscriberGroup(encoding, windowBits: windowBits, gateway.compression))
     return groups.count - 1
   }
 
@@ -293,7 +299,7 @@ final class LocalChannel: Flushable {
   private func deliverToOthers(_ arrival: Arrival) {
     if isDirty { flush() }
     for group in groups where !group.isEmpty {
-      var single = SubscriberGroup(group.encoding)
+      var single = SubscriberGroup(like: group)
       single.append(
         arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
         prefix: envelopePrefix, spare: { [] })
