@@ -255,7 +255,16 @@ def test_refused_channels_are_told_and_the_others_go_on(sapphire):
                 assert json.loads(refused.answer.read())["error"]["code"] == code
 
 
-@pytest.mark.configuration('{ limits: { requestTimeout: "500ms" } }')
+def is_stopped(pid):
+    """Whether every thread of a process has stopped."""
+    states = []
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/stat") as stat:
+            states.append(stat.read().rsplit(")", 1)[1].split()[0])
+    return set(states) == {"T"}
+
+
+@pytest.mark.configuration('{ limits: { requestTimeout: "1s" } }')
 def test_what_may_change_lets_an_event_source_come_back(sapphire):
     sapphire.publish("log:a", 1)
     store = sapphire.pid("eventstore")
@@ -264,6 +273,7 @@ def test_what_may_change_lets_an_event_source_come_back(sapphire):
         for _ in range(12):
             others.enter_context(feed(sapphire, "log:a")).next("connection")
         os.kill(store, signal.SIGSTOP)
+        eventually(5, "the store stands still", lambda: is_stopped(store))
         try:
             # An error status would end an EventSource for good; so it is told, and comes back after its `retry`.
             with feed(sapphire, "log:a", since="start") as second:
