@@ -11,6 +11,8 @@ public struct Configuration: Sendable, Equatable {
   public var presence = PresenceSettings()
   public var links = LinkSettings()
   public var api = APISettings()
+  public var identity = IdentitySettings()
+  public var apiKeys: [APIKeyRule] = []
   public var limits = Limits()
   public var diagnostics = DiagnosticsSettings()
   public var log = LogSettings()
@@ -122,6 +124,8 @@ extension Configuration {
     presence = PresenceSettings(reading: reader.take("presence"), &reading)
     links = LinkSettings(reading: reader.take("links"), &reading)
     api = APISettings(reading: reader.take("api"), &reading)
+    identity = IdentitySettings(reading: reader.take("identity"), &reading)
+    apiKeys = APIKeyRule.list(reading: reader.take("apiKeys"), &reading)
     limits = Limits(reading: reader.take("limits"), &reading)
     diagnostics = DiagnosticsSettings(reading: reader.take("diagnostics"), &reading)
     log = LogSettings(reading: reader.take("log"), &reading)
@@ -131,6 +135,11 @@ extension Configuration {
 
   /// What no section can see by itself.
   private func checkTogether(_ reading: inout ConfigReading) {
+    if identity.keyFiles.isEmpty, identity.isRequired {
+      reading.report(
+        .defaults, "identity.keyFiles",
+        "name a file with the keys of tokens: identity.required is true, and nobody could sign in")
+    }
     let between =
       [links.hub, links.eventstore, links.presence].compactMap { $0 }
       + hub.listen + eventstore.listen + presence.listen
