@@ -49,6 +49,13 @@ enum Encoding: Int, CaseIterable {
     return bytes
   }
 
+  /// `,"user":"…"` where a user published it.
+  static func append(publisher: Publisher, to bytes: inout [UInt8]) {
+    guard !publisher.user.isEmpty else { return }
+    bytes.append(contentsOf: ",\"user\":".utf8)
+    JSON.appendQuoted(publisher.user, to: &bytes)
+  }
+
   /// `"data":…` or `"b64data":"…"`.
   static func appendData(_ payload: Payload, to bytes: inout [UInt8]) {
     switch payload.kind {

@@ -53,10 +53,12 @@ final class GatewayLoop {
   private(set) lazy var presence = PresenceReporter(self)
   private(set) lazy var artifacts = ArtifactDoor(self)
   private(set) lazy var publishing = Publishing(self)
+  private(set) lazy var identityFeed = IdentityFeed(self)
   private(set) lazy var health = HealthReport(self)
 
   func start() {
     upstreams.start()
+    if index == 0 { identityFeed.start() }
     sweep()
   }
 
@@ -129,6 +131,7 @@ final class GatewayLoop {
 
   /// The channel on this loop, made if need be. Nil where no more channels can be kept.
   func channel(_ name: ChannelName) -> Result<LocalChannel, Refusal> {
+    guard !name.isReserved else { return .failure(.permissionDenied) }
     if let known = channels[name] { return .success(known) }
     guard hasRoomForChannel() else {
       metrics.limits.reached(.linkChannels)
