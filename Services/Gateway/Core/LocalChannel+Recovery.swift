@@ -46,7 +46,7 @@ extension LocalChannel {
     settleWaiting(.unavailable)
     if policy.history == .none, phase == .live {
       // Nobody knows what a channel without history loses meanwhile.
-      forEachLive { $0.subscriber.tell(ControlMessage.gap(channel: name.text, dropped: nil)) }
+      forEachLive { $0.session.tell(.gap(name, dropped: nil)) }
     }
     phase = .detached
   }
@@ -104,10 +104,11 @@ extension LocalChannel {
       ["channel": .text(name.text), "reason": .text(failure.message)])
     let at = position
     forEachLive {
-      $0.subscriber.tell(
-        ControlMessage.unrecoverable(
-          channel: name.text, reason: .corrupt, epoch: at?.epoch, floor: at?.offset ?? .zero,
-          head: at?.offset ?? .zero))
+      $0.session.tell(
+        .unrecoverable(
+          .init(
+            channel: name, reason: .corrupt, epoch: at?.epoch, floor: at?.offset ?? .zero,
+            head: at?.offset ?? .zero)))
     }
     gateway.metrics.unrecoverable.add()
     position = nil
@@ -153,10 +154,10 @@ extension LocalChannel {
     _ reason: ControlMessage.UnrecoverableReason, _ page: EventPage, restartAt: Offset
   ) {
     forEachLive {
-      $0.subscriber.tell(
-        ControlMessage.unrecoverable(
-          channel: name.text, reason: reason, epoch: page.epoch, floor: page.floor,
-          head: page.head))
+      $0.session.tell(
+        .unrecoverable(
+          .init(
+            channel: name, reason: reason, epoch: page.epoch, floor: page.floor, head: page.head)))
     }
     gateway.metrics.unrecoverable.add()
     position = page.epoch.map { Position(epoch: $0, offset: restartAt) }
