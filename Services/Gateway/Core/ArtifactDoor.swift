@@ -1,5 +1,6 @@
 internal import Bytes
 internal import ChannelKit
+internal import Config
 internal import HTTPCodec
 internal import Identity
 internal import Link

@@ -112,7 +112,12 @@ final class Authenticator: Sendable {
   }
 
   /// Whoever a request's head names: nobody, or the bearer of a token or ticket.
+  ///
+  /// A token in an address is refused: addresses stand in logs and histories.
   func identity(_ head: HTTPRequestHead) throws(Refusal) -> Identity? {
+    guard head.target.query("token") == nil, head.target.query("access_token") == nil else {
+      throw .tokenInURL
+    }
     if let token = head.headers.credentials(of: "bearer") { return try identity(token: token) }
     if let ticket = head.target.query("ticket") { return try identity(ticket: ticket) }
     return nil
@@ -181,6 +186,10 @@ extension Refusal {
   static let tokenExpired = Refusal(109, "token_expired", "the token has expired", .unauthorized)
   static let ticketInvalid = Refusal(
     101, "ticket_invalid", "the ticket was used, has expired or was never given out", .unauthorized)
+  static let tokenInURL = Refusal(
+    107, "token_in_url",
+    "a token does not belong in an address: send Authorization, a ticket or a connect message",
+    .badRequest)
   static let signInFirst = Refusal(
     101, "authentication_required", "sign in first: a token or a ticket is needed", .unauthorized)
 

@@ -1,5 +1,6 @@
 internal import Bytes
 internal import ChannelKit
+internal import HTTPCodec
 internal import Identity
 
 /// Who a client is and what its token allows, as long as that holds. Pure.

@@ -98,6 +98,22 @@ enum ControlMessage {
     return end(&writer)
   }
 
+  static func signedIn(id: MessageID?, client: String, user: String?, expires: Int64?) -> [UInt8] {
+    var writer = begin("connected")
+    id?.append(to: &writer)
+    writer.field("client", client)
+    if let user { writer.field("user", user) }
+    if let expires { writer.field("expires", expires) }
+    return end(&writer)
+  }
+
+  static func expiring(channel: String?, at end: Int64) -> [UInt8] {
+    var writer = begin("expiring")
+    if let channel { writer.field("channel", channel) }
+    writer.field("expires", end)
+    return self.end(&writer)
+  }
+
   struct Person: Equatable {
     var client: String
     var user: String

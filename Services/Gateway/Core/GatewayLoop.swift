@@ -29,6 +29,7 @@ final class GatewayLoop {
   private(set) var isDraining = false
   var upstreamsChanged: () -> Void = {}
   private var sweepCount: UInt64 = 0
+  private var seenOrders: UInt64 = 0
   /// Connections that are being told why they can't come in.
   private var turnedAway = 0
   private var madeRoomAt = Instant(nanoseconds: 0)
@@ -120,11 +121,22 @@ final class GatewayLoop {
   private func sweep() {
     sweepCount &+= 1
     for connection in connections.values { connection.sweep(loop.now) }
+    checkIdentities()
     if sweepCount % 10 == 0 {
       closeIdleChannels(after: .seconds(60))
       if index == 0 { settings.addresses.forgetIdle(loop.now) }
     }
     loop.after(.seconds(1)) { [self] in sweep() }
+  }
+
+  /// Whether every client is still who it was and may do what it does.
+  private func checkIdentities() {
+    let orders = settings.authenticator.orders(after: &seenOrders)
+    if orders.contains(.lookAgain) {
+      for channel in channels.values { channel.adoptRights(of: settings.policy(channel.name)) }
+    }
+    let now = Authenticator.now
+    for connection in connections.values { connection.session?.checkIdentity(now, orders) }
   }
 
   // MARK: channels

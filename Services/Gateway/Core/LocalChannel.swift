@@ -28,11 +28,12 @@ final class LocalChannel: Flushable {
   enum Phase { case detached, catchingUp, live }
 
   let name: ChannelName
-  let policy: ChannelPolicy
+  private(set) var policy: ChannelPolicy
   let gateway: GatewayLoop
   let envelopePrefix: [UInt8]
   /// Who may publish where the rule or the channel's type says; nil: the listener's default.
-  let publishers: [Principal]?
+  private(set) var publishers: [Principal]?
+  private let publishersOfType: [Principal]?
   var plugin: AnyChannel?
   var merging: LatestPerKey?
   var mergeTimer: TimerID?
@@ -74,7 +75,8 @@ final class LocalChannel: Flushable {
     self.name = name
     self.policy = policy
     self.gateway = gateway
-    publishers = policy.publish ?? made.traits.publishers
+    publishersOfType = made.traits.publishers
+    publishers = policy.publish ?? publishersOfType
     let plugin = made.isPassThrough ? nil : made
     self.plugin = plugin
     envelopePrefix = Encoding.prefix(name)
@@ -85,6 +87,12 @@ final class LocalChannel: Flushable {
     if let plugin, case .latestPerKey(let framesPerSecond) = plugin.delivery {
       merging = LatestPerKey(framesPerSecond: framesPerSecond)
     }
+  }
+
+  /// Other rules say who may do what; what the channel keeps stays as it is.
+  func adoptRights(of other: ChannelPolicy) {
+    policy.adoptRights(of: other)
+    publishers = policy.publish ?? publishersOfType
   }
 
   var subscriberCount: Int { groups.reduce(joining.count) { $0 + $1.members.count } }

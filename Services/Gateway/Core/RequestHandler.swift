@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Config
 internal import HTTPCodec
 internal import JSON
 internal import Link

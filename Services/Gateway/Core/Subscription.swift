@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Identity
 internal import Loop
 internal import Observe
 
@@ -53,6 +54,10 @@ final class Subscription {
   var watching = Watching.no
   /// Presence has been told that its client is here.
   var isPresent = false
+  /// The token that it was made with, where one was needed.
+  var grant: SubscriptionGrant?
+  /// Its client has been told that this token ends soon.
+  var isWarned = false
   /// What a plugin wants others to be shown of the client, JSON; empty: what its identity says.
   var info: [UInt8] = []
   /// Its client's `connection` message waits for it.
