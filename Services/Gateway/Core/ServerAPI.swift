@@ -92,7 +92,8 @@ final class ServerAPI {
     case "presence": presence(value, completion)
     case "presence_stats": presenceStats(value, completion)
     case "channels": channels(value, completion)
-    case "info": key.scopes.isEmpty ? completion(.failure(.permissionDenied)) : info(completion)
+    case "info" where !key.scopes.contains(.presence): completion(.failure(.permissionDenied))
+    case "info": info(completion)
     case "ticket", "revoke", "disconnect", "unsubscribe":
       guard key.allowsEverywhere(.admin) else { return completion(.failure(.permissionDenied)) }
       IdentityAPI(gateway).call(method, value, completion)
