@@ -20,7 +20,9 @@ extension LocalChannel {
     noteSubscribers()
     settleWaiting(nil)
     switch policy.history {
-    case .none: becomeLive()
+    case .none:
+      tellOfUnknownLoss()
+      becomeLive()
     case .durable: beginCatchUp()
     case .memory:
       guard let epoch = answer.epoch else { return becomeLive() }
@@ -44,11 +46,16 @@ extension LocalChannel {
     isFetching = false
     needsAnotherFetch = false
     settleWaiting(.unavailable)
-    if policy.history == .none, phase == .live {
-      // Nobody knows what a channel without history loses meanwhile.
-      forEachLive { $0.session.tell(.gap(name, dropped: nil)) }
-    }
+    if policy.history == .none, phase == .live { mayHaveLost = true }
     phase = .detached
+  }
+
+  /// Nobody knows what a channel without history lost while the hub was away. Said when it is back:
+  /// who looks elsewhere for what it missed then misses nothing more.
+  private func tellOfUnknownLoss() {
+    guard mayHaveLost else { return }
+    mayHaveLost = false
+    forEachLive { $0.session.tell(.gap(name, dropped: nil)) }
   }
 
   private func beginCatchUp() {

@@ -50,6 +50,8 @@ final class LocalChannel: Flushable {
   /// The latest applied ones, kept while somebody replays, so that he finds the seam.
   var recent: HeldArrivals
   var isFetching = false
+  /// The hub was away, and there is no history to tell what came meanwhile.
+  var mayHaveLost = false
   var fetchFailures = 0
   /// Answers to earlier questions are passed over.
   var fetchNumber: UInt64 = 0
