@@ -22,7 +22,7 @@ protocol Carrier: AnyObject {
   /// No further word reaches the client.
   var isClosing: Bool { get }
   /// The first step of a subscription is settled: what follows `position` is what its client gets;
-  /// nil in a channel without history. `.start`: the history is empty as yet.
+  /// `.empty`: nothing as yet; `.now`: there is no history.
   func begins(_ subscription: Subscription, after position: Subscription.Since)
   /// Every channel that was asked for at the beginning has been opened or refused.
   func channelsAnswered()

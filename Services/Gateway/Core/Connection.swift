@@ -3,7 +3,8 @@ internal import HTTPCodec
 internal import Loop
 internal import Platform
 
-/// One client's connection: speaks HTTP until it is upgraded, then is a socket.
+/// One client's connection: speaks HTTP until it is upgraded to a socket, or an answer without end
+/// takes it.
 ///
 /// Owns the stream; hands its bytes to whichever conversation is on. Loop-confined.
 final class Connection: StreamOwner {
@@ -19,6 +20,7 @@ final class Connection: StreamOwner {
     case http(HTTPConversation)
     case socket(SocketSession)
     case echo(EchoSession)
+    case stream(StreamSession)
     case ended
   }
 
@@ -52,10 +54,15 @@ final class Connection: StreamOwner {
   /// From now on what comes is for the socket.
   func become(_ session: SocketSession) { mode = .socket(session) }
   func become(_ session: EchoSession) { mode = .echo(session) }
+  func become(_ session: StreamSession) { mode = .stream(session) }
 
   /// The client that this connection carries, once it does.
   var session: ClientSession? {
-    if case .socket(let socket) = mode { socket.session } else { nil }
+    switch mode {
+    case .socket(let socket): socket.session
+    case .stream(let stream): stream.session
+    case .starting, .http, .echo, .ended: nil
+    }
   }
 
   func streamReceived(_ stream: Stream, _ bytes: borrowing Span<UInt8>) -> Int {
@@ -68,7 +75,8 @@ final class Connection: StreamOwner {
       case .http(let conversation): step = conversation.received(rest)
       case .socket(let session): step = session.received(rest)
       case .echo(let session): step = session.received(rest)
-      case .starting, .ended: return bytes.count
+      // Nothing that a client of an endless answer says is heard.
+      case .stream, .starting, .ended: return bytes.count
       }
       if step == 0 { return taken }
       taken += step
@@ -81,6 +89,7 @@ final class Connection: StreamOwner {
     case .socket(let session): session.drained()
     case .http(let conversation): conversation.drained()
     case .echo(let session): session.drained()
+    case .stream(let session): session.drained()
     case .starting, .ended: break
     }
   }
@@ -95,6 +104,7 @@ final class Connection: StreamOwner {
     switch before {
     case .socket(let session): session.ended()
     case .http(let conversation): conversation.ended()
+    case .stream(let session): session.ended()
     case .echo, .starting, .ended: break
     }
     gateway.ended(self)
@@ -105,6 +115,7 @@ final class Connection: StreamOwner {
     case .http(let conversation): conversation.sweep(now)
     case .socket(let session): session.sweep(now)
     case .echo(let session): session.sweep(now)
+    case .stream(let session): session.sweep(now)
     case .starting, .ended: break
     }
   }
@@ -114,6 +125,7 @@ final class Connection: StreamOwner {
     case .http(let conversation): conversation.drain()
     case .socket(let session): session.drain()
     case .echo(let session): session.drain()
+    case .stream(let session): session.drain()
     case .starting, .ended: break
     }
   }

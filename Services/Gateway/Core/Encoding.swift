@@ -9,9 +9,22 @@ enum Encoding: Int, CaseIterable {
   case raw
   /// JSON `{channel, epoch, offset, time, data}`.
   case envelope
+  /// An event of an event stream of one channel: its position as `id`, the envelope as `data`.
+  case event
+  /// The same with the published text as `data`; bytes as base64 in an event named `binary`.
+  case rawEvent
+  /// The `data` of an event of several channels' stream, whose `id` is the client's own.
+  case eventPart
+  /// The envelope as a line of its own.
+  case line
 
   /// Whether carriers need to know where each publication ends.
-  var hasMarks: Bool { false }
+  var hasMarks: Bool {
+    switch self {
+    case .raw, .envelope, .event, .rawEvent: false
+    case .eventPart, .line: true
+    }
+  }
 
   /// Appends one publication in the form of its carrier.
   func append(
@@ -24,10 +37,34 @@ enum Encoding: Int, CaseIterable {
     case .envelope:
       let body = Self.envelope(payload, position: position, timeMs: timeMs, prefix: prefix)
       WebSocketFrame.append(.text, body, into: &output)
+    case .event, .eventPart:
+      let body = Self.envelope(payload, position: position, timeMs: timeMs, prefix: prefix)
+      EventStream.append(
+        id: self == .event ? Self.id(position, prefix) : nil, data: body, to: &output)
+    case .rawEvent: Self.appendRawEvent(payload, Self.id(position, prefix), to: &output)
+    case .line:
+      let body = Self.envelope(payload, position: position, timeMs: timeMs, prefix: prefix)
+      JSONLines.append(body, to: &output)
     }
   }
 
-  /// `{"channel":"NAME"`, which every envelope of a channel begins with.
+  /// What a client of this one channel says when it comes back.
+  private static func id(_ position: Position?, _ prefix: [UInt8]) -> String? {
+    position.map { PositionVector.encode(prefix.dropFirst(12).dropLast(), $0) }
+  }
+
+  private static func appendRawEvent(_ payload: Payload, _ id: String?, to output: inout [UInt8]) {
+    switch payload.kind {
+    case .json, .text, .uncheckedText:
+      EventStream.append(id: id, data: payload.bytes, to: &output)
+    case .binary, .jsonWithParts:
+      EventStream.append(
+        id: id, name: "binary", data: [UInt8](base64(payload.bytes).utf8), to: &output)
+    }
+  }
+
+  /// `{"channel":"NAME"`, which every envelope of a channel begins with. No character of a name is
+  /// escaped.
   static func prefix(_ channel: ChannelName) -> [UInt8] {
     [UInt8]("{\"channel\":\"\(channel.text)\"".utf8)
   }

@@ -52,6 +52,8 @@ struct LoopSettings: Sendable {
   var transferRate = 1_024
   var pingEvery = Duration.seconds(25)
   var pongMax = Duration.seconds(10)
+  /// The longest that a poll waits for something new.
+  var pollMax = Duration.seconds(60)
 
   mutating func adopt(_ limits: Limits) {
     connectionsMax = limits.connections
@@ -88,6 +90,7 @@ struct LoopSettings: Sendable {
     transferRate = limits.transferRate
     pingEvery = limits.pingInterval
     pongMax = limits.pongTimeout
+    pollMax = limits.pollTimeout
   }
 
   func policy(_ name: ChannelName) -> ChannelPolicy { rules(name) }

@@ -51,6 +51,9 @@ struct Refusal: Error, Equatable, Sendable {
   static let overloaded = Refusal(
     153, "overloaded", "too much is waiting already; try again", .serviceUnavailable,
     retryAfterMs: 1000)
+  static let slowConsumer = Refusal(
+    160, "slow_consumer", "too slow for a durable channel: come back with your position",
+    .serviceUnavailable, retryAfterMs: 1000)
   static let outOfSpace = Refusal(
     154, "out_of_space", "the disk is full; nothing was stored", .insufficientStorage)
 

@@ -53,12 +53,20 @@ struct RequestHandler {
       exchange.respond(
         Response(.ok, Metrics.contentType, [UInt8](gateway.settings.renderMetrics().utf8)))
     // One at a time for a connection, however many it asks for in advance.
-    case .channels: 
+    case .channels:
       exchange.whenFirst { [gateway, weak exchange] in
         if let exchange { ChannelList(gateway).answer(exchange) }
       }
     case .api(let method): ServerAPI(gateway).answer(exchange, method, body)
     case .vault(let sha256): gateway.artifacts.download(sha256, head, exchange)
+    case .eventStream, .lineStream, .poll:
+      if head.method == .head, exchange.route.isEndless {
+        return exchange.respond(StreamDoors.answer(exchange.route))
+      }
+      // One at a time for a connection, however many it asks for in advance.
+      exchange.whenFirst { [gateway, weak exchange] in
+        if let exchange { StreamDoors(gateway).open(exchange, head) }
+      }
     default: exchange.respond(Self.notFound)
     }
   }
@@ -75,7 +83,7 @@ struct RequestHandler {
     var response = Response(.noContent, "", [])
     response.fields = [
       ("Allow", list(allowed)), ("Access-Control-Allow-Methods", list(allowed)),
-      ("Access-Control-Allow-Headers", "Authorization, Content-Type, X-API-Key"),
+      ("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID, X-API-Key"),
       ("Access-Control-Max-Age", "600"),
     ]
     return response

@@ -46,7 +46,7 @@ enum SocketDoors {
       connection.gateway.metrics.limits.reached(.channelsPerConnection)
       return refuse(.limitExceeded)
     }
-    guard let since = since(target.query("since"), names) else {
+    guard let since = Subscription.Since.of(target.query("since"), names) else {
       return refuse(.badRequest("since is \"start\", EPOCH:OFFSET, or a position vector"))
     }
     var door: ClientSession.Door
@@ -111,16 +111,6 @@ enum SocketDoors {
     case .oneChannel(let text), .events(let text): [text]
     default: []
     }
-  }
-
-  private static func since(_ text: String?, _ names: [ChannelName])
-    -> [ChannelName: Subscription.Since]?
-  {
-    guard let text, !text.isEmpty else { return [:] }
-    if let simple = Subscription.Since(text), text == "start" || names.count == 1 {
-      return Dictionary(uniqueKeysWithValues: names.map { ($0, simple) })
-    }
-    return PositionVector.decode(text)?.mapValues { .position($0) }
   }
 
   private static func accept(_ key: String, _ connection: Connection) {

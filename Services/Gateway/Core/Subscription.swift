@@ -22,7 +22,10 @@ final class Subscription {
 
   enum Since: Equatable {
     case now
+    /// Everything that the history still holds.
     case start
+    /// Everything: the history was empty when the client looked last.
+    case empty
     case position(Position)
   }
 
@@ -40,6 +43,8 @@ final class Subscription {
     var epoch: Epoch?
     /// The last offset the client was sent.
     var delivered: Offset
+    /// What is no longer kept is no loss.
+    var takesWhatIsKept = false
     var isReading = false
     /// Ahead of this loop, which has still to see what was delivered already.
     var awaitsChannel = false
@@ -67,6 +72,8 @@ final class Subscription {
   var dropped: UInt64 = 0
   /// What the door needs to find its own things again.
   var messageID: MessageID?
+  /// Its client has been told where it goes on from.
+  private(set) var hasBegun = false
 
   init(_ session: ClientSession, _ channel: LocalChannel, _ encoding: Encoding, since: Since) {
     self.session = session
@@ -78,6 +85,12 @@ final class Subscription {
 
   /// Its channel is not open yet.
   var isWaiting: Bool { if case .waiting = state { true } else { false } }
+
+  /// What the client gets from here on follows `position`.
+  func begins(after position: Since) {
+    hasBegun = true
+    session.begins(self, after: position)
+  }
 
   // MARK: publications
 
@@ -141,7 +154,7 @@ final class Subscription {
 }
 
 extension Subscription.Since {
-  /// `start`, or `EPOCH:OFFSET`; nothing means from now on. Nil for anything else.
+  /// `start`, `empty`, or `EPOCH:OFFSET`; nothing means from now on. Nil for anything else.
   init?(_ text: String?) {
     guard let text, !text.isEmpty else {
       self = .now
@@ -149,6 +162,8 @@ extension Subscription.Since {
     }
     if text == "start" {
       self = .start
+    } else if text == "empty" {
+      self = .empty
     } else if let position = Position(text) {
       self = .position(position)
     } else {
