@@ -15,6 +15,7 @@ import secrets
 import signal
 import subprocess
 import time
+import urllib.request
 
 import pytest
 import websockets
@@ -275,6 +276,33 @@ def test_where_signing_in_is_required_nothing_goes_before_it():
         platform.remove()
 
 
+def test_streams_take_tokens_and_tickets_and_end_with_them(platform):
+    def opened(path, **headers):
+        return urllib.request.urlopen(urllib.request.Request(platform.url + path, headers=headers), timeout=15)
+    def ticket(user, door):
+        _, _, answer = platform.post("/api/ticket", {}, **bearer(token(user, sid=f"stream-{door}")))
+        CANARIES.append(answer["result"]["ticket"])
+        return answer["result"]["ticket"]
+    for door in ("/sse?channel=log:stream", "/stream?channel=log:stream"):
+        assert platform.get(door)[0] == 403
+        assert platform.get(f"{door}&ticket={'x' * 43}")[0] == 401
+        with opened(door, **bearer(token("ada"))) as one, opened(f"{door}&ticket={ticket('bob', door)}") as other:
+            async def publish():
+                async with inside(platform, token("ada")) as socket:
+                    assert (await ask(socket, {"channel": "log:stream", "data": {"n": 1}}))["type"] == "ack"
+            within(10, publish())
+            for stream in (one, other):
+                line = next(line for line in stream if b'"n":1' in line)
+                assert b'"user":"ada"' in line, line
+            assert api(platform, "revoke", {"session": f"stream-{door}"})[2] == {"result": {}}
+            rest = other.read()
+            assert b"token_revoked" in rest, rest
+        api(platform, "publish", {"channel": "log:stream", "data": 2})
+    status, _, body = platform.get("/poll?channel=log:stream&since=start", **bearer(token("aud", roles=["auditor"])))
+    assert status == 200 and json.loads(body)["publications"][0]["user"] == "ada"
+    assert platform.get("/poll?channel=log:stream&since=start", **bearer(token("ada")))[0] == 403
+
+
 # Rights.
 
 def test_a_subscription_token_opens_its_channel_to_its_user(platform):
@@ -416,7 +444,6 @@ def test_every_route_by_every_key_is_what_its_scopes_say(platform):
 
 
 def platform_request(platform, path, method, body, key):
-    import urllib.request
     return urllib.request.Request(platform.url + path, body, {"X-API-Key": key}, method=method)
 
 

@@ -7,7 +7,7 @@ internal import Wire
 enum Encoding: Int, CaseIterable {
   /// The published bytes as they are, text as text, binary as binary.
   case raw
-  /// JSON `{channel, epoch, offset, time, data}`.
+  /// JSON `{channel, epoch, offset, time, user, data}`.
   case envelope
   /// An event of an event stream of one channel: its position as `id`, the envelope as `data`.
   case event
@@ -27,23 +27,28 @@ enum Encoding: Int, CaseIterable {
   }
 
   /// Appends one publication in the form of its carrier.
+  ///
+  /// - Parameter user: whose it is; empty: nobody's who has signed in.
   func append(
-    _ payload: Payload, position: Position?, timeMs: Int64, prefix: [UInt8],
+    _ payload: Payload, position: Position?, timeMs: Int64, user: String = "", prefix: [UInt8],
     to output: inout [UInt8]
   ) {
     switch self {
     case .raw:
       WebSocketFrame.append(payload.kind.isText ? .text : .binary, payload.bytes, into: &output)
     case .envelope:
-      let body = Self.envelope(payload, position: position, timeMs: timeMs, prefix: prefix)
+      let body = Self.envelope(
+        payload, position: position, timeMs: timeMs, user: user, prefix: prefix)
       WebSocketFrame.append(.text, body, into: &output)
     case .event, .eventPart:
-      let body = Self.envelope(payload, position: position, timeMs: timeMs, prefix: prefix)
+      let body = Self.envelope(
+        payload, position: position, timeMs: timeMs, user: user, prefix: prefix)
       EventStream.append(
         id: self == .event ? Self.id(position, prefix) : nil, data: body, to: &output)
     case .rawEvent: Self.appendRawEvent(payload, Self.id(position, prefix), to: &output)
     case .line:
-      let body = Self.envelope(payload, position: position, timeMs: timeMs, prefix: prefix)
+      let body = Self.envelope(
+        payload, position: position, timeMs: timeMs, user: user, prefix: prefix)
       JSONLines.append(body, to: &output)
     }
   }
@@ -69,9 +74,9 @@ enum Encoding: Int, CaseIterable {
     [UInt8]("{\"channel\":\"\(channel.text)\"".utf8)
   }
 
-  static func envelope(_ payload: Payload, position: Position?, timeMs: Int64, prefix: [UInt8])
-    -> [UInt8]
-  {
+  static func envelope(
+    _ payload: Payload, position: Position?, timeMs: Int64, user: String = "", prefix: [UInt8]
+  ) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(prefix.count + payload.bytes.count + 96)
     bytes.append(contentsOf: prefix)
@@ -83,6 +88,7 @@ enum Encoding: Int, CaseIterable {
     }
     bytes.append(contentsOf: ",\"time\":".utf8)
     Self.append(UInt64(clamping: timeMs), to: &bytes)
+    append(user: user, to: &bytes)
     bytes.append(UInt8(ascii: ","))
     appendData(payload, to: &bytes)
     bytes.append(UInt8(ascii: "}"))
@@ -90,10 +96,10 @@ enum Encoding: Int, CaseIterable {
   }
 
   /// `,"user":"…"` where a user published it.
-  static func append(publisher: Publisher, to bytes: inout [UInt8]) {
-    guard !publisher.user.isEmpty else { return }
+  static func append(user: String, to bytes: inout [UInt8]) {
+    guard !user.isEmpty else { return }
     bytes.append(contentsOf: ",\"user\":".utf8)
-    JSON.appendQuoted(publisher.user, to: &bytes)
+    JSON.appendQuoted(user, to: &bytes)
   }
 
   /// `"data":…` or `"b64data":"…"`.

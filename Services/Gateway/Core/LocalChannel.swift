@@ -290,7 +290,7 @@ final class LocalChannel: Flushable {
     for index in groups.indices where !groups[index].isEmpty {
       groups[index].append(
         arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
-        prefix: envelopePrefix, spare: gateway.loop.takeSpareBuffer)
+        user: arrival.publisher.user, prefix: envelopePrefix, spare: gateway.loop.takeSpareBuffer)
     }
     guard !isDirty else { return }
     isDirty = true
@@ -304,7 +304,7 @@ final class LocalChannel: Flushable {
       var single = SubscriberGroup(group.encoding)
       single.append(
         arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
-        prefix: envelopePrefix, spare: { [] })
+        user: arrival.publisher.user, prefix: envelopePrefix, spare: { [] })
       let publication = single.take()
       for member in group.members where member.session.clientNumber != arrival.publisher.client {
         member.deliver(publication)

@@ -327,7 +327,7 @@ final class ServerAPI {
       if index > 0 { bytes.append(UInt8(ascii: ",")) }
       bytes.append(contentsOf: "{\"offset\":\(event.offset),\"time\":\(event.timeMs),".utf8)
       Encoding.appendData(event.payload, to: &bytes)
-      Encoding.append(publisher: event.publisher, to: &bytes)
+      Encoding.append(user: event.publisher.user, to: &bytes)
       bytes.append(UInt8(ascii: "}"))
     }
     bytes.append(contentsOf: "],\"offset\":\(page.head),\"epoch\":\"\(page.epoch?.text ?? "")\"}".utf8)

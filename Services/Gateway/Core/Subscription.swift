@@ -115,10 +115,11 @@ final class Subscription {
   }
 
   /// A publication for this client alone: of its replay, a snapshot or an answer.
-  func send(_ payload: Payload, position: Position?, timeMs: Int64) {
+  func send(_ payload: Payload, position: Position?, timeMs: Int64, user: String = "") {
     func encode(_ bytes: inout [UInt8]) {
       encoding.append(
-        payload, position: position, timeMs: timeMs, prefix: channel.envelopePrefix, to: &bytes)
+        payload, position: position, timeMs: timeMs, user: user, prefix: channel.envelopePrefix,
+        to: &bytes)
     }
     if let stream { return stream.send(encode) }
     var bytes: [UInt8] = []
