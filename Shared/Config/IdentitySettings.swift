@@ -26,6 +26,8 @@ public struct IdentitySettings: Sendable, Equatable {
   public var connectTimeout: Duration = .seconds(5)
   /// How long a one-time ticket is good.
   public var ticketTTL: Duration = .seconds(30)
+  /// A directory where gateways of one machine find each other's tickets; nil: each has its own.
+  public var ticketDirectory: String?
   /// How long a revocation is remembered where it does not say: no token should live longer.
   public var revocationTTL: Duration = .seconds(86_400)
 
@@ -51,6 +53,7 @@ extension IdentitySettings {
     connectTimeout =
       reader.duration("connectTimeout", in: 100...60_000, &reading) ?? connectTimeout
     ticketTTL = reader.duration("ticketTTL", in: 1_000...300_000, &reading) ?? ticketTTL
+    ticketDirectory = reader.text("ticketDirectory", &reading)
     revocationTTL =
       reader.duration("revocationTTL", in: 60_000...(30 * 86_400_000), &reading) ?? revocationTTL
     reader.finish(&reading)

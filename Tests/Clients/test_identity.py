@@ -249,6 +249,10 @@ def test_a_client_stays_who_it_is(platform):
             await next_of(socket, "connection")
             answer = await ask(socket, {"type": "connect", "token": token("ada")})
             assert answer["name"] == "bad_request"
+        async with platform.socket("/ws") as socket:
+            assert (await ask(socket, {"channel": "open:a", "data": 1}))["type"] == "ack"
+            answer = await ask(socket, {"type": "connect", "token": token("ada")})
+            assert answer["name"] == "bad_request"
     within(10, run())
 
 

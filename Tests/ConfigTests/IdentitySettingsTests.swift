@@ -14,7 +14,7 @@ private func check(_ text: String) -> ConfigCheck {
       """
       { identity: { keyFiles: ["/etc/a.jwks", "/etc/b.pem"], algorithms: ["ES256", "EdDSA"],
         issuer: "https://id.example", audience: "sapphire", type: "at+jwt", leeway: "5s",
-        required: true, connectTimeout: "3s", ticketTTL: "20s", revocationTTL: "2d" } }
+        required: true, connectTimeout: "3s", ticketTTL: "20s", ticketDirectory: "/run/t", revocationTTL: "2d" } }
       """)
     #expect(check.report == "")
     let identity = check.configuration.identity
@@ -23,7 +23,7 @@ private func check(_ text: String) -> ConfigCheck {
     #expect(identity.issuer == "https://id.example" && identity.audience == "sapphire")
     #expect(identity.type == "at+jwt" && identity.leeway == .seconds(5))
     #expect(identity.isRequired && identity.connectTimeout == .seconds(3))
-    #expect(identity.ticketTTL == .seconds(20) && identity.revocationTTL == .seconds(172_800))
+    #expect(identity.ticketDirectory == "/run/t" && identity.ticketTTL == .seconds(20) && identity.revocationTTL == .seconds(172_800))
   }
 
   @Test(arguments: [

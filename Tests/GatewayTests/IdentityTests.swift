@@ -201,6 +201,31 @@ struct AuthenticatorTests {
     #expect(throws: Refusal.self) { try authenticator.ticket(claims: Array(#"{"sub":1}"#.utf8)) }
   }
 
+  @Test func gatewaysOfOneMachineTakeEachOthersTicketsOnce() throws {
+    let folder = try TemporaryFolder()
+    var settings = IdentitySettings()
+    settings.ticketDirectory = folder.path
+    let one = Authenticator(settings, keys: nil)
+    let other = Authenticator(settings, keys: nil)
+    let claims = Array(#"{"sub":"ada","exp":\#(Authenticator.now + 60)}"#.utf8)
+    for (maker, first, second) in [(one, other, one), (one, one, other)] {
+      let ticket = try maker.ticket(claims: claims).reveal()
+      let files = try Files.list(FilePath(folder.path)).map { String(decoding: $0, as: UTF8.self) }
+      #expect(files.count == 1 && !files.joined().contains(ticket))
+      #expect(try first.identity(ticket: ticket).user == "ada")
+      #expect(throws: Refusal.ticketInvalid) { try second.identity(ticket: ticket) }
+      #expect(try Files.list(FilePath(folder.path)).isEmpty)
+    }
+    let directory = TicketDirectory(folder.path, life: .seconds(30))
+    let digest = [UInt8](repeating: 1, count: 32)
+    try directory.put(digest, claims, nowMs: 0)
+    #expect(directory.take(digest, nowMs: 30_000) == nil)
+    try directory.put(digest, claims, nowMs: 0)
+    try Files.replace(FilePath("\(folder.path)/other"), with: [])
+    directory.sweep(nowMs: SystemClock.wallMilliseconds() + 61_000)
+    #expect(try Files.list(FilePath(folder.path)) == [[UInt8]("other".utf8)])
+  }
+
   @Test func whatAClientShowsIsNeverPrinted() throws {
     let text = #"{"type":"connect","id":1,"token":"a-secret-token"}"#
     let message = try ClientMessage.parse([UInt8](text.utf8))

@@ -27,6 +27,7 @@ final class Authenticator: Sendable {
 
   private let state: Mutex<State>
   let settings: IdentitySettings
+  private let directory: TicketDirectory?
 
   /// BUDGET: orders of the last seconds; more are refused until loops have carried them out.
   private static let ordersMax = 4_096
@@ -34,6 +35,7 @@ final class Authenticator: Sendable {
 
   init(_ settings: IdentitySettings, keys: TokenKeySet?) {
     self.settings = settings
+    directory = settings.ticketDirectory.map { TicketDirectory($0, life: settings.ticketTTL) }
     let verifier = keys.map { TokenVerifier(keys: $0, rules: TokenRules(settings)) }
     state = Mutex(State(verifier: verifier, tickets: TicketTable(life: settings.ticketTTL)))
   }
@@ -93,22 +95,34 @@ final class Authenticator: Sendable {
     } catch { throw .badRequest("a claim can't be used: \(error.text)") }
     let ticket = state.withLock { $0.tickets.issue(claims, now: SystemClock.monotonic().nanoseconds) }
     guard let ticket else { throw .overloaded }
+    if let directory {
+      do throws(SystemError) {
+        try directory.put(ticket.digest, claims, nowMs: SystemClock.wallMilliseconds())
+      } catch { throw .unavailable }
+    }
     return ticket
   }
 
   /// Who a ticket speaks for, which is used up by that.
   func identity(ticket text: String) throws(Refusal) -> Identity {
-    guard let digest = Ticket.digest(shown: text),
-      let claims = state.withLock({
-        $0.tickets.redeem(digest, now: SystemClock.monotonic().nanoseconds)
-      })
-    else { throw .ticketInvalid }
+    guard let digest = Ticket.digest(shown: text), let claims = redeem(digest) else {
+      throw .ticketInvalid
+    }
     let identity: Identity
     do throws(TokenError) {
       identity = try Identity(trusted: claims, leewaySeconds: leewaySeconds, now: Self.now)
     } catch { throw Refusal(error) }
     guard !isRevoked(identity) else { throw .tokenRevoked }
     return identity
+  }
+
+  /// Where gateways share a directory it alone says whether a ticket is unused.
+  private func redeem(_ digest: [UInt8]) -> [UInt8]? {
+    let claims = state.withLock {
+      $0.tickets.redeem(digest, now: SystemClock.monotonic().nanoseconds)
+    }
+    guard let directory else { return claims }
+    return directory.take(digest, nowMs: SystemClock.wallMilliseconds())
   }
 
   /// Whoever a request's head names: nobody, or the bearer of a token or ticket.
@@ -164,7 +178,11 @@ final class Authenticator: Sendable {
     }
   }
 
-  func forgetOldRevocations() { state.withLock { $0.revocations.forget(now: Self.now) } }
+  /// Forgets what is over; every few seconds, on one loop.
+  func tidy() {
+    state.withLock { $0.revocations.forget(now: Self.now) }
+    directory?.sweep(nowMs: SystemClock.wallMilliseconds())
+  }
 
   /// Seconds of Unix time.
   static var now: Int64 { SystemClock.wallMilliseconds() / 1_000 }

@@ -32,7 +32,7 @@ extension ClientSession {
 
   /// The first message of a client that did not sign in by its request.
   func connect(_ id: MessageID?, _ credential: Credential) {
-    guard standing.identity == nil, subscriptions.isEmpty, isFresh else {
+    guard standing.identity == nil, subscriptions.isEmpty, !hasPublished else {
       return tell(
         .error(
           id: id, .badRequest("connect comes first and once; later it is refresh"), channel: nil))
@@ -49,9 +49,6 @@ extension ClientSession {
       subscribeByToken()
     }
   }
-
-  /// Nothing was published, which would have been in another name.
-  private var isFresh: Bool { opened == 0 && publications == RateMeter() }
 
   private func identity(_ credential: Credential) throws(Refusal) -> Identity {
     switch credential {

@@ -62,6 +62,7 @@ extension ClientSession: UnaskedPublisher {
   /// Publishes for the client and tells it what became of that: always with an `id`, without one
   /// only what was refused or what a plugin answers.
   func publish(_ name: ChannelName, _ payload: Payload, key: String, _ id: MessageID?) {
+    hasPublished = true
     if isBound, let refusal = publishesTooOften() {
       return tell(.error(id: id, refusal, channel: name.text))
     }

@@ -47,6 +47,8 @@ final class ClientSession {
   var timers: [TimerKey: TimerID] = [:]
   /// Channels that this session brought into being by publishing.
   var opened = 0
+  /// Something was published in the name that the client had then.
+  var hasPublished = false
   /// Who the client is.
   var standing: ClientStanding
   /// The channels of the address, where the client has to sign in first, and until when.

@@ -111,7 +111,7 @@ final class IdentityDesk: Sendable {
       return marks != now
     }
     if hasChanged { readKeys() }
-    authenticator.forgetOldRevocations()
+    authenticator.tidy()
   }
 
   /// On SIGHUP: keys, and who may do what by the rules of channels.
