@@ -301,6 +301,14 @@ def test_streams_take_tokens_and_tickets_and_end_with_them(platform):
     status, _, body = platform.get("/poll?channel=log:stream&since=start", **bearer(token("aud", roles=["auditor"])))
     assert status == 200 and json.loads(body)["publications"][0]["user"] == "ada"
     assert platform.get("/poll?channel=log:stream&since=start", **bearer(token("ada")))[0] == 403
+    # Who comes back with a position and may not read the history goes on from now, and is told so.
+    place = api(platform, "history", {"channel": "log:stream"})[2]["result"]["epoch"] + ":1"
+    async def back():
+        async with platform.socket(f"/ws?channel=log:stream&since={place}", extra_headers=bearer(token("ada"))) as socket:
+            assert (await next_of(socket, "unrecoverable"))["reason"] == "not_permitted"
+            api(platform, "publish", {"channel": "log:stream", "data": 3})
+            assert (await next_of(socket, "envelope"))["data"] == 3
+    within(10, back())
 
 
 # Rights.

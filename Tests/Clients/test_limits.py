@@ -34,7 +34,7 @@ SIZES = """{ channels: [{ match: "log:*", history: { durable: true } }, { match:
   presencePage: 1, vaultFileBytes: 8192 } }"""
 # What takes time: each case waits, so all of them wait together.
 TIMES = """{ limits: { httpHeadTimeout: "400ms", httpBodyTimeout: "1s", httpIdleTimeout: "1s", transferRate: 10000,
-  wsHandshakeTimeout: "700ms", wsFrameTimeout: "1s", pingInterval: "1s", pongTimeout: "500ms",
+  wsHandshakeTimeout: "700ms", pollTimeout: "1s", wsFrameTimeout: "1s", pingInterval: "1s", pongTimeout: "500ms",
   idempotencyWindow: "1s", commitEvents: 1, commitBytes: 65536, appendQueueBytes: "1MiB",
   publicationBytes: 65536 } }"""
 # What loopback peers are free of, unless they are bound as here; each case comes from an address of its own.
@@ -260,6 +260,13 @@ def _(sapphire):
     with Wire(sapphire) as wire:
         assert wire.ask("GET /live").status == 200
         assert wire.closes()
+
+
+@case("pollTimeout", TIMES)
+def _(sapphire):
+    begun = time.monotonic()
+    status, _, body = sapphire.get("/poll?channel=a&since=now&timeout=30")
+    assert status == 200 and json.loads(body)["publications"] == [] and time.monotonic() - begun < 10
 
 
 @case("transferRate", TIMES)

@@ -120,8 +120,11 @@ final class ClientSession {
       return refuse(.limitExceeded, name.text, id)
     }
     let policy = gateway.settings.policy(name)
-    guard standing.may(.subscribe, name, policy, gateway.settings, grant: grant),
+    let mayReadHistory =
       since == .now || standing.may(.history, name, policy, gateway.settings, grant: grant)
+    // Who asks for the past is refused; who only comes back goes on, and is told what it misses.
+    guard standing.may(.subscribe, name, policy, gateway.settings, grant: grant),
+      mayReadHistory || since != .start
     else { return refuse(.permissionDenied, name.text, id) }
     switch gateway.channel(name) {
     case .failure(let refusal): return refuse(refusal, name.text, id)
@@ -135,7 +138,9 @@ final class ClientSession {
       do throws(ChannelError) {
         effects = try channel.plugin?.admit(context) ?? []
       } catch { return refuse(Refusal(error), name.text, id) }
-      let subscription = Subscription(self, channel, door.encoding, since: since)
+      let subscription = Subscription(
+        self, channel, door.encoding, since: mayReadHistory ? since : .now)
+      subscription.isCutOffFromHistory = !mayReadHistory
       subscription.messageID = id
       subscription.isWelcomed = isWelcomed
       subscription.grant = grant
@@ -170,9 +175,18 @@ final class ClientSession {
           position: channel.position))
     }
     if channel.policy.hasPresence, door.isPresent { join(subscription) }
+    if subscription.isCutOffFromHistory { tellCutOff(channel) }
     guard door.wantsPresence else { return }
     if may(.presence, subscription) { return gateway.presence.watch(subscription) }
     tell(.error(id: nil, .presenceDenied, channel: channel.name.text))
+  }
+
+  private func tellCutOff(_ channel: LocalChannel) {
+    tell(
+      .unrecoverable(
+        ServerMessage.Unrecoverable(
+          channel: channel.name, reason: .notPermitted, epoch: channel.position?.epoch,
+          floor: .zero, head: channel.position?.offset ?? .zero)))
   }
 
   /// What the client gets of the channel follows `position`.

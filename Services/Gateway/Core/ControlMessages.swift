@@ -71,6 +71,7 @@ enum ControlMessage {
     case ahead
     case corrupt
     case noHistory = "no_history"
+    case notPermitted = "not_permitted"
   }
 
   static func unrecoverable(

@@ -24,6 +24,8 @@ final class StreamSession: Carrier {
   private let form: Form
   /// The channels asked for, and where the client stands in each.
   private var places: [(name: ChannelName, place: Subscription.Since)]
+  /// The same, before anything that was sent.
+  private var origin: [(name: ChannelName, place: Subscription.Since)]
   /// Those of which it isn't known yet where they begin.
   private var unsettled: Set<ChannelName>
   /// The request, until its answer has begun.
@@ -52,6 +54,7 @@ final class StreamSession: Carrier {
     self.form = form
     gateway = connection.gateway
     places = channels.map { (name: $0.0, place: $0.1) }
+    origin = places
     unsettled = Set(channels.map(\.0))
     lastBeat = gateway.loop.now
     taking = TakingWatch(gateway.loop.now)
@@ -73,8 +76,8 @@ final class StreamSession: Carrier {
   private func beginAnswer() {
     guard !isClosing, let exchange = takeExchange() else { return }
     var answer = StreamDoors.answer(exchange.route)
-    let vector = vector
-    if !vector.isEmpty { answer.fields.append(("Last-Event-ID", vector)) }
+    let id = Self.vector(origin)
+    if !id.isEmpty { answer.fields.append(("Last-Event-ID", id)) }
     guard exchange.handOver(to: self, answer) else {
       exchange.abort()
       return ended()
@@ -98,12 +101,14 @@ final class StreamSession: Carrier {
     if form == .events {
       // A client that comes back does so with some spread, and with this position at least.
       var preamble: [UInt8] = []
+      let id = Self.vector(origin)
       EventStream.append(
-        id: vector.isEmpty ? nil : vector, retryMs: Int.random(in: 1000...3000), to: &preamble)
+        id: id.isEmpty ? nil : id, retryMs: Int.random(in: 1000...3000), to: &preamble)
       stream.send(preamble)
     }
     stream.send(early)
     early = []
+    origin = []
     if wantsDrained { stream.tellWhenEmpty() }
     if gateway.isDraining { session.drain() }
   }
@@ -112,11 +117,16 @@ final class StreamSession: Carrier {
     if exchange == nil { stream.send(body) } else { body(&early) }
   }
 
-  private var vector: String { PositionVector.encode(places.map { ($0.name, $0.place) }) }
+  private var vector: String { Self.vector(places) }
+
+  private static func vector(_ places: [(name: ChannelName, place: Subscription.Since)]) -> String {
+    PositionVector.encode(places.map { ($0.name, $0.place) })
+  }
 
   func begins(_ subscription: Subscription, after position: Subscription.Since) {
     let name = subscription.channel.name
     stand(at: position, in: name)
+    if let index = origin.firstIndex(where: { $0.name == name }) { origin[index].place = position }
     unsettled.remove(name)
     if exchange != nil {
       if unsettled.isEmpty { beginAnswer() }
@@ -222,7 +232,7 @@ final class StreamSession: Carrier {
     let settings = gateway.settings
     if taking.hasStalled(stream.queuedBytes, now, within: settings.idleMax) {
       gateway.metrics.limits.reached(.httpIdleTimeout)
-      return connection.close()
+      return stream.abort()
     }
     guard !isClosing, now.since(lastBeat) >= settings.pingEvery else { return }
     lastBeat = now

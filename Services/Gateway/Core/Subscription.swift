@@ -61,6 +61,8 @@ final class Subscription {
   var isPresent = false
   /// The token that it was made with, where one was needed.
   var grant: SubscriptionGrant?
+  /// Its client came with a position and may not read the history: it goes on from now.
+  var isCutOffFromHistory = false
   /// Its client has been told that this token ends soon.
   var isWarned = false
   /// What a plugin wants others to be shown of the client, JSON; empty: what its identity says.
