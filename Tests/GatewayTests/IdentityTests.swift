@@ -3,6 +3,7 @@ import ChannelKit
 import Config
 import HTTPCodec
 import Identity
+import Observe
 import Platform
 import Testing
 
@@ -20,7 +21,7 @@ struct ClientStandingTests {
       upstreams: Upstreams.Addresses(
         hub: .unix(path: "h"), eventstore: .unix(path: "e"), presence: .unix(path: "p")),
       registry: ChannelRegistry(), rules: { _ in ChannelPolicy() }, access: access,
-      authenticator: Authenticator(IdentitySettings(), keys: nil), isEchoOn: false,
+      authenticator: Authenticator(IdentitySettings(), keys: nil, IdentityMetrics(Metrics())), isEchoOn: false,
       startedAt: Instant(nanoseconds: 0), renderMetrics: { "" })
   }
 
@@ -162,7 +163,7 @@ struct AuthenticatorTests {
   private let now = Instant(nanoseconds: 1_000_000_000)
 
   @Test func everyLoopFindsEachOrderOnce() {
-    let authenticator = Authenticator(IdentitySettings(), keys: nil)
+    let authenticator = Authenticator(IdentitySettings(), keys: nil, IdentityMetrics(Metrics()))
     var seen: (UInt64, UInt64) = (0, 0)
     #expect(authenticator.orders(after: &seen.0) == [])
     #expect(authenticator.take(.lookAgain, now: now))
@@ -174,7 +175,7 @@ struct AuthenticatorTests {
   }
 
   @Test func tooManyOrdersAreRefusedUntilOldOnesAreForgotten() {
-    let authenticator = Authenticator(IdentitySettings(), keys: nil)
+    let authenticator = Authenticator(IdentitySettings(), keys: nil, IdentityMetrics(Metrics()))
     var taken = 0
     while taken < 10_000, authenticator.take(.lookAgain, now: now) { taken += 1 }
     #expect(taken == 4_096)
@@ -182,13 +183,13 @@ struct AuthenticatorTests {
   }
 
   @Test func withoutKeysNoTokenIsTaken() {
-    let authenticator = Authenticator(IdentitySettings(), keys: nil)
+    let authenticator = Authenticator(IdentitySettings(), keys: nil, IdentityMetrics(Metrics()))
     #expect(throws: Refusal.noTokens) { try authenticator.identity(token: "a.b.c") }
     #expect(throws: Refusal.noTokens) { try authenticator.grant(token: "") }
   }
 
   @Test func aTicketStandsForItsClaimsOnceAndNotForWhoWasRevoked() throws {
-    let authenticator = Authenticator(IdentitySettings(), keys: nil)
+    let authenticator = Authenticator(IdentitySettings(), keys: nil, IdentityMetrics(Metrics()))
     let end = Authenticator.now + 60
     let claims = Array(#"{"sub":"ada","sid":"s","iat":1,"exp":\#(end)}"#.utf8)
     let ticket = try authenticator.ticket(claims: claims).reveal()
@@ -205,8 +206,8 @@ struct AuthenticatorTests {
     let folder = try TemporaryFolder()
     var settings = IdentitySettings()
     settings.ticketDirectory = folder.path
-    let one = Authenticator(settings, keys: nil)
-    let other = Authenticator(settings, keys: nil)
+    let one = Authenticator(settings, keys: nil, IdentityMetrics(Metrics()))
+    let other = Authenticator(settings, keys: nil, IdentityMetrics(Metrics()))
     let claims = Array(#"{"sub":"ada","exp":\#(Authenticator.now + 60)}"#.utf8)
     for (maker, first, second) in [(one, other, one), (one, one, other)] {
       let ticket = try maker.ticket(claims: claims).reveal()

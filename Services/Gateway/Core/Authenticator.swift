@@ -2,6 +2,7 @@ internal import Bytes
 internal import Config
 internal import HTTPCodec
 internal import Identity
+internal import Observe
 internal import Platform
 internal import Synchronization
 
@@ -28,12 +29,14 @@ final class Authenticator: Sendable {
   private let state: Mutex<State>
   let settings: IdentitySettings
   private let directory: TicketDirectory?
+  private let metrics: IdentityMetrics
 
   /// BUDGET: orders of the last seconds; more are refused until loops have carried them out.
   private static let ordersMax = 4_096
   private static let orderLife = Duration.seconds(15)
 
-  init(_ settings: IdentitySettings, keys: TokenKeySet?) {
+  init(_ settings: IdentitySettings, keys: TokenKeySet?, _ metrics: IdentityMetrics) {
+    self.metrics = metrics
     self.settings = settings
     directory = settings.ticketDirectory.map { TicketDirectory($0, life: settings.ticketTTL) }
     let verifier = keys.map { TokenVerifier(keys: $0, rules: TokenRules(settings)) }
@@ -51,20 +54,35 @@ final class Authenticator: Sendable {
 
   /// Who a connection token speaks for.
   func identity(token: String) throws(Refusal) -> Identity {
-    let identity = try verified(token) { verifier, token, now throws(TokenError) in
-      try verifier.identity(of: token, now: now)
+    try counted { () throws(Refusal) in
+      let identity = try verified(token) { verifier, token, now throws(TokenError) in
+        try verifier.identity(of: token, now: now)
+      }
+      guard !isRevoked(identity) else { throw .tokenRevoked }
+      return identity
     }
-    guard !isRevoked(identity) else { throw .tokenRevoked }
-    return identity
+  }
+
+  private func counted<Result>(_ read: () throws(Refusal) -> Result) throws(Refusal) -> Result {
+    do throws(Refusal) {
+      let result = try read()
+      metrics.accepted.add()
+      return result
+    } catch {
+      metrics.refused.add()
+      throw error
+    }
   }
 
   /// What a subscription token allows; whether that is for this client, its session asks.
   func grant(token: String) throws(Refusal) -> SubscriptionGrant {
-    let grant = try verified(token) { verifier, token, now throws(TokenError) in
-      try verifier.grant(of: token, now: now)
+    try counted { () throws(Refusal) in
+      let grant = try verified(token) { verifier, token, now throws(TokenError) in
+        try verifier.grant(of: token, now: now)
+      }
+      guard !isRevoked(grant) else { throw .tokenRevoked }
+      return grant
     }
-    guard !isRevoked(grant) else { throw .tokenRevoked }
-    return grant
   }
 
   private func verified<Result>(
@@ -105,6 +123,10 @@ final class Authenticator: Sendable {
 
   /// Who a ticket speaks for, which is used up by that.
   func identity(ticket text: String) throws(Refusal) -> Identity {
+    try counted { () throws(Refusal) in try used(text) }
+  }
+
+  private func used(_ text: String) throws(Refusal) -> Identity {
     guard let digest = Ticket.digest(shown: text), let claims = redeem(digest) else {
       throw .ticketInvalid
     }

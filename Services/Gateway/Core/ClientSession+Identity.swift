@@ -4,6 +4,7 @@ internal import Config
 internal import HTTPCodec
 internal import Identity
 internal import Loop
+internal import Observe
 internal import Platform
 
 /// Channels that wait for their client to sign in.
@@ -198,6 +199,7 @@ extension ClientSession {
   /// Says why and ends the connection; nothing is delivered after it.
   func signOut(_ refusal: Refusal, id: MessageID? = nil) {
     guard !isOver else { return }
+    if standing.identity != nil { gateway.metrics.identity.signedOut.add() }
     tell(.error(id: id, refusal, channel: nil))
     for subscription in subscriptions { unsubscribe(subscription.channel.name) }
     carrier?.end(.refused(refusal))

@@ -39,10 +39,10 @@ public enum GatewayProgram {
     let address = try context.listenAddress(.gateway)
     let files = IdentityFiles(context)
     let keys = APIKeys(try files.apiKeys())
-    let authenticator = Authenticator(
-      context.settings.identity, keys: try files.tokenKeys())
     let book = RuleBook(try ChannelPolicies(context.settings.channels, registry))
     let metrics = GatewayMetrics(context.metrics)
+    let authenticator = Authenticator(
+      context.settings.identity, keys: try files.tokenKeys(), metrics.identity)
     var settings = LoopSettings(
       upstreams: Upstreams.Addresses(
         hub: try context.linkAddress(.hub), eventstore: try context.linkAddress(.eventstore),
