@@ -1,5 +1,6 @@
 internal import Bytes
 internal import JSON
+internal import Schema
 
 extension ChannelRules {
   /// The rules of the section `channels`, or the standard ones where it is absent.
@@ -76,11 +77,18 @@ extension ChannelRule {
     checkOwners(value.place, path, &reading)
     presence =
       reader.read("presence", &reading) { value throws(Refused) in try value.bool() } ?? true
+    compress =
+      reader.read("compress", &reading) { value throws(Refused) in try value.bool() } ?? true
     maxSubscribers = reader.read("maxSubscribers", &reading) { value throws(Refused) in
       try value.int(in: 1...10_000_000)
     }
-    requireFields =
-      reader.list("requireFields", &reading) { value throws(Refused) in try value.text() } ?? []
+    require = reader.list("require", &reading) { value throws(Refused) in try value.text() } ?? []
+    if let value = reader.take("schema") {
+      do throws(SchemaProblem) { schema = try JSONSchema(value.json) } catch {
+        let way = error.path.isEmpty ? "" : ".\(error.path)"
+        reading.report(value.place(of: error.path), "\(path).schema\(way)", error.reason)
+      }
+    }
     reader.finish(&reading)
   }
 
@@ -93,6 +101,22 @@ extension ChannelRule {
     reading.report(
       place, "\(path).match",
       "\"owner\" is nobody here: \"\(pattern)\" has neither {user} nor a # before the users' names")
+  }
+}
+
+extension ConfigValue {
+  /// Where the value at `path` (names with dots between) was written; what holds it if that can't be told.
+  fileprivate func place(of path: String) -> ConfigPlace {
+    var value = self
+    var place = value.place
+    for name in path.split(separator: ".") {
+      guard case .object(let members) = value.content,
+        let member = members.first(where: { $0.key == name })
+      else { break }
+      value = member.value
+      place = member.place
+    }
+    return place
   }
 }
 

@@ -1,5 +1,6 @@
 public import Bytes
 public import JSON
+public import Schema
 
 /// Who may do something with a channel. The API key always may.
 public struct AccessRule: Hashable, Sendable {
@@ -65,15 +66,22 @@ public struct ChannelRule: Hashable, Sendable {
   /// Who is told who is there; nil: whoever may subscribe.
   public var seePresence: AccessRule?
   public var presence: Bool
+  /// Whether its publications may be compressed: not where they put what an attacker writes beside
+  /// a secret, or are encrypted already.
+  public var compress: Bool
   /// A subscriber beyond this is refused (S003-25); nil: no limit of the channel's own.
   public var maxSubscribers: Int?
   /// Members that a published JSON object has to have (S003-22); empty: nothing is looked at.
-  public var requireFields: [String]
+  public var require: [String]
+  /// What a published payload has to look like; nil: anything.
+  public var schema: JSONSchema?
 
   public init(
     match: [ChannelPattern], type: String = "relay", options: JSONValue = .object([:]),
     history: HistoryRule = .none, subscribe: AccessRule? = nil, publish: AccessRule? = nil,
-    readHistory: AccessRule? = nil, seePresence: AccessRule? = nil, presence: Bool = true, maxSubscribers: Int? = nil, requireFields: [String] = []
+    readHistory: AccessRule? = nil, seePresence: AccessRule? = nil, presence: Bool = true,
+    compress: Bool = true, maxSubscribers: Int? = nil, require: [String] = [],
+    schema: JSONSchema? = nil
   ) {
     self.match = match
     self.type = type
@@ -84,8 +92,10 @@ public struct ChannelRule: Hashable, Sendable {
     self.readHistory = readHistory
     self.seePresence = seePresence
     self.presence = presence
+    self.compress = compress
     self.maxSubscribers = maxSubscribers
-    self.requireFields = requireFields
+    self.require = require
+    self.schema = schema
   }
 }
 

@@ -2,6 +2,7 @@ internal import Bytes
 internal import ChannelKit
 internal import Config
 internal import JSON
+internal import Schema
 internal import Service
 
 /// The configured rules as policies, checked against the channel types once, at start.
@@ -47,8 +48,10 @@ struct ChannelPolicies: Sendable {
     policy.readHistory = rule.readHistory.map { principals($0, owners) }
     policy.seePresence = rule.seePresence.map { principals($0, owners) }
     policy.hasPresence = rule.presence
+    policy.isCompressed = rule.compress
     policy.subscribersMax = rule.maxSubscribers
-    policy.requiredFields = rule.requireFields
+    if !rule.require.isEmpty { policy.schemas.append(JSONSchema(requiring: rule.require)) }
+    if let schema = rule.schema { policy.schemas.append(schema) }
     policy.options = ChannelOptions(rule.options)
     return policy
   }

@@ -213,7 +213,7 @@ extension Refusal {
     103, "permission_denied", "the subscription token is for another channel or another user",
     .forbidden)
   static let disconnected = Refusal(
-    161, "disconnected", "a back end has ended this connection", .forbidden)
+    162, "disconnected", "a back end has ended this connection", .forbidden)
 
   /// The code that a WebSocket closes with where this ends it.
   var closeCode: UInt16 {

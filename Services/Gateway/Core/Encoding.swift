@@ -26,20 +26,20 @@ enum Encoding: Int, CaseIterable {
     }
   }
 
-  /// Appends one publication in the form of its carrier.
+  /// Appends one publication in the form of its carrier, compressed where there is a compressor.
   ///
   /// - Parameter user: whose it is; empty: nobody's who has signed in.
   func append(
     _ payload: Payload, position: Position?, timeMs: Int64, user: String = "", prefix: [UInt8],
-    to output: inout [UInt8]
+    compressor: MessageCompressor? = nil, to output: inout [UInt8]
   ) {
     switch self {
     case .raw:
-      WebSocketFrame.append(payload.kind.isText ? .text : .binary, payload.bytes, into: &output)
+      Self.message(payload.kind.isText ? .text : .binary, payload.bytes, compressor, &output)
     case .envelope:
       let body = Self.envelope(
         payload, position: position, timeMs: timeMs, user: user, prefix: prefix)
-      WebSocketFrame.append(.text, body, into: &output)
+      Self.message(.text, body, compressor, &output)
     case .event, .eventPart:
       let body = Self.envelope(
         payload, position: position, timeMs: timeMs, user: user, prefix: prefix)
@@ -66,6 +66,14 @@ enum Encoding: Int, CaseIterable {
       EventStream.append(
         id: id, name: "binary", data: [UInt8](base64(payload.bytes).utf8), to: &output)
     }
+  }
+
+  private static func message(
+    _ opcode: WebSocketOpcode, _ body: [UInt8], _ compressor: MessageCompressor?,
+    _ output: inout [UInt8]
+  ) {
+    guard let compressor else { return WebSocketFrame.append(opcode, body.span, into: &output) }
+    compressor.append(opcode, body.span, into: &output)
   }
 
   /// `{"channel":"NAME"`, which every envelope of a channel begins with. No character of a name is

@@ -56,6 +56,9 @@ final class GatewayLoop {
   private(set) lazy var publishing = Publishing(self)
   private(set) lazy var identityFeed = IdentityFeed(self)
   private(set) lazy var health = HealthReport(self)
+  private(set) lazy var compression = LoopCompression(
+    settings.compression, contextBytesMax: settings.compressionContextBytesMax,
+    ratioMax: settings.inflateRatioMax, freeBytes: settings.inflateFreeBytes, metrics)
 
   func start() {
     upstreams.start()

@@ -16,8 +16,10 @@ struct GatewayMetrics: Sendable {
   let messages: Counter
   let roundTrip: Histogram
   let acked: Counter
+  let compression: CompressionMetrics
   let limits: LimitCounters
   let identity: IdentityMetrics
+  let tls: TLSMetrics
 
   init(_ metrics: Metrics) {
     connections = metrics.gauge("sapphire_gateway_connections", "Connections that are open.")
@@ -43,8 +45,10 @@ struct GatewayMetrics: Sendable {
       "sapphire_gateway_messages_total", "Messages that clients sent on sockets.")
     roundTrip = metrics.histogram(
       "sapphire_gateway_round_trip_seconds", "From a WebSocket ping to its pong.", .seconds)
+    compression = CompressionMetrics(metrics)
     limits = LimitCounters(metrics)
     identity = IdentityMetrics(metrics)
+    tls = TLSMetrics(metrics)
     acked = metrics.counter(
       "sapphire_gateway_acked_total", "Publications whose publisher was told that they stand.")
   }

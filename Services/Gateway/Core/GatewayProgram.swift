@@ -8,6 +8,7 @@ internal import Observe
 internal import Platform
 public import Service
 internal import Synchronization
+internal import TLSStream
 internal import Wire
 
 /// `sapphire-gateway`: one loop per processor it may use, sharing the address.
@@ -53,8 +54,18 @@ public enum GatewayProgram {
       startedAt: SystemClock.monotonic(),
       renderMetrics: { [metrics = context.metrics] in metrics.render() })
     settings.adopt(context.settings.limits)
+    settings.compression = context.settings.compression
+    settings.tls = try tlsDoor(context)
+    if let door = settings.tls {
+      settings.strictTransportSecurity = context.settings.tls.strictTransportSecurity.map {
+        "max-age=\($0.components.seconds)"
+      }
+      context.metrics.gauge(
+        "sapphire_tls_certificate_expires_timestamp_seconds",
+        "When the certificate expires, in seconds since 1970.", reading: { door.validUntil })
+    }
     let desk = IdentityDesk(context, files, keys, authenticator, book, registry)
-    let gateway = RunningGateway(context, desk)
+    let gateway = RunningGateway(context, desk, settings.tls)
     try gateway.start(settings, metrics, address)
     return gateway
   }
@@ -63,6 +74,22 @@ public enum GatewayProgram {
     switch address {
     case .unix(let path): .unix(path)
     case .tcp(let host, let port): .tcp(host: host, port: port)
+    }
+  }
+
+  /// What the listeners speak TLS with; nil where no certificate is configured.
+  static func tlsDoor(_ context: ServiceContext) throws -> TLSDoor? {
+    let tls = context.settings.tls
+    guard let certificate = tls.certificate, let key = tls.key else { return nil }
+    let files = CertificateFiles(certificate: FilePath(certificate.path), key: FilePath(key.path))
+    do throws(CertificateFiles.Refused) {
+      return try TLSDoor(files, tls, context.logger)
+    } catch {
+      let problem = ConfigProblem(
+        file: context.options["config"] ?? "defaults",
+        place: error.part == .key ? key.place : certificate.place,
+        setting: "tls.\(error.part.rawValue)", reason: error.description)
+      throw ConfigurationRefused(description: "the configuration is refused:\n\(problem)")
     }
   }
 
@@ -96,14 +123,20 @@ final class RunningGateway: RunningService {
   private let state = Mutex(State())
   private let context: ServiceContext
   private let desk: IdentityDesk
+  private let tls: TLSDoor?
 
   /// How long the public port waits for the services behind it; then it opens all the same and
   /// answers 503 with the reason.
   static let patience = Duration.seconds(3)
 
-  init(_ context: ServiceContext, _ desk: IdentityDesk) {
+  init(_ context: ServiceContext, _ desk: IdentityDesk, _ tls: TLSDoor?) {
     self.context = context
     self.desk = desk
+    self.tls = tls
+  }
+
+  private func url(_ address: SocketAddress) -> String {
+    "\(tls == nil ? "http" : "https")://\(address.authority)"
   }
 
   func start(_ settings: LoopSettings, _ metrics: GatewayMetrics, _ address: SocketAddress) throws {
@@ -132,7 +165,7 @@ final class RunningGateway: RunningService {
       return Array(state.threads.dropFirst())
     }
     for thread in others { thread.mailbox.post(.listen(address)) }
-    context.report(.announce("listening http://\(address.authority)"))
+    context.report(.announce("listening \(url(address))"))
   }
 
   func ready(at address: SocketAddress) {
@@ -140,7 +173,7 @@ final class RunningGateway: RunningService {
       defer { state.isReady = true }
       return !state.isReady
     }
-    if isFirst { context.report(.announce("ready http://\(address.authority)")) }
+    if isFirst { context.report(.announce("ready \(url(address))")) }
   }
 
   func drain() {
@@ -159,7 +192,11 @@ final class RunningGateway: RunningService {
     if isLast { context.report(.finished(code: ExitCode.ok, message: nil)) }
   }
 
-  func reload() { desk.reload() }
+  func reload() {
+    tls?.reload()
+    desk.reload()
+  }
+
   func lookAtFiles() { desk.lookAtFiles() }
 }
 
@@ -200,6 +237,7 @@ final class GatewayThread {
     opensAt = loop.now + RunningGateway.patience
     gateway.start()
     if index == 0 {
+      renewTickets()
       waitToListen()
       lookAtFiles()
     }
@@ -211,6 +249,14 @@ final class GatewayThread {
       guard !isDone else { return }
       running.lookAtFiles()
       lookAtFiles()
+    }
+  }
+
+  private func renewTickets() {
+    guard let tls = gateway.settings.tls else { return }
+    gateway.loop.after(TLSDoor.renewEvery) { [weak self] in
+      tls.reload()
+      self?.renewTickets()
     }
   }
 
@@ -270,7 +316,7 @@ final class GatewayThread {
       let listener = try Listener(descriptor, address: bound, on: gateway.loop) {
         [gateway] descriptor, peer in gateway.accepted(descriptor, peer)
       }
-      listener.refusal = [UInt8](
+      listener.refusal = gateway.settings.tls != nil ? TLSDoor.alert : [UInt8](
         ("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
           + "Content-Length: 0\r\n\r\n").utf8)
       listener.failed = { [logger = context.logger] in

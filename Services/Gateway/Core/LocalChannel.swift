@@ -111,7 +111,7 @@ final class LocalChannel: Flushable {
 
   func remove(_ subscription: Subscription) {
     switch subscription.state {
-    case .live(let index): groups[group(subscription.encoding)].remove(at: index)
+    case .live(let index): groups[group(of: subscription)].remove(at: index)
     case .waiting, .replaying: leaveJoining(subscription)
     case .ended: return
     }
@@ -211,12 +211,18 @@ final class LocalChannel: Flushable {
   func goLive(_ subscription: Subscription) {
     if isDirty { flush() }
     leaveJoining(subscription)
-    groups[group(subscription.encoding)].add(subscription)
+    groups[group(of: subscription)].add(subscription)
   }
 
-  private func group(_ encoding: Encoding) -> Int {
-    if let index = groups.firstIndex(where: { $0.encoding == encoding }) { return index }
-    groups.append(SubscriberGroup(encoding))
+  private func group(of subscription: Subscription) -> Int {
+    let encoding = subscription.encoding
+    let windowBits = subscription.sharedWindowBits
+    if let index = groups.firstIndex(where: {
+      $0.encoding == encoding && $0.windowBits == windowBits
+    }) {
+      return index
+    }
+    groups.append(SubscriberGroup(encoding, windowBits: windowBits, gateway.compression))
     return groups.count - 1
   }
 
@@ -301,7 +307,7 @@ final class LocalChannel: Flushable {
   private func deliverToOthers(_ arrival: Arrival) {
     if isDirty { flush() }
     for group in groups where !group.isEmpty {
-      var single = SubscriberGroup(group.encoding)
+      var single = SubscriberGroup(like: group)
       single.append(
         arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
         user: arrival.publisher.user, prefix: envelopePrefix, spare: { [] })
@@ -316,12 +322,12 @@ final class LocalChannel: Flushable {
   func flush() {
     isDirty = false
     for index in groups.indices where groups[index].hasGathered {
-      let gathered = groups[index].take()
+      var gathered = groups[index].take()
       // The list is copied by reference: a client that is cut off meanwhile leaves the list.
       let members = groups[index].members
       for member in members { member.deliver(gathered) }
       gateway.metrics.deliveries.add(UInt64(members.count * gathered.count))
-      gateway.loop.giveBack(spare: gathered.bytes)
+      gateway.loop.giveBack(spare: gathered.releaseBytes())
     }
   }
 }

@@ -6,6 +6,7 @@ internal import JSON
 internal import Link
 internal import Loop
 internal import Observe
+internal import Schema
 internal import Wire
 
 /// What became of a publication.
@@ -89,10 +90,7 @@ final class Publishing {
     if let refusal = refusal(ofKey: request.event.idempotencyKey) {
       return refuse(request, refusal, completion)
     }
-    if let missing = missingField(request) {
-      return refuse(
-        request, .badRequest("the event has no field \"\(missing)\""), completion)
-    }
+    if let refusal = refusal(ofPayload: request) { return refuse(request, refusal, completion) }
     guard channel.plugin != nil else {
       return sequence(
         request, request.event.payload, expected: request.expected, completion)
@@ -126,17 +124,18 @@ final class Publishing {
     return .badRequest("idempotency_key is over \(limit) bytes")
   }
 
-  /// A field that the rule requires and the payload lacks (S003-22).
-  private func missingField(_ request: PublishRequest) -> String? {
-    let required = request.channel.policy.requiredFields
-    guard !required.isEmpty else { return nil }
-    let span = request.event.payload.bytes.span
-    var found: Set<String> = []
-    do throws(JSONError) {
-      var scanner = try JSONScanner(object: span)
-      while let member = try scanner.next(span) { found.insert(member.keyText(in: span)) }
-    } catch { return required.first }
-    return required.first { !found.contains($0) }
+  /// Why the payload is not as the channel's rule says (S003-22, S002-20).
+  private func refusal(ofPayload request: PublishRequest) -> Refusal? {
+    let schemas = request.channel.policy.schemas
+    guard !schemas.isEmpty else { return nil }
+    let value: JSONValue
+    do throws(JSONError) { value = try JSONValue.parse(request.event.payload.bytes.span) } catch {
+      return .invalidPayload("the payload is no JSON: \(error)")
+    }
+    do throws(SchemaFault) {
+      for schema in schemas { try schema.check(value) }
+    } catch { return .invalidPayload("\(error)") }
+    return nil
   }
 
   // MARK: plugins

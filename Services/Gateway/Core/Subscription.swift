@@ -51,8 +51,11 @@ final class Subscription {
   }
 
   let session: ClientSession
-  /// The carrier's, at hand for what happens for each delivery.
+  /// The carrier's, at hand for what happens for each delivery; nil where the carrier has to do
+  /// something with each publication.
   private let stream: Stream?
+  /// The window of the compression that it shares with others; nil where it shares none.
+  let sharedWindowBits: Int?
   let channel: LocalChannel
   let encoding: Encoding
   /// Its client is told of the channel's members.
@@ -79,7 +82,11 @@ final class Subscription {
 
   init(_ session: ClientSession, _ channel: LocalChannel, _ encoding: Encoding, since: Since) {
     self.session = session
-    stream = session.carrier?.directStream
+    // What the rule doesn't want compressed goes past the connection's context as well.
+    let compression = channel.policy.isCompressed ? session.carrier?.compression : nil
+    sharedWindowBits = compression?.sharedWindowBits
+    let isCarriedPlain = compression == nil || sharedWindowBits != nil
+    stream = isCarriedPlain ? session.carrier?.directStream : nil
     self.channel = channel
     self.encoding = encoding
     state = .waiting(since)
@@ -134,7 +141,7 @@ final class Subscription {
   /// What is queued leaves room for another page of a replay. If not, the channel's `advance` is
   /// called once the client has taken what it was sent.
   func hasRoomForPage() -> Bool {
-    guard let carrier = session.carrier else { return false }
+    guard let carrier = session.carrier, carrier.takesPages else { return false }
     if carrier.queuedBytes < session.queueBytesMax / 2 { return true }
     carrier.tellWhenEmpty()
     return false
