@@ -119,7 +119,7 @@ let package = Package(
       dependencies: [
         "Bytes", "Platform", "Observe", "JSON", "Loop", "Wire", "Link", "Config", "Service",
         "HTTPCodec", "WebSocketCodec", "Deflate", "Crypto", "ChannelKit", "TLS", "TLSStream",
-        "Schema",
+        "Schema", "Identity",
       ],
       path: "Services/Gateway/Core", resources: [.embedInCode("Page")], swiftSettings: strict),
     executable(
@@ -128,7 +128,7 @@ let package = Package(
       "CommandCore", "Services/Command/Core",
       [
         "Bytes", "Platform", "Observe", "JSON", "Loop", "Config", "HTTPCodec", "WebSocketCodec",
-        "Crypto", "Client", "Service", "TLS", "TLSStream",
+        "Crypto", "Client", "Service", "TLS", "TLSStream", "Identity",
       ]),
     executable(
       "CommandMain", "Services/Command/Main", ["CommandCore", "ChannelKit", "PluginRegistry"]),
@@ -179,7 +179,7 @@ let package = Package(
     tests(
       "PresenceTests",
       ["PresenceCore", "Link", "Wire", "Loop", "Observe", "Platform", "Bytes", "TestKit"]),
-    tests("GatewayTests", ["GatewayCore", "Config", "ChannelKit", "HTTPCodec", "WebSocketCodec", "Observe", "Wire", "JSON", "Platform", "Bytes", "TestKit"]),
+    tests("GatewayTests", ["GatewayCore", "Config", "Identity", "ChannelKit", "HTTPCodec", "WebSocketCodec", "Observe", "Wire", "JSON", "Platform", "Bytes", "TestKit"]),
     tests(
       "ClientTests",
       ["Client", "Loop", "Platform", "HTTPCodec", "WebSocketCodec", "JSON", "Crypto", "Bytes", "TestKit"]),

@@ -1,4 +1,5 @@
 internal import Client
+internal import Config
 internal import JSON
 internal import Loop
 internal import Platform
@@ -98,9 +99,10 @@ extension CommandContext {
   }
 
   private func firstLine(_ path: FilePath) -> String? {
-    guard let bytes = try? Files.read(path, bytesMax: 4096) else { return nil }
+    guard let bytes = try? Files.read(path, bytesMax: APIKeyFile.bytesMax) else { return nil }
     let line = String(decoding: bytes.prefix { $0 != 10 && $0 != 13 }, as: UTF8.self)
-    return line.isEmpty ? nil : line
+    // A key file may begin with a key of which only the digest is kept.
+    return line.isEmpty || line.hasPrefix("sha256:") || line.hasPrefix("#") ? nil : line
   }
 }
 

@@ -78,7 +78,7 @@ final class Connection: StreamOwner {
     switch mode {
     case .socket(let socket): socket.session
     case .stream(let stream): stream.session
-    case .starting, .http, .echo, .ended: nil
+    case .starting, .securing, .http, .echo, .ended: nil
     }
   }
 

@@ -38,15 +38,18 @@ public enum GatewayProgram {
     -> any RunningService
   {
     let address = try context.listenAddress(.gateway)
-    let keys = APIKeys(try readKeys(context))
-    let rules = try ChannelPolicies(context.settings.channels, registry)
+    let files = IdentityFiles(context)
+    let keys = APIKeys(try files.apiKeys())
+    let book = RuleBook(try ChannelPolicies(context.settings.channels, registry))
     let metrics = GatewayMetrics(context.metrics)
+    let authenticator = Authenticator(
+      context.settings.identity, keys: try files.tokenKeys(), metrics.identity)
     var settings = LoopSettings(
       upstreams: Upstreams.Addresses(
         hub: try context.linkAddress(.hub), eventstore: try context.linkAddress(.eventstore),
         presence: try context.linkAddress(.presence)),
-      registry: registry, rules: { rules.policy($0) },
-      access: access(context, address, keys),
+      registry: registry, rules: { book.policy($0) },
+      access: access(context, address, keys), authenticator: authenticator,
       isEchoOn: context.settings.diagnostics.echoIsOn(listening: [endpoint(address)]),
       startedAt: SystemClock.monotonic(),
       renderMetrics: { [metrics = context.metrics] in metrics.render() })
@@ -61,7 +64,8 @@ public enum GatewayProgram {
         "sapphire_tls_certificate_expires_timestamp_seconds",
         "When the certificate expires, in seconds since 1970.", reading: { door.validUntil })
     }
-    let gateway = RunningGateway(context, keys, settings.tls)
+    let desk = IdentityDesk(context, files, keys, authenticator, book, registry)
+    let gateway = RunningGateway(context, desk, settings.tls)
     try gateway.start(settings, metrics, address)
     return gateway
   }
@@ -98,19 +102,6 @@ public enum GatewayProgram {
       allowsAnonymous: gateway.allowsAnonymous(on: endpoint(address)), origins: gateway.origins,
       hosts: gateway.origins.compactMap { AccessRules.authority(ofOrigin: $0)?.host }, keys: keys)
   }
-
-  /// The keys of `--api-key-file` or `api.keyFile`, one a line; none without a file.
-  static func readKeys(_ context: ServiceContext) throws -> [[UInt8]] {
-    guard let path = context.options["api-key-file"] ?? context.settings.api.keyFile else {
-      return []
-    }
-    let bytes = try Files.read(FilePath(path), bytesMax: 64 * 1024)
-    let keys = bytes.split(whereSeparator: { $0 == 10 || $0 == 13 || $0 == 32 }).map(Array.init)
-    guard keys.allSatisfy({ $0.count >= 16 }) else {
-      throw UsageError("an API key in \(path) has fewer than 16 characters")
-    }
-    return keys
-  }
 }
 
 /// What loops are told.
@@ -131,16 +122,16 @@ final class RunningGateway: RunningService {
 
   private let state = Mutex(State())
   private let context: ServiceContext
-  private let keys: APIKeys
+  private let desk: IdentityDesk
   private let tls: TLSDoor?
 
   /// How long the public port waits for the services behind it; then it opens all the same and
   /// answers 503 with the reason.
   static let patience = Duration.seconds(3)
 
-  init(_ context: ServiceContext, _ keys: APIKeys, _ tls: TLSDoor?) {
+  init(_ context: ServiceContext, _ desk: IdentityDesk, _ tls: TLSDoor?) {
     self.context = context
-    self.keys = keys
+    self.desk = desk
     self.tls = tls
   }
 
@@ -203,14 +194,10 @@ final class RunningGateway: RunningService {
 
   func reload() {
     tls?.reload()
-    do {
-      keys.replace(try GatewayProgram.readKeys(context))
-      context.logger.info("the API keys were read again")
-    } catch {
-      context.logger.error(
-        "the API keys could not be read; the old ones stand", ["reason": .text("\(error)")])
-    }
+    desk.reload()
   }
+
+  func lookAtFiles() { desk.lookAtFiles() }
 }
 
 /// The address that the loops share. One that another process listens on is refused at once,
@@ -249,8 +236,20 @@ final class GatewayThread {
     self.claim = claim
     opensAt = loop.now + RunningGateway.patience
     gateway.start()
-    if index == 0 { renewTickets() }
-    if index == 0 { waitToListen() }
+    if index == 0 {
+      renewTickets()
+      waitToListen()
+      lookAtFiles()
+    }
+  }
+
+  /// Files of keys that have changed are read again, so that a revoked key is none soon after.
+  private func lookAtFiles() {
+    gateway.loop.after(.seconds(5)) { [self] in
+      guard !isDone else { return }
+      running.lookAtFiles()
+      lookAtFiles()
+    }
   }
 
   private func renewTickets() {

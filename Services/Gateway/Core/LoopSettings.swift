@@ -11,6 +11,7 @@ struct LoopSettings: Sendable {
   var registry: ChannelRegistry
   var rules: @Sendable (ChannelName) -> ChannelPolicy
   var access: AccessRules
+  var authenticator: Authenticator
   var isEchoOn: Bool
   var startedAt: Instant
   /// The metrics of the whole process, in Prometheus' text format.

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Identity
 internal import Loop
 internal import Observe
 
@@ -61,6 +62,12 @@ final class Subscription {
   var watching = Watching.no
   /// Presence has been told that its client is here.
   var isPresent = false
+  /// The token that it was made with, where one was needed.
+  var grant: SubscriptionGrant?
+  /// Its client came with a position and may not read the history: it goes on from now.
+  var isCutOffFromHistory = false
+  /// Its client has been told that this token ends soon.
+  var isWarned = false
   /// What a plugin wants others to be shown of the client, JSON; empty: what its identity says.
   var info: [UInt8] = []
   /// Its client's `connection` message waits for it.
@@ -117,10 +124,11 @@ final class Subscription {
   }
 
   /// A publication for this client alone: of its replay, a snapshot or an answer.
-  func send(_ payload: Payload, position: Position?, timeMs: Int64) {
+  func send(_ payload: Payload, position: Position?, timeMs: Int64, user: String = "") {
     func encode(_ bytes: inout [UInt8]) {
       encoding.append(
-        payload, position: position, timeMs: timeMs, prefix: channel.envelopePrefix, to: &bytes)
+        payload, position: position, timeMs: timeMs, user: user, prefix: channel.envelopePrefix,
+        to: &bytes)
     }
     if let stream { return stream.send(encode) }
     var bytes: [UInt8] = []
