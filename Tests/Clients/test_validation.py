@@ -44,7 +44,9 @@ def test_sockets_refuse_with_the_place_of_the_fault(sapphire):
                 answer = await next_json(one)
                 assert (answer["type"], answer["message"]) == ("error", reason)
             await one.send("no json")
-            assert "is no JSON" in (await next_json(one))["message"]
+            assert (await next_json(one))["message"] == "the payload has to be an object"
+            await one.send(b"\x00bytes")
+            assert (await next_json(one))["message"] == "the payload is neither JSON nor text"
             await one.send(json.dumps(GOOD))
             got = [await next_json(one), await next_json(one)]
             assert GOOD in got and any(message["type"] == "ack" for message in got)

@@ -128,14 +128,26 @@ final class Publishing {
   private func refusal(ofPayload request: PublishRequest) -> Refusal? {
     let schemas = request.channel.policy.schemas
     guard !schemas.isEmpty else { return nil }
-    let value: JSONValue
-    do throws(JSONError) { value = try JSONValue.parse(request.event.payload.bytes.span) } catch {
-      return .invalidPayload("the payload is no JSON: \(error)")
+    guard let value = Self.value(of: request.event.payload) else {
+      return .invalidPayload("the payload is neither JSON nor text")
     }
     do throws(SchemaFault) {
       for schema in schemas { try schema.check(value) }
     } catch { return .invalidPayload("\(error)") }
     return nil
+  }
+
+  /// A payload as an envelope shows it; nil for one that has no place there as it is.
+  private static func value(of payload: Payload) -> JSONValue? {
+    switch payload.kind {
+    case .text: return .string(String(decoding: payload.bytes, as: UTF8.self))
+    case .binary: return nil
+    case .json, .jsonWithParts: return try? JSONValue.parse(payload.bytes.span)
+    case .uncheckedText:
+      let parsed = try? JSONValue.parse(payload.bytes.span)
+      if let parsed, parsed.object != nil || parsed.array != nil { return parsed }
+      return .string(String(decoding: payload.bytes, as: UTF8.self))
+    }
   }
 
   // MARK: plugins
