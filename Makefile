@@ -7,10 +7,12 @@ MAKEFLAGS += --no-print-directory
 
 # The Swift driver, for those who have several or want to put a command before it.
 SWIFT ?= swift
-# Where `make run` listens and keeps its state; empty means what `sapphire up` chooses by itself.
+# Where `make run` listens and keeps its state; empty means what `sapphire up` chooses by itself. TLS=1
+# serves https and wss.
 LISTEN ?=
 DATA ?=
 CONFIG ?=
+TLS ?=
 # Seconds of fuzzing, crash images, the name of a new plugin.
 T ?= 60
 N ?= 5000
@@ -25,7 +27,7 @@ PLAIN := --no-color-diagnostics
 help: ## this list
 	@echo "make run and make test are all that is needed to begin. The others:"; echo
 	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)$$/  \1\t\2/p' Makefile | expand -t 18
-	@echo; echo "Settings: make run LISTEN=127.0.0.1:9000 DATA=./state CONFIG=FILE WATCH=1"
+	@echo; echo "Settings: make run LISTEN=127.0.0.1:9000 DATA=./state CONFIG=FILE TLS=1 WATCH=1"
 
 deps: ## installs every missing Debian package: for running, testing and benchmarks
 	@infra/deps run check test bench
@@ -42,7 +44,7 @@ build: deps-run ## release build of all programs, into .build/release
 	$(SWIFT) build -c release $(PLAIN)
 
 run: build ## starts everything on this machine and prints its address; WATCH=1 follows the sources
-	@LISTEN='$(LISTEN)' DATA='$(DATA)' CONFIG='$(CONFIG)' WATCH='$(WATCH)' infra/run
+	@LISTEN='$(LISTEN)' DATA='$(DATA)' CONFIG='$(CONFIG)' TLS='$(TLS)' WATCH='$(WATCH)' infra/run
 
 test: deps-test ## every test there is, in under ten minutes; ends with `N passed, N failed`
 	@T=$(T) N=$(N) infra/test all

@@ -35,6 +35,9 @@ extension Limits {
       .httpIdleTimeout, .duration(\.httpIdleTimeout), 100...day, at: "close",
       for: "a kept-alive connection without a request, or an answer of which nothing is taken"),
     Limit(
+      .pollTimeout, .duration(\.pollTimeout), second...(60 * minute), at: "the answer comes then",
+      for: "the longest that /poll waits for something new", isCounted: false),
+    Limit(
       .transferRate, .count(\.transferRate), 1...giB, at: "408 or 1008, close; an answer is cut off",
       for: "bytes per second that an unfinished body or message makes, and an answer in its time"),
     Limit(
@@ -56,8 +59,11 @@ extension Limits {
       .wsInflateRatio, .count(\.wsInflateRatio), 10...1_100, at: "close 1009",
       for: "a compressed message unfolds to so many times its size; 1.5 × publicationBytes are free"),
     Limit(
+      .tlsHandshakeTimeout, .duration(\.tlsHandshakeTimeout), 100...(10 * minute), at: "close",
+      for: "from accept to the end of TLS' handshake, which may wait for those of others"),
+    Limit(
       .wsHandshakeTimeout, .duration(\.wsHandshakeTimeout), 100...(10 * minute), at: "close",
-      for: "from accept to the end of the first request's head, with an upgrade or without"),
+      for: "from accept, or TLS' handshake, to the end of the first request's head"),
     Limit(
       .wsFrameTimeout, .duration(\.wsFrameTimeout), 100...(60 * minute), at: "close 1008",
       for: "a message that stands still; in each such time transferRate has to be kept as well"),

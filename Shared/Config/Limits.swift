@@ -12,6 +12,7 @@ public struct Limits: Sendable, Equatable {
   public var httpHeadTimeout: Duration = .seconds(5)
   public var httpBodyTimeout: Duration = .seconds(30)
   public var httpIdleTimeout: Duration = .seconds(75)
+  public var pollTimeout: Duration = .seconds(60)
   public var transferRate = 1_024
   public var batchCommands = 1_000
   public var historyPage = 300
@@ -20,6 +21,7 @@ public struct Limits: Sendable, Equatable {
   public var wsMessageBytes = 1536 << 10
   public var wsFragments = 65_536
   public var wsInflateRatio = 100
+  public var tlsHandshakeTimeout: Duration = .seconds(10)
   public var wsHandshakeTimeout: Duration = .seconds(5)
   public var wsFrameTimeout: Duration = .seconds(30)
   public var echoMessageBytes = 16 << 20
@@ -71,8 +73,10 @@ public struct Limits: Sendable, Equatable {
 /// metric `Limits.metric`.
 public enum LimitName: String, Sendable, CaseIterable, Hashable {
   case httpHeadBytes, httpFieldBytes, httpFields, httpURLBytes, httpBodyBytes
-  case httpHeadTimeout, httpBodyTimeout, httpIdleTimeout, transferRate, batchCommands, historyPage
-  case wsMessageBytes, wsFragments, wsInflateRatio, wsHandshakeTimeout, wsFrameTimeout, echoMessageBytes
+  case httpHeadTimeout, httpBodyTimeout, httpIdleTimeout, pollTimeout
+  case transferRate, batchCommands, historyPage
+  case wsMessageBytes, wsFragments, wsInflateRatio, tlsHandshakeTimeout, wsHandshakeTimeout, wsFrameTimeout
+  case echoMessageBytes
   case pingInterval, pongTimeout
   case connections, connectionsPerAddress, channelsPerConnection, requestsPerSecond
   case framesPerSecond, publicationsPerSecond, subscriptionsPerSecond, burstWindow

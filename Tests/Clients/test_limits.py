@@ -34,7 +34,7 @@ SIZES = """{ channels: [{ match: "log:*", history: { durable: true } }, { match:
   presencePage: 1, vaultFileBytes: 8192 } }"""
 # What takes time: each case waits, so all of them wait together.
 TIMES = """{ limits: { httpHeadTimeout: "400ms", httpBodyTimeout: "1s", httpIdleTimeout: "1s", transferRate: 10000,
-  wsHandshakeTimeout: "700ms", wsFrameTimeout: "1s", pingInterval: "1s", pongTimeout: "500ms",
+  wsHandshakeTimeout: "700ms", pollTimeout: "1s", wsFrameTimeout: "1s", pingInterval: "1s", pongTimeout: "500ms",
   idempotencyWindow: "1s", commitEvents: 1, commitBytes: 65536, appendQueueBytes: "1MiB",
   publicationBytes: 65536, wsInflateRatio: 10, compressionContextBytes: "16KiB" },
   compression: { contextTakeover: true } }"""
@@ -61,7 +61,7 @@ def case(limit, on, alone=False):
 
 
 def unit(limit, path, name):
-    """The overrun of a row that no client can reach in a test's time is the unit test of that name."""
+    """The overrun of a row that no client can reach in a test's time, or here, is the test of that name."""
     CASES[limit] = (None, (path, name))
 
 
@@ -115,7 +115,8 @@ def test_overrun(platforms, limit):
     if on is None:
         path, name = function
         with open(os.path.join(ROOT, path)) as file:
-            assert f"func {name}(" in file.read(), f"{path} has no {name}"
+            text = file.read()
+            assert f"func {name}(" in text or f"def {name}(" in text, f"{path} has no {name}"
         return
     platform = running[on]
     if limit in waiting:
@@ -263,6 +264,13 @@ def _(sapphire):
         assert wire.closes()
 
 
+@case("pollTimeout", TIMES)
+def _(sapphire):
+    begun = time.monotonic()
+    status, _, body = sapphire.get("/poll?channel=a&since=now&timeout=30")
+    assert status == 200 and json.loads(body)["publications"] == [] and time.monotonic() - begun < 10
+
+
 @case("transferRate", TIMES)
 def _(sapphire):
     with Wire(sapphire) as wire:
@@ -339,6 +347,9 @@ def _(sapphire):
         assert next_frame(wire) == (0x81, b"x" * 4096)
         wire.send(frame(0x81, claimed=4097))
         assert close_code(wire) == 1009
+
+
+unit("tlsHandshakeTimeout", "Tests/Clients/test_tls.py", "test_a_slow_handshake_is_given_up_and_counted")
 
 
 @case("wsHandshakeTimeout", TIMES)

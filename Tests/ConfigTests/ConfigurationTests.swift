@@ -1,6 +1,7 @@
 import Bytes
 import Config
 import JSON
+import Schema
 import Testing
 
 @Suite struct ConfigurationTests {
@@ -32,6 +33,18 @@ import Testing
     }
   }
 
+  @Test func aSchemaThatCantBeCheckedIsRefusedWithItsLine() {
+    let check = Self.check(
+      """
+      { channels: [{ match: "*", schema: {
+        properties: {
+          user: { pattern: "(?=x)" } } } }] }
+      """)
+    #expect(check.problems.map(\.setting) == ["channels[0].schema.properties.user.pattern"])
+    #expect(check.problems.first?.place == .line(3))
+    #expect(check.problems.first?.reason.contains("backtracking") == true)
+  }
+
   @Test func readsEverySetting() throws {
     let check = Self.check(
       """
@@ -39,7 +52,8 @@ import Testing
         channels: [
           { match: "a:*", type: "board", options: { x: [1, 'y'] }, history: { durable: true },
             subscribe: ["anonymous"], publish: ["role:admin", "user:alice", "user:*"],
-            presence: false, compress: false, maxSubscribers: 100, requireFields: ["type", "timestamp"] },
+            presence: false, compress: false, maxSubscribers: 100, require: ["type", "timestamp"],
+            schema: { properties: { type: { maxLength: 20 } } } },
           { match: ["b", "c*"], history: { size: 5, ttl: "90s" }, publish: "none" },
           { match: "d", history: "none" },
           { match: "*", history: {} },
@@ -70,7 +84,10 @@ import Testing
     #expect(!rule.presence)
     #expect(!rule.compress)
     #expect(rule.maxSubscribers == 100)  // S003-25
-    #expect(rule.requireFields == ["type", "timestamp"])  // S003-22
+    #expect(rule.require == ["type", "timestamp"])  // S003-22
+    #expect(throws: SchemaFault.self) {
+      try rule.schema?.check(.object(["type": .string(String(repeating: "x", count: 21))]))
+    }
     #expect(c.channels.rules[1].match.map(\.text) == ["b", "c*"])
     #expect(c.channels.rules[1].history == .memory(size: 5, ttl: .seconds(90)))
     #expect(c.channels.rules[1].publish == AccessRule([]))

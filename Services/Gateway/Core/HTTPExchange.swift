@@ -17,6 +17,8 @@ final class HTTPExchange {
   var drained: (() -> Void)?
   /// The client has gone before the answer was complete.
   var abandoned: (() -> Void)?
+  /// The answer is wanted now, whatever it waits for: nothing more can be waited for here.
+  var hurried: (() -> Void)?
   /// What waits for the answers before this one.
   var start: (() -> Void)?
 
@@ -24,7 +26,7 @@ final class HTTPExchange {
     self.conversation = conversation
     self.head = head
     self.route = route
-    closes = !head.keepAlive
+    closes = !head.keepAlive || route.isEndless && head.method != .options
   }
 
   /// For bytes that are no request.
@@ -53,6 +55,10 @@ final class HTTPExchange {
     if let origin = head?.headers.first("origin"), answer.status != .forbidden {
       answer.fields.append(("Access-Control-Allow-Origin", origin))
       answer.fields.append(("Vary", "Origin"))
+      if answer.isEndless { answer.fields.append(("Access-Control-Expose-Headers", "Last-Event-ID")) }
+    }
+    if let strict = conversation?.owner.settings.strictTransportSecurity {
+      answer.fields.append(("Strict-Transport-Security", strict))
     }
     if answer.status == .serviceUnavailable, !answer.fields.contains(where: { $0.0 == "Retry-After" }) {
       answer.fields.append(("Retry-After", "1"))
@@ -92,6 +98,21 @@ final class HTTPExchange {
     if isStreaming { conversation?.write(bytes) }
   }
 
+  /// Gives the connection to `feed`, which begins with this answer and ends with the connection.
+  /// False where that can't be: the client has gone, or was answered.
+  func handOver(to feed: StreamSession, _ answer: Response) -> Bool {
+    guard response == nil, !isStreaming, let conversation, conversation.isFirst(self) else {
+      return false
+    }
+    let date = conversation.dateText
+    guard conversation.handOver(to: feed) else { return false }
+    feed.begin(completed(answer).bytes(date: date, closes: true, isHead: true))
+    return true
+  }
+
+  /// The connection this came on; nil once it has ended.
+  var connection: Connection? { conversation?.connection }
+
   var queuedBytes: Int { conversation?.stream.queuedBytes ?? 0 }
 
   func endStreaming() {
@@ -108,7 +129,7 @@ final class HTTPExchange {
   /// There is nobody to answer any more.
   func giveUp() {
     let told = abandoned
-    (abandoned, drained, start) = (nil, nil, nil)
+    (abandoned, drained, hurried, start) = (nil, nil, nil, nil)
     told?()
   }
 }

@@ -11,6 +11,7 @@ struct LoopSettings: Sendable {
   var registry: ChannelRegistry
   var rules: @Sendable (ChannelName) -> ChannelPolicy
   var access: AccessRules
+  var authenticator: Authenticator
   var isEchoOn: Bool
   var startedAt: Instant
   /// The metrics of the whole process, in Prometheus' text format.
@@ -19,6 +20,10 @@ struct LoopSettings: Sendable {
   var connectionsPerAddressMax = 1_000
   /// What the gateway's peers have under way by their addresses, shared by all loops.
   let addresses = AddressLedger()
+  /// Where the listeners speak TLS.
+  var tls: TLSDoor?
+  /// The value of `Strict-Transport-Security`, if it is sent.
+  var strictTransportSecurity: String?
   var exemptsLoopback = true
   var rates = ClientRates(Limits())
   var channelsMax = 262_144
@@ -49,7 +54,9 @@ struct LoopSettings: Sendable {
   var queueBytesMax = 1024 * 1024
   var artifactBytesMax = 1024 * 1024 * 1024
   var publishMax = Duration.seconds(5)
-  /// From accept to the end of the first request's head.
+  /// From accept to the end of TLS' handshake.
+  var tlsHandshakeMax = Duration.seconds(10)
+  /// From accept, or TLS' handshake, to the end of the first request's head.
   var firstHeadMax = Duration.seconds(5)
   var headMax = Duration.seconds(5)
   var bodyMax = Duration.seconds(30)
@@ -59,6 +66,8 @@ struct LoopSettings: Sendable {
   var transferRate = 1_024
   var pingEvery = Duration.seconds(25)
   var pongMax = Duration.seconds(10)
+  /// The longest that a poll waits for something new.
+  var pollMax = Duration.seconds(60)
 
   mutating func adopt(_ limits: Limits) {
     connectionsMax = limits.connections
@@ -89,6 +98,7 @@ struct LoopSettings: Sendable {
     head = HTTPLimits(
       headBytesMax: limits.httpHeadBytes, fieldBytesMax: limits.httpFieldBytes,
       fieldsMax: limits.httpFields, targetBytesMax: limits.httpURLBytes)
+    tlsHandshakeMax = limits.tlsHandshakeTimeout
     firstHeadMax = limits.wsHandshakeTimeout
     headMax = limits.httpHeadTimeout
     bodyMax = limits.httpBodyTimeout
@@ -97,6 +107,7 @@ struct LoopSettings: Sendable {
     transferRate = limits.transferRate
     pingEvery = limits.pingInterval
     pongMax = limits.pongTimeout
+    pollMax = limits.pollTimeout
   }
 
   func policy(_ name: ChannelName) -> ChannelPolicy { rules(name) }

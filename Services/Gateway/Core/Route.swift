@@ -13,6 +13,10 @@ enum Route: Equatable {
   /// `/ws/events/{channel}`: one channel with a welcome (S003-08).
   case events(String)
   case echo
+  /// `/sse`, `/stream`: an answer without end, as events or as lines.
+  case eventStream, lineStream
+  /// `/poll`: one answer as soon as there is something new.
+  case poll
   case notFound
 
   init(_ target: HTTPTarget) {
@@ -25,6 +29,9 @@ enum Route: Equatable {
     case ["channels"]: self = .channels
     case ["ws"]: self = .manyChannels(target.queryAll("channel"))
     case ["ws", "echo"]: self = .echo
+    case ["sse"]: self = .eventStream
+    case ["stream"]: self = .lineStream
+    case ["poll"]: self = .poll
     default: self = Self.nested(target.path)
     }
   }
@@ -51,6 +58,9 @@ enum Route: Equatable {
     default: [.get, .head, .options]
     }
   }
+
+  /// The answer ends with the connection.
+  var isEndless: Bool { self == .eventStream || self == .lineStream }
 
   var isSocket: Bool {
     switch self {

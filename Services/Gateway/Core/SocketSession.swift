@@ -185,7 +185,7 @@ final class SocketSession: Carrier {
 
   func end(_ reason: SessionEnd) {
     switch reason {
-    case .refused(let refusal): close(.policyViolation, refusal.name)
+    case .refused(let refusal): close(WebSocketCloseCode(refusal.closeCode), refusal.name)
     case .unavailable(let refusal): close(.tryAgainLater, refusal.name)
     // What is queued can't be delivered in time: the close goes behind it and the rest is lost.
     case .slowConsumer:

@@ -44,12 +44,13 @@ struct SubscriberGroup {
   }
 
   mutating func append(
-    _ payload: Payload, position: Position?, timeMs: Int64, prefix: [UInt8], spare: () -> [UInt8]
+    _ payload: Payload, position: Position?, timeMs: Int64, user: String = "", prefix: [UInt8],
+    spare: () -> [UInt8]
   ) {
     if gathered.bytes.capacity == 0 { gathered.bytes = spare() }
     encoding.append(
-      payload, position: position, timeMs: timeMs, prefix: prefix, compressor: compressor,
-      to: &gathered.bytes)
+      payload, position: position, timeMs: timeMs, user: user, prefix: prefix,
+      compressor: compressor, to: &gathered.bytes)
     gathered.count += 1
     if encoding.hasMarks {
       gathered.marks.append(.init(end: gathered.bytes.count, position: position))
