@@ -208,7 +208,7 @@ private func frame(_ compressor: MessageCompressor, _ message: String) -> [UInt8
 
   /// Row 68: whoever asks for windows makes the loop compress a message at most three times.
   @Test(arguments: [(15, [9, 12, 15]), (11, [9, 11]), (9, [9])])
-  func whatIsSharedHasFewWindows(most: Int, windows: Set<Int>) throws {
+  func whatIsSharedHasFewWindows(most: Int, windows: [Int]) throws {
     let fixture = Fixture { $0.windowBits = most }
     var seen: Set<Int> = []
     for bits in 9...15 {
@@ -218,6 +218,6 @@ private func frame(_ compressor: MessageCompressor, _ message: String) -> [UInt8
       #expect(shared <= bits && peer.answer.hasSuffix("=\(shared)"))
       seen.insert(shared)
     }
-    #expect(seen == windows)
+    #expect(seen.sorted() == windows)
   }
 }
