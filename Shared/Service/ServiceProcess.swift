@@ -222,10 +222,17 @@ final class ServiceRunner {
     do {
       let settings = try SettingsFile.load(
         options["config"], environment: Self.environment(), channelTypes: description.channelTypes)
+      // A level on the command line stays above what the file says.
+      if options["log-level"] == nil, let levels = LogLevels(text: settings.log.levels) {
+        logger.levels.set(levels)
+      }
+      var likeRunning = settings
+      likeRunning.log.level = running.log.level
+      likeRunning.log.subsystems = running.log.subsystems
       logger.info(
-        settings == running
-          ? "the configuration was read again and is the same"
-          : "the configuration was read again; its changes take effect at the next start")
+        likeRunning == running
+          ? "the configuration was read again and is in force"
+          : "the configuration was read again; but for log levels its changes take effect at the next start")
       service?.reload()
     } catch {
       logger.error(
