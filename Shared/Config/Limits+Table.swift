@@ -35,6 +35,9 @@ extension Limits {
       .httpIdleTimeout, .duration(\.httpIdleTimeout), 100...day, at: "close",
       for: "a kept-alive connection without a request, or an answer of which nothing is taken"),
     Limit(
+      .requestsPerConnection, .count(\.requestsPerConnection), 1...1_000_000_000,
+      at: "Connection: close", for: "requests of one kept-alive connection; the next ones come on another"),
+    Limit(
       .transferRate, .count(\.transferRate), 1...giB, at: "408 or 1008, close; an answer is cut off",
       for: "bytes per second that an unfinished body or message makes, and an answer in its time"),
     Limit(

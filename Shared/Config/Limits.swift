@@ -12,6 +12,7 @@ public struct Limits: Sendable, Equatable {
   public var httpHeadTimeout: Duration = .seconds(5)
   public var httpBodyTimeout: Duration = .seconds(30)
   public var httpIdleTimeout: Duration = .seconds(75)
+  public var requestsPerConnection = 10_000
   public var transferRate = 1_024
   public var batchCommands = 1_000
   public var historyPage = 300
@@ -69,7 +70,8 @@ public struct Limits: Sendable, Equatable {
 /// metric `Limits.metric`.
 public enum LimitName: String, Sendable, CaseIterable, Hashable {
   case httpHeadBytes, httpFieldBytes, httpFields, httpURLBytes, httpBodyBytes
-  case httpHeadTimeout, httpBodyTimeout, httpIdleTimeout, transferRate, batchCommands, historyPage
+  case httpHeadTimeout, httpBodyTimeout, httpIdleTimeout, requestsPerConnection
+  case transferRate, batchCommands, historyPage
   case wsMessageBytes, wsFragments, wsHandshakeTimeout, wsFrameTimeout, echoMessageBytes
   case pingInterval, pongTimeout
   case connections, connectionsPerAddress, channelsPerConnection, requestsPerSecond

@@ -50,6 +50,8 @@ public enum GatewayProgram {
       startedAt: SystemClock.monotonic(),
       renderMetrics: { [metrics = context.metrics] in metrics.render() })
     settings.adopt(context.settings.limits)
+    settings.startedAtSeconds = Int(SystemClock.wallMilliseconds() / 1000)
+    settings.proxies = proxies(context.settings.gateway)
     let gateway = RunningGateway(context, keys)
     try gateway.start(settings, metrics, address)
     return gateway
@@ -70,6 +72,12 @@ public enum GatewayProgram {
       isLoopback: address.isLoopback,
       allowsAnonymous: gateway.allowsAnonymous(on: endpoint(address)), origins: gateway.origins,
       hosts: gateway.origins.compactMap { AccessRules.authority(ofOrigin: $0)?.host }, keys: keys)
+  }
+
+  private static func proxies(_ gateway: GatewaySettings) -> TrustedProxies {
+    TrustedProxies(
+      ranges: gateway.trustedProxies, trustsUnix: gateway.trustsUnixPeers,
+      field: gateway.forwardedField, speakProxyProtocol: gateway.proxyProtocol)
   }
 
   /// The keys of `--api-key-file` or `api.keyFile`, one a line; none without a file.
@@ -274,9 +282,7 @@ final class GatewayThread {
       let listener = try Listener(descriptor, address: bound, on: gateway.loop) {
         [gateway] descriptor, peer in gateway.accepted(descriptor, peer)
       }
-      listener.refusal = [UInt8](
-        ("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
-          + "Content-Length: 0\r\n\r\n").utf8)
+      listener.refusal = gateway.refusalOfNewcomers(.tooManyConnections)
       listener.failed = { [logger = context.logger] in
         logger.warning("accepting failed", ["reason": .text($0.description)])
       }

@@ -13,7 +13,13 @@ enum Route: Equatable {
   /// `/ws/events/{channel}`: one channel with a welcome (S003-08).
   case events(String)
   case echo
+  /// `OPTIONS *`: what the server can do as a whole (RFC 9110 §9.3.7).
+  case server
   case notFound
+
+  init(_ head: HTTPRequestHead) {
+    self = head.method == .options && head.rawTarget == "*" ? .server : Route(head.target)
+  }
 
   init(_ target: HTTPTarget) {
     switch target.path {
@@ -48,6 +54,7 @@ enum Route: Equatable {
     case .api: [.post, .options]
     case .vault: [.get, .head, .put, .options]
     case .notFound: []
+    case .server: [.get, .head, .post, .put, .options]
     default: [.get, .head, .options]
     }
   }

@@ -23,7 +23,7 @@ enum SocketDoors {
       guard settings.isEchoOn else {
         return refuse(Refusal(104, "not_found", "echo is off here: diagnostics.echo", .notFound))
       }
-      accept(key, connection)
+      accept(key, exchange, connection)
       connection.become(EchoSession(connection))
       return true
     }
@@ -62,7 +62,7 @@ enum SocketDoors {
       door.acknowledges = target.isOn("ack")
     }
     door.wantsPresence = target.isOn("presence")
-    accept(key, connection)
+    accept(key, exchange, connection)
     let session = SocketSession(connection, door, session: target.query("session").flatMap { SessionToken($0) })
     connection.become(session)
     session.open(names.map { ($0, since[$0] ?? .now) })
@@ -90,12 +90,13 @@ enum SocketDoors {
     return PositionVector.decode(text)?.mapValues { .position($0) }
   }
 
-  private static func accept(_ key: String, _ connection: Connection) {
+  private static func accept(_ key: String, _ exchange: HTTPExchange, _ connection: Connection) {
+    connection.becameSocket(exchange)
     let accept = base64(SHA1.digest(WebSocketHandshake.acceptInput(key: key)))
     connection.stream.send(
       [UInt8](
         ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-          + "Sec-WebSocket-Accept: \(accept)\r\n\r\n").utf8))
+          + "Sec-WebSocket-Accept: \(accept)\r\n\(RequestID.field): \(exchange.id)\r\n\r\n").utf8))
   }
 }
 
