@@ -86,7 +86,7 @@ struct AccessLog: Sendable {
     logger.info(entry.kind, LogFields(fields))
   }
 
-  private static func text(_ client: PeerIdentity) -> String {
+  static func text(_ client: PeerIdentity) -> String {
     switch client {
     case .local: "unix"
     case .remote(let address): address

@@ -108,7 +108,7 @@ final class Connection: StreamOwner {
     switch ProxyHeader.read(bytes) {
     case .incomplete: return 0
     case .malformed:
-      gateway.httpLogger.debug("no header of the PROXY protocol came", ["peer": .text("\(peer)")])
+      gateway.httpLogger.debug("no header of the PROXY protocol came", ["peer": .text(AccessLog.text(peer))])
       stream.close()
       return bytes.count
     case .found(let client, let end):
