@@ -37,7 +37,8 @@ extension Span where Element == UInt8 {
   public func word(at index: Int) -> UInt64? {
     guard index >= 0, index <= count - 8 else { return nil }
     // SAFE BECAUSE eight bytes from `index` on are within the span.
-    return unsafe UInt64(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
+    return unsafe UInt64(
+      littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
   }
 
   /// Whether no byte is above 127.

@@ -72,7 +72,8 @@ public struct ByteCursor: Equatable, Sendable {
   }
 
   /// The range of bytes that a `u32` count announces.
-  @inlinable public mutating func range32(_ s: borrowing Span<UInt8>) throws(ByteError) -> Range<Int> {
+  @inlinable
+  public mutating func range32(_ s: borrowing Span<UInt8>) throws(ByteError) -> Range<Int> {
     let before = offset
     let count = Int(try u32(s))
     guard remaining >= count else {

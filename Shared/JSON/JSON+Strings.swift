@@ -113,7 +113,8 @@ extension JSON {
   /// The offset of the first backslash in `contents`; its end if there is none.
   private static func firstEscape(_ s: borrowing Span<UInt8>, _ contents: Range<Int>) -> Int {
     var i = contents.lowerBound
-    while i + 8 <= contents.upperBound, let word = s.word(at: i), !word.hasByte(UInt8(ascii: "\\")) {
+    while i + 8 <= contents.upperBound, let word = s.word(at: i), !word.hasByte(UInt8(ascii: "\\"))
+    {
       i += 8
     }
     while i < contents.upperBound, s[i] != UInt8(ascii: "\\") { i += 1 }

@@ -1,5 +1,5 @@
-internal import Wire
 internal import Crypto
+internal import Wire
 
 /// How two ends come to trust each other before anything else is parsed. Pure.
 ///
@@ -55,7 +55,8 @@ struct LinkHandshake {
     case (.awaitingHello, .receivedHello(let peer)): return receivedHello(peer)
     case (.awaitingProof(let peer, let version), .receivedProof(let mac)):
       guard let key, constantTimeEqual(mac, Self.proof(key, of: peer, to: local)) else {
-        return refuse(.notAuthenticated, "the peer's proof is wrong: do both ends have the same key?")
+        return refuse(
+          .notAuthenticated, "the peer's proof is wrong: do both ends have the same key?")
       }
       state = .finished
       return [.opened(peer: peer, version: version)]

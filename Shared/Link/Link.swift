@@ -388,7 +388,8 @@ public final class Link: StreamOwner {
       for completion in requests.takeAll() {
         completion.body(.failed(Failure(.linkLost)), [UInt8]().span)
       }
-      let end = ending ?? LinkEnd(code: .linkLost, message: ErrorCode.linkLost.reason, isPeers: false)
+      let end =
+        ending ?? LinkEnd(code: .linkLost, message: ErrorCode.linkLost.reason, isPeers: false)
       owner?.linkEnded(self, end)
       owner = nil
     }

@@ -50,7 +50,8 @@ public final class LinkDialer {
 
   private func connect() {
     guard !isStopped else { return }
-    connector = Connector(to: address, on: loop, within: .seconds(2)) { [weak self] descriptor, error in
+    connector = Connector(to: address, on: loop, within: .seconds(2)) {
+      [weak self] descriptor, error in
       self?.connected(descriptor, error)
     }
   }

@@ -51,7 +51,9 @@ extension Duration {
 /// The two clocks of the machine. Machines and decisions get their values as arguments.
 public enum SystemClock {
   /// `clock_gettime(CLOCK_MONOTONIC)`.
-  public static func monotonic() -> Instant { Instant(nanoseconds: Syscalls.monotonicNanoseconds()) }
+  public static func monotonic() -> Instant {
+    Instant(nanoseconds: Syscalls.monotonicNanoseconds())
+  }
 
   /// Blocks this thread for `duration` (`nanosleep(2)`). For start-up and tools; never on a loop.
   public static func pause(_ duration: Duration) { Syscalls.pause(duration.nanosecondsClamped) }

@@ -107,7 +107,8 @@ public enum Sockets {
           return Accepted(descriptor: descriptor, peer: peer)
         }
         setNoDelay(descriptor)
-        return Accepted(descriptor: descriptor, peer: .remote(address: numericHost(&storage, count)))
+        return Accepted(
+          descriptor: descriptor, peer: .remote(address: numericHost(&storage, count)))
       }
       switch -number {
       case EAGAIN: return nil

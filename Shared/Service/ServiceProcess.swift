@@ -153,7 +153,9 @@ final class ServiceRunner {
         Array(CommandLine.arguments.dropFirst()), specs: specs)
     } catch { return complain(error.description, ExitCode.usage) }
     if options.has("help") { return say(help(specs)) }
-    if options.has("version") { return say("sapphire-\(description.name) \(ServiceProcess.version)\n") }
+    if options.has("version") {
+      return say("sapphire-\(description.name) \(ServiceProcess.version)\n")
+    }
     do {
       return try serve(options, start)
     } catch let error as UsageError {
@@ -236,7 +238,8 @@ final class ServiceRunner {
       service?.reload()
     } catch {
       logger.error(
-        "the configuration can't be used; the old one stays in force", ["reason": .text("\(error)")])
+        "the configuration can't be used; the old one stays in force", ["reason": .text("\(error)")]
+      )
     }
   }
 
@@ -250,7 +253,8 @@ final class ServiceRunner {
     }
   }
 
-  private func makeLogger(_ options: CommandLineOptions, _ settings: Configuration) throws -> Logger {
+  private func makeLogger(_ options: CommandLineOptions, _ settings: Configuration) throws -> Logger
+  {
     let levels = try options["log-level"].map { text throws in
       guard let levels = LogLevels(text: text) else {
         throw UsageError("--log-level \"\(text)\": write debug, info, warning or error")
@@ -270,7 +274,9 @@ final class ServiceRunner {
       sink: try StderrSink(), nowMs: { SystemClock.wallMilliseconds() })
   }
 
-  private func makeIdentity(_ options: CommandLineOptions, _ settings: Configuration) throws -> LinkIdentity {
+  private func makeIdentity(_ options: CommandLineOptions, _ settings: Configuration) throws
+    -> LinkIdentity
+  {
     var key: [UInt8]?
     if let path = options["link-key-file"] ?? settings.links.keyFile {
       let bytes = try Files.read(FilePath(path), bytesMax: 4096)

@@ -167,7 +167,8 @@ private final class RelayedLink: StreamOwner {
     if jitter > 0 { due = due + .nanoseconds(Int64.random(in: 0...jitter, using: &relay.random)) }
     if let last = pipe.waiting.last?.due { due = max(due, last) }
     if let every = faults.bytesPerFlip {
-      for index in frame.indices where UInt64.random(in: 0..<UInt64(max(1, every)), using: &relay.random) == 0 {
+      for index in frame.indices
+      where UInt64.random(in: 0..<UInt64(max(1, every)), using: &relay.random) == 0 {
         frame[index] ^= 1 << UInt8.random(in: 0..<8, using: &relay.random)
       }
     }

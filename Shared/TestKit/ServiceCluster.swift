@@ -93,7 +93,9 @@ public final class ServiceCluster {
   }
 
   /// Writes the file of the API key anew; `options.key` stays what the gateway began with.
-  public func replaceKey(_ key: String) throws { try Files.replace(keyFile, with: [UInt8](key.utf8)) }
+  public func replaceKey(_ key: String) throws {
+    try Files.replace(keyFile, with: [UInt8](key.utf8))
+  }
 
   private var keyFile: FilePath { directory.appending("api.key") }
 
@@ -110,7 +112,9 @@ public final class ServiceCluster {
 
   /// What stands before a service of `options.proxied`.
   public func proxy(to kind: ServiceKind) throws -> FaultProxy {
-    guard let proxy = proxies[kind] else { throw ClusterFailure("no proxy before \(kind.rawValue)") }
+    guard let proxy = proxies[kind] else {
+      throw ClusterFailure("no proxy before \(kind.rawValue)")
+    }
     return proxy
   }
 
@@ -174,7 +178,8 @@ public final class ServiceCluster {
 
   /// Runs the service's executable a second time, with these arguments, until it ends by itself.
   public func runToEnd(
-    _ kind: ServiceKind, _ more: [String] = [], listen: String, within limit: Duration = .seconds(10)
+    _ kind: ServiceKind, _ more: [String] = [], listen: String,
+    within limit: Duration = .seconds(10)
   ) throws -> (end: ProcessEnd, said: [String]) {
     let arguments = ["--listen", listen, "--run", "\(directory)/run"] + more
     let child = try RunningChild(
@@ -202,7 +207,8 @@ public final class ServiceCluster {
     if let child = services.removeValue(forKey: kind) {
       said[kind, default: []] += child.tail
       // The port stays the same for those who come back.
-      if kind == .gateway, let line = child.lines.last(where: { $0.hasPrefix("listening http://") }) {
+      if kind == .gateway, let line = child.lines.last(where: { $0.hasPrefix("listening http://") })
+      {
         options.listen = String(line.dropFirst("listening http://".count))
       }
     }
@@ -234,7 +240,8 @@ public final class ServiceCluster {
   /// Memory that the service has resident now; 0 if it does not run.
   public func residentBytes(of kind: ServiceKind) -> Int {
     guard let process = services[kind]?.process,
-      let status = try? Files.read(FilePath("/proc/\(process.description)/status"), bytesMax: 64 * 1024)
+      let status = try? Files.read(
+        FilePath("/proc/\(process.description)/status"), bytesMax: 64 * 1024)
     else { return 0 }
     let line = status.split(separator: 10).first { $0.starts(with: "VmRSS:".utf8) } ?? []
     let digits = line.filter { (48...57).contains($0) }
@@ -360,6 +367,8 @@ public final class ExtraGateway {
   func end() {
     child.send(.kill)
     let deadline = SystemClock.monotonic() + .seconds(5)
-    while child.end == nil, SystemClock.monotonic() < deadline { SystemClock.pause(.milliseconds(1)) }
+    while child.end == nil, SystemClock.monotonic() < deadline {
+      SystemClock.pause(.milliseconds(1))
+    }
   }
 }

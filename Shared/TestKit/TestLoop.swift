@@ -254,7 +254,8 @@ public final class TestRequest: StreamOwner {
 
   private static func headEnd(_ bytes: [UInt8]) -> Int? {
     guard bytes.count >= 4 else { return nil }
-    for index in 0...(bytes.count - 4) where bytes[index..<(index + 4)].elementsEqual([13, 10, 13, 10]) {
+    for index in 0...(bytes.count - 4)
+    where bytes[index..<(index + 4)].elementsEqual([13, 10, 13, 10]) {
       return index + 4
     }
     return nil
@@ -275,7 +276,8 @@ extension TestLoop {
 
   /// A socket that stands.
   public func socket(
-    _ address: SocketAddress, _ path: String, fields: [String] = [], within limit: Duration = .seconds(10)
+    _ address: SocketAddress, _ path: String, fields: [String] = [],
+    within limit: Duration = .seconds(10)
   ) throws -> TestSocket {
     let socket = TestSocket(self, address, path, fields: fields)
     try wait("\(path) open", within: limit, state: { "\(String(describing: socket.end))" }) {

@@ -68,7 +68,8 @@ public enum Kind: UInt16, Sendable, CaseIterable {
     switch self {
     case .append, .streamPage, .historyPage, .publish, .publication: Limits.largeBodyBytesMax
     case .artifactChunk: Limits.chunkBytesMax + 64
-    case .presenceBatch, .presencePage, .presenceChanges, .presenceList, .headsPage, .channelCounts, .streamList,
+    case .presenceBatch, .presencePage, .presenceChanges, .presenceList, .headsPage, .channelCounts,
+      .streamList,
       .readHeads, .artifactStreams:
       Limits.pageBodyBytesMax
     default: Limits.smallBodyBytesMax

@@ -30,7 +30,8 @@ extension Contracts {
       isReverse: Bool = false
     ) -> ReadStream {
       ReadStream(
-        remainingMs: 5000, stream: channel(stream), after: Offset(after), count: count, bytes: bytes,
+        remainingMs: 5000, stream: channel(stream), after: Offset(after), count: count,
+        bytes: bytes,
         isReverse: isReverse)
     }
 
@@ -52,7 +53,8 @@ extension Contracts {
 
     @Test func everyKindOfPayloadKeepsItsBytes() throws {
       try store { _, _, guest in
-        let payloads = PayloadKind.allCases.map { Payload($0, [UInt8]("{\"x\":1}".utf8)) }
+        let payloads =
+          PayloadKind.allCases.map { Payload($0, [UInt8]("{\"x\":1}".utf8)) }
           + [Payload(.binary, []), Payload(.binary, (0...255).map { UInt8($0) })]
         var message = append("a", [])
         message.events = payloads.map { NewEvent(payload: $0) }
@@ -63,11 +65,14 @@ extension Contracts {
 
     @Test func anExpectedOffsetIsHeldOrNothingIsWritten() throws {
       try store { _, _, guest in
-        #expect(try guest.refusal(append("a", ["x"], expected: 1), Appended.self) == .offsetConflict)
+        #expect(
+          try guest.refusal(append("a", ["x"], expected: 1), Appended.self) == .offsetConflict)
         _ = try guest.ask(append("a", ["1"], expected: 0), Appended.self)
-        #expect(try guest.refusal(append("a", ["x"], expected: 0), Appended.self) == .offsetConflict)
+        #expect(
+          try guest.refusal(append("a", ["x"], expected: 0), Appended.self) == .offsetConflict)
         _ = try guest.ask(append("a", ["2"], expected: 1), Appended.self)
-        #expect(try guest.ask(read("a"), StreamPage.self).page.events.map(\.payload.text) == ["1", "2"])
+        #expect(
+          try guest.ask(read("a"), StreamPage.self).page.events.map(\.payload.text) == ["1", "2"])
       }
     }
 
@@ -87,7 +92,8 @@ extension Contracts {
         let first = try guest.ask(append("a", ["x", "y"], key: "k"), Appended.self)
         let again = try guest.ask(append("a", ["x", "y"], key: "k"), Appended.self)
         #expect(again.isDuplicate && again.first == first.first && again.count == 2)
-        #expect(try guest.refusal(append("a", ["z"], key: "k"), Appended.self) == .idempotencyConflict)
+        #expect(
+          try guest.refusal(append("a", ["z"], key: "k"), Appended.self) == .idempotencyConflict)
         #expect(try guest.ask(append("b", ["z"], key: "k"), Appended.self).first == Offset(1))
         try cluster.restart(.eventstore)
         try loop.wait("the link again") { guest.opened == 2 }
@@ -107,7 +113,8 @@ extension Contracts {
         #expect(try guest.ask(read("a", bytes: 0), StreamPage.self).page.events.count == 1)
         let back = try guest.ask(read("a", count: 2, isReverse: true), StreamPage.self).page
         #expect(back.events.map(\.offset.value) == [10, 9] && back.hasMore)
-        let before = try guest.ask(read("a", after: 2, count: 5, isReverse: true), StreamPage.self).page
+        let before = try guest.ask(read("a", after: 2, count: 5, isReverse: true), StreamPage.self)
+          .page
         #expect(before.events.map(\.offset.value) == [1] && !before.hasMore)
         let head = try guest.ask(read("a", count: 0), StreamPage.self).page
         #expect(head.events.isEmpty && head.head == Offset(10))
@@ -130,11 +137,14 @@ extension Contracts {
       try store { _, _, guest in
         for name in ["b:2", "a:1", "b:1"] { _ = try guest.ask(append(name, ["x"]), Appended.self) }
         let heads = try guest.ask(
-          ReadHeads(remainingMs: 1000, names: [channel("none"), channel("a:1")]), HeadsPage.self).heads
-        #expect(heads.map(\.head.value) == [0, 1] && heads[0].epoch == nil && heads[1].epoch != nil)
+          ReadHeads(remainingMs: 1000, names: [channel("none"), channel("a:1")]), HeadsPage.self
+        ).heads
+        #expect(
+          heads.map(\.head.value) == [0, 1] && heads[0].epoch == nil && heads[1].epoch != nil)
         func list(_ prefix: String, after: String = "", limit: UInt32 = 10) throws -> StreamList {
           try guest.ask(
-            ListStreams(remainingMs: 1000, prefix: prefix, after: after, limit: limit), StreamList.self)
+            ListStreams(remainingMs: 1000, prefix: prefix, after: after, limit: limit),
+            StreamList.self)
         }
         #expect(try list("").streams.map(\.name.text) == ["a:1", "b:1", "b:2"])
         let first = try list("b:", limit: 1)
@@ -161,7 +171,9 @@ extension Contracts {
       }
     }
 
-    @Test(arguments: [Role.presence, .hub, .eventstore]) func otherRolesAreRefused(role: Role) throws {
+    @Test(arguments: [Role.presence, .hub, .eventstore]) func otherRolesAreRefused(role: Role)
+      throws
+    {
       try store { cluster, loop, _ in
         let guest = try Guest(loop, cluster, .eventstore, as: role)
         try loop.wait("a refusal") { guest.lastFailure?.contains("no business") == true }
@@ -257,7 +269,8 @@ extension Contracts {
         #expect(again.isStored)
         #expect(try get(hash, 0, .max, transfer: 3, guest, loop) == content)
         #expect(try get(hash, 1000, 500, transfer: 4, guest, loop) == Array(content[1000..<1500]))
-        let found = try guest.ask(FindArtifact(remainingMs: 1000, sha256: hash), ArtifactStreams.self)
+        let found = try guest.ask(
+          FindArtifact(remainingMs: 1000, sha256: hash), ArtifactStreams.self)
         #expect(found.isStored && found.size == UInt64(content.count) && found.streams.isEmpty)
         let absent = FindArtifact(remainingMs: 1000, sha256: [UInt8](repeating: 1, count: 32))
         #expect(!(try guest.ask(absent, ArtifactStreams.self).isStored))
@@ -270,7 +283,8 @@ extension Contracts {
         let wrong = [UInt8](repeating: 9, count: 32)
         #expect(throws: Failure.self) { try put(content, wrong, transfer: 1, guest, loop) }
         let missing = try guest.refusal(
-          GetArtifact(remainingMs: 1000, transfer: 2, sha256: wrong, offset: 0, count: 10, credit: 1000),
+          GetArtifact(
+            remainingMs: 1000, transfer: 2, sha256: wrong, offset: 0, count: 10, credit: 1000),
           ArtifactFound.self)
         #expect(missing == .notFound)
       }
@@ -300,7 +314,8 @@ extension Contracts {
       _ content: [UInt8], _ hash: [UInt8], transfer: UInt32, _ guest: Guest, _ loop: TestLoop
     ) throws {
       let ready = try guest.ask(
-        PutArtifact(remainingMs: 5000, transfer: transfer, sha256: hash, size: UInt64(content.count)),
+        PutArtifact(
+          remainingMs: 5000, transfer: transfer, sha256: hash, size: UInt64(content.count)),
         ArtifactReady.self)
       #expect(!ready.isStored && ready.credit > 0)
       var sent = 0

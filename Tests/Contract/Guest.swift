@@ -42,7 +42,8 @@ final class Guest: LinkOwner {
     address = cluster.link(to: service)
     let identity = LinkIdentity(
       role: role, instance: instance, incarnation: incarnation, software: "contract", key: nil)
-    let expected: Role = [.hub: .hub, .eventstore: .eventstore, .presence: .presence][service] ?? .hub
+    let expected: Role =
+      [.hub: .hub, .eventstore: .eventstore, .presence: .presence][service] ?? .hub
     let dialer = LinkDialer(
       to: address, expecting: expected, identity: identity, on: loop.loop, owner: self)
     self.dialer = dialer

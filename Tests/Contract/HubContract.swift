@@ -34,11 +34,16 @@ extension Contracts {
       flags: Publish.Flags = []
     ) -> Publish {
       Publish(
-        remainingMs: 5000, handle: handle, flags: flags, timeMs: 5, publisher: Publisher(client: 9, user: "u"),
-        eventType: "t", key: key, expected: expected.map { Offset($0) }, payload: Payload(text: text))
+        remainingMs: 5000, handle: handle, flags: flags, timeMs: 5,
+        publisher: Publisher(client: 9, user: "u"),
+        eventType: "t", key: key, expected: expected.map { Offset($0) },
+        payload: Payload(text: text))
     }
 
-    private func read(_ name: String, after: UInt64 = 0, count: UInt32 = 100, bytes: UInt32 = 1 << 20, isReverse: Bool = false)
+    private func read(
+      _ name: String, after: UInt64 = 0, count: UInt32 = 100, bytes: UInt32 = 1 << 20,
+      isReverse: Bool = false
+    )
       -> ReadHistory
     {
       ReadHistory(
@@ -60,7 +65,8 @@ extension Contracts {
         }
         let publication = try #require(guests[0].publications.first)
         #expect(publication.payload == Payload(text: "x") && publication.timeMs == 5)
-        #expect(publication.publisher == Publisher(client: 9, user: "u") && publication.eventType == "t")
+        #expect(
+          publication.publisher == Publisher(client: 9, user: "u") && publication.eventType == "t")
         #expect(publication.position == nil && publication.origin != 0)
         #expect(guests[2].publications.isEmpty)
       }
@@ -85,7 +91,8 @@ extension Contracts {
             try guests[number % 2].asking(publish(opened[0].handle, "\(number)"), Published.self))
         }
         try loop.wait("all") {
-          answers.allSatisfy { $0.result != nil } && guests.allSatisfy { $0.publications.count == 1000 }
+          answers.allSatisfy { $0.result != nil }
+            && guests.allSatisfy { $0.publications.count == 1000 }
         }
         let offsets = try answers.map { try #require(try $0.result?.get().position?.offset.value) }
         #expect(offsets.sorted() == Array(1...1000))
@@ -149,19 +156,25 @@ extension Contracts {
       try hub { _, _, guests in
         let kept = try guests[0].ask(open("a", history: 10), ChannelOpened.self).handle
         _ = try guests[0].ask(publish(kept, "1", expected: 0), Published.self)
-        #expect(try guests[0].refusal(publish(kept, "2", expected: 0), Published.self) == .offsetConflict)
+        #expect(
+          try guests[0].refusal(publish(kept, "2", expected: 0), Published.self) == .offsetConflict)
         #expect(try guests[0].refusal(publish(kept, "2", expected: 1), Published.self) == nil)
         let unkept = try guests[0].ask(open("b"), ChannelOpened.self).handle
-        #expect(try guests[0].refusal(publish(unkept, "1", expected: 0), Published.self) == .noHistory)
+        #expect(
+          try guests[0].refusal(publish(unkept, "1", expected: 0), Published.self) == .noHistory)
       }
     }
 
     @Test func countsFollowClientsAndLinks() throws {
       try hub(gateways: 2) { _, loop, guests in
-        let handle = try guests[0].ask(open("a", [.subscribe, .count], clients: 2), ChannelOpened.self)
-          .handle
+        let handle = try guests[0].ask(
+          open("a", [.subscribe, .count], clients: 2), ChannelOpened.self
+        )
+        .handle
         _ = try guests[1].ask(open("a", clients: 3), ChannelOpened.self)
-        try loop.wait("5", state: { "\(guests[0].counts)" }) { guests[0].counts.last?.subscribers == 5 }
+        try loop.wait("5", state: { "\(guests[0].counts)" }) {
+          guests[0].counts.last?.subscribers == 5
+        }
         try guests[1].link.send(SubscriberCount(handle: handle, subscribers: 10))
         try loop.wait("12") { guests[0].counts.last?.subscribers == 12 }
         let list = try guests[0].ask(
@@ -184,9 +197,11 @@ extension Contracts {
         let opened = try guests[0].ask(open("a", history: 10), ChannelOpened.self)
         _ = try guests[0].ask(publish(opened.handle, "x"), Published.self)
         let heads = try guests[0].ask(
-          ReadHeads(remainingMs: 1000, names: [channel("none"), channel("a")]), HeadsPage.self).heads
+          ReadHeads(remainingMs: 1000, names: [channel("none"), channel("a")]), HeadsPage.self
+        ).heads
         #expect(heads.map(\.name.text) == ["none", "a"])
-        #expect(heads[0].epoch == nil && heads[1].epoch == opened.epoch && heads[1].head == Offset(1))
+        #expect(
+          heads[0].epoch == nil && heads[1].epoch == opened.epoch && heads[1].head == Offset(1))
       }
     }
 
@@ -199,7 +214,8 @@ extension Contracts {
         #expect(new != old)
         #expect(try guests[0].refusal(publish(old, "x"), Published.self) == .staleHandle)
         #expect(
-          try guests[0].refusal(publish(ChannelHandle(number: 4_000_000, generation: 1), "x"), Published.self)
+          try guests[0].refusal(
+            publish(ChannelHandle(number: 4_000_000, generation: 1), "x"), Published.self)
             == .staleHandle)
         loop.run(for: .milliseconds(50))
         #expect(guests[0].publications.isEmpty)
@@ -227,7 +243,9 @@ extension Contracts {
             position: Position(epoch: Epoch("e")!, offset: Offset(offset)),
             payload: Payload(text: "\(offset)"))
         }
-        for offset in [1, 2, 2, 1, 3] as [UInt64] { _ = try store.ask(announce(offset), Published.self) }
+        for offset in [1, 2, 2, 1, 3] as [UInt64] {
+          _ = try store.ask(announce(offset), Published.self)
+        }
         try loop.wait("three") { guests[0].publications.count == 3 }
         #expect(guests[0].publications.map { $0.position?.offset.value } == [1, 2, 3])
         #expect(try guests[0].refusal(announce(4), Published.self) == .roleForbidden)

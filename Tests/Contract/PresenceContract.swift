@@ -32,7 +32,9 @@ extension Contracts {
         info: [])
     }
 
-    private func report(_ guest: Guest, _ sequence: UInt64, _ events: [MemberEvent], whole: Bool = false)
+    private func report(
+      _ guest: Guest, _ sequence: UInt64, _ events: [MemberEvent], whole: Bool = false
+    )
       throws
     {
       try guest.link.send(
@@ -44,11 +46,14 @@ extension Contracts {
         ReadPresence(remainingMs: 1000, channel: channel("room"), count: 100), PresenceList.self)
     }
 
-    private func wait(_ loop: TestLoop, _ guest: Guest, members: UInt32, within: Duration = .seconds(5))
+    private func wait(
+      _ loop: TestLoop, _ guest: Guest, members: UInt32, within: Duration = .seconds(5)
+    )
       throws
     {
       var last: PresenceList?
-      try loop.wait("\(members) members", within: within, state: { "\(String(describing: last))" }) {
+      try loop.wait("\(members) members", within: within, state: { "\(String(describing: last))" })
+      {
         last = try list(guest)
         return last?.total == members
       }
@@ -57,7 +62,8 @@ extension Contracts {
     @Test func aLeaseIsGrantedForAtLeastThreeRenewals() throws {
       try ServiceCluster.run([.presence]) { cluster in
         let guest = try Guest(try TestLoop(), cluster, .presence).connected()
-        let leased = try guest.ask(Lease(remainingMs: 1000, lane: 0, hasBeenAttached: false), Leased.self)
+        let leased = try guest.ask(
+          Lease(remainingMs: 1000, lane: 0, hasBeenAttached: false), Leased.self)
         #expect(leased.durationMs >= 3000)
       }
     }
@@ -70,7 +76,9 @@ extension Contracts {
         try wait(loop, guests[1], members: 2)
         try loop.wait("two joins") { guests[1].changes.filter { $0.what == .joined }.count == 2 }
         // Until every gateway can have reported, leaves come as another snapshot.
-        try loop.wait("a complete snapshot") { guests[1].pages.contains { !$0.isRebuilding && $0.isLast } }
+        try loop.wait("a complete snapshot") {
+          guests[1].pages.contains { !$0.isRebuilding && $0.isLast }
+        }
         try report(guests[0], 2, [event(.left, 1, user: "ada")])
         try loop.wait("a leave", state: { "\(guests[1].changes)" }) {
           guests[1].changes.contains { $0.what == .left && $0.member.key == .user("ada") }
@@ -82,7 +90,9 @@ extension Contracts {
 
     @Test func oneUserOnSeveralConnectionsIsOneMember() throws {
       try presence { _, loop, guests in
-        try report(guests[0], 1, [event(.joined, 1, user: "ada"), event(.joined, 2, user: "ada")], whole: true)
+        try report(
+          guests[0], 1, [event(.joined, 1, user: "ada"), event(.joined, 2, user: "ada")],
+          whole: true)
         try report(guests[1], 1, [event(.joined, 3, user: "ada")], whole: true)
         try wait(loop, guests[0], members: 1)
         try loop.wait("three connections") { try list(guests[0]).connections == 3 }
@@ -96,7 +106,9 @@ extension Contracts {
       try presence { _, loop, guests in
         try guests[1].link.send(WatchPresence(channel: channel("room")))
         try report(guests[0], 1, [event(.joined, 1, session: "s-1")], whole: true)
-        try loop.wait("a join") { !guests[1].changes.isEmpty || guests[1].pages.contains { !$0.members.isEmpty } }
+        try loop.wait("a join") {
+          !guests[1].changes.isEmpty || guests[1].pages.contains { !$0.members.isEmpty }
+        }
         try report(guests[0], 2, [event(.lost, 1, session: "s-1")])
         loop.run(for: .milliseconds(300))
         try report(guests[0], 3, [event(.joined, 2, session: "s-1")])
@@ -145,7 +157,9 @@ extension Contracts {
         try attach(new)
         let old = try Guest(loop, cluster, .presence, instance: 7, incarnation: 1).connected()
         _ = try? old.ask(Lease(remainingMs: 1000, lane: 0, hasBeenAttached: false), Leased.self)
-        try loop.wait("fenced", state: { "\(old.ends)" }) { old.ends.contains { $0.code == .fenced } }
+        try loop.wait("fenced", state: { "\(old.ends)" }) {
+          old.ends.contains { $0.code == .fenced }
+        }
         #expect(new.isOpen && new.ends.isEmpty)
       }
     }
@@ -159,7 +173,8 @@ extension Contracts {
       }
     }
 
-    @Test(arguments: [Role.hub, .eventstore, .worker]) func otherRolesAreRefused(role: Role) throws {
+    @Test(arguments: [Role.hub, .eventstore, .worker]) func otherRolesAreRefused(role: Role) throws
+    {
       try ServiceCluster.run([.presence]) { cluster in
         let loop = try TestLoop()
         let guest = try Guest(loop, cluster, .presence, as: role)

@@ -27,9 +27,9 @@ struct ArtifactFilesTests {
     try vault { files, list in
       for stream in ["a", "b", "a"] {
         guard case .indexed(7) = index(files, stream) else {
-        Issue.record()
-        return
-      }
+          Issue.record()
+          return
+        }
       }
       let content = try Files.read(list, bytesMax: 100)
       #expect(content == [UInt8]("a\nb\n".utf8))

@@ -133,7 +133,8 @@ struct ReadTests {
     var writer = ByteWriter()
     Publish(
       remainingMs: 0, handle: .none, name: longest, timeMs: 0, publisher: event.publisher,
-      eventType: event.eventType, position: Position(epoch: Epoch(longest.prefix(32).description)!, offset: Offset(.max)),
+      eventType: event.eventType,
+      position: Position(epoch: Epoch(longest.prefix(32).description)!, offset: Offset(.max)),
       payload: event.payload
     ).encode(into: &writer)
     #expect(writer.count <= Kind.publish.bodyBytesMax)

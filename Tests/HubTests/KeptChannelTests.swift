@@ -48,7 +48,8 @@ import Wire
       switch Int.random(in: 0..<20, using: &generator) {
       case 0:
         let wider = HistoryPolicy(
-          count: .random(in: 1...40, using: &generator), ageMs: .random(in: 10...500, using: &generator))
+          count: .random(in: 1...40, using: &generator),
+          ageMs: .random(in: 10...500, using: &generator))
         model.trim(policy, nowMs)
         policy = wider
         kept.set(policy, nowMs)

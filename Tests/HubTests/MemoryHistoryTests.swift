@@ -121,11 +121,13 @@ struct MemoryHistoryTests {
     let history = MemoryHistory(bytesMax: 20_000)
     history.expire(nowMs: 1)
     for _ in 0..<8 {
-      _ = history.append(event(String(repeating: "q", count: 1000)), to: channel("quiet"), policy: .keeping(100))
+      _ = history.append(
+        event(String(repeating: "q", count: 1000)), to: channel("quiet"), policy: .keeping(100))
     }
     history.expire(nowMs: 2)
     for _ in 0..<12 {
-      _ = history.append(event(String(repeating: "b", count: 1000)), to: channel("busy"), policy: .keeping(100))
+      _ = history.append(
+        event(String(repeating: "b", count: 1000)), to: channel("busy"), policy: .keeping(100))
     }
     let quiet = history.page(read("quiet"))
     #expect(quiet.events.count < 8)
@@ -136,8 +138,10 @@ struct MemoryHistoryTests {
 
   @Test func theSameKeyAndPayloadPublishesNothingAndAnswersTheFirstPosition() throws {
     let history = MemoryHistory(bytesMax: 1 << 20)
-    let first = try history.append(event("x", key: "k"), to: channel("a"), policy: .keeping(10)).get()
-    let again = try history.append(event("x", key: "k"), to: channel("a"), policy: .keeping(10)).get()
+    let first = try history.append(event("x", key: "k"), to: channel("a"), policy: .keeping(10))
+      .get()
+    let again = try history.append(event("x", key: "k"), to: channel("a"), policy: .keeping(10))
+      .get()
     #expect(again.isDuplicate && again.position == first.position && !first.isDuplicate)
     #expect(history.head(of: channel("a"))?.head == Offset(1))
   }
@@ -154,15 +158,20 @@ struct MemoryHistoryTests {
     let history = MemoryHistory(bytesMax: 1 << 20)
     _ = history.append(event("x", key: "k"), to: channel("a"), policy: .keeping(10))
     history.expire(nowMs: IdempotencyKeys.windowMs)
-    let again = try history.append(event("x", key: "k"), to: channel("a"), policy: .keeping(10)).get()
+    let again = try history.append(event("x", key: "k"), to: channel("a"), policy: .keeping(10))
+      .get()
     #expect(!again.isDuplicate && again.position.offset == Offset(2))
   }
 
   @Test func anExpectedOffsetThatDoesNotHoldAppendsNothing() throws {
     let history = MemoryHistory(bytesMax: 1 << 20)
-    #expect(failure(history.append(event(expected: 1), to: channel("a"), policy: .keeping(10))) == .offsetConflict)
+    #expect(
+      failure(history.append(event(expected: 1), to: channel("a"), policy: .keeping(10)))
+        == .offsetConflict)
     _ = try history.append(event(expected: 0), to: channel("a"), policy: .keeping(10)).get()
-    #expect(failure(history.append(event(expected: 0), to: channel("a"), policy: .keeping(10))) == .offsetConflict)
+    #expect(
+      failure(history.append(event(expected: 0), to: channel("a"), policy: .keeping(10)))
+        == .offsetConflict)
     _ = try history.append(event(expected: 1), to: channel("a"), policy: .keeping(10)).get()
     #expect(history.head(of: channel("a"))?.head == Offset(2))
   }
@@ -170,13 +179,16 @@ struct MemoryHistoryTests {
   @Test func aRefusedExpectationDoesNotRememberTheKey() throws {
     let history = MemoryHistory(bytesMax: 1 << 20)
     _ = history.append(event("x", key: "k", expected: 5), to: channel("a"), policy: .keeping(10))
-    let second = try history.append(event("x", key: "k"), to: channel("a"), policy: .keeping(10)).get()
+    let second = try history.append(event("x", key: "k"), to: channel("a"), policy: .keeping(10))
+      .get()
     #expect(!second.isDuplicate)
   }
 
   @Test func pagesAreCutByCountAndByBytesAndSaySo() {
     let history = MemoryHistory(bytesMax: 1 << 20)
-    for _ in 0..<6 { _ = history.append(event("1234567890"), to: channel("a"), policy: .keeping(10)) }
+    for _ in 0..<6 {
+      _ = history.append(event("1234567890"), to: channel("a"), policy: .keeping(10))
+    }
     let byCount = history.page(read("a", after: 1, count: 2))
     #expect(byCount.offsets == [2, 3] && byCount.hasMore)
     let byBytes = history.page(read("a", bytes: 35))
@@ -227,9 +239,11 @@ struct MemoryHistoryTests {
       switch Int.random(in: 0..<10, using: &random) {
       case 0..<6:
         let policy = HistoryPolicy.keeping(
-          Int.random(in: 1...12, using: &random), ageMs: Int64.random(in: 500...5000, using: &random))
+          Int.random(in: 1...12, using: &random),
+          ageMs: Int64.random(in: 500...5000, using: &random))
         let text = String(Int.random(in: 0..<100_000, using: &random))
-        let expected = Int.random(in: 0..<8, using: &random) == 0
+        let expected =
+          Int.random(in: 0..<8, using: &random) == 0
           ? UInt64.random(in: 0...40, using: &random) : nil
         let result = history.append(
           event(text, expected: expected), to: channel(name), policy: policy)
@@ -249,7 +263,9 @@ struct MemoryHistoryTests {
         let wanted = model.page(name, after: after, count: Int(count), isReverse: isReverse)
         #expect(page.texts == wanted.texts, "seed \(seed) step \(step)")
         #expect(page.hasMore == wanted.hasMore, "seed \(seed) step \(step)")
-        #expect(page.floor.value == wanted.floor && page.head.value == wanted.head, "seed \(seed) step \(step)")
+        #expect(
+          page.floor.value == wanted.floor && page.head.value == wanted.head,
+          "seed \(seed) step \(step)")
       }
     }
   }

@@ -28,7 +28,9 @@ extension ServiceTests {
     ) throws -> UInt16? {
       let socket = try loop.socket(address, path)
       send(socket)
-      try loop.wait("the close", state: { "\(socket.messages.count) messages" }) { socket.end != nil }
+      try loop.wait("the close", state: { "\(socket.messages.count) messages" }) {
+        socket.end != nil
+      }
       guard case .closed(let code, _) = socket.end else {
         Issue.record("it ended as \(String(describing: socket.end))")
         return nil
@@ -46,10 +48,13 @@ extension ServiceTests {
           ("continuation of nothing", 1002, { $0.sendFrame(.continuation, [1]) }),
           ("fragmented ping", 1002, { $0.sendFrame(.ping, [], isFinal: false) }),
           ("long ping", 1002, { $0.sendFrame(.ping, [UInt8](repeating: 0, count: 126)) }),
-          ("text inside text", 1002, {
-            $0.sendFrame(.text, [104], isFinal: false)
-            $0.sendFrame(.text, [105])
-          }),
+          (
+            "text inside text", 1002,
+            {
+              $0.sendFrame(.text, [104], isFinal: false)
+              $0.sendFrame(.text, [105])
+            }
+          ),
           ("invalid UTF-8", 1007, { $0.sendFrame(.text, [0xc3, 0x28]) }),
           ("UTF-8 cut off", 1007, { $0.sendFrame(.text, [0xe2, 0x82]) }),
           ("surrogates", 1007, { $0.sendFrame(.text, [0xed, 0xa0, 0x80]) }),
@@ -89,7 +94,8 @@ extension ServiceTests {
         socket.send(String(repeating: "x", count: 1024))
         try loop.wait("two answers and one publication") { socket.messages.count == 3 }
         let texts = socket.messages.map { String(decoding: $0.bytes, as: UTF8.self) }
-        #expect(texts.contains { $0.contains(#""type":"error","id":1"#) && $0.contains("too_large") })
+        #expect(
+          texts.contains { $0.contains(#""type":"error","id":1"#) && $0.contains("too_large") })
         #expect(texts.contains { $0.contains(#""type":"ack","id":2"#) })
       }
     }
@@ -101,13 +107,17 @@ extension ServiceTests {
         _ = socket.takeMessages()
         let bad = [
           "", "x", "[]", #"{"channel":"eph:m"}"#, #"{"channel":"bad name","data":1,"id":1}"#,
-          #"{"data":1}"#, #"{"type":"dance"}"#, #"{"type":"subscribe","channel":"eph:m","since":"yesterday"}"#,
-          String(repeating: "[", count: 10_000), #"{"channel":"\#(String(repeating: "c", count: 256))","data":1}"#,
+          #"{"data":1}"#, #"{"type":"dance"}"#,
+          #"{"type":"subscribe","channel":"eph:m","since":"yesterday"}"#,
+          String(repeating: "[", count: 10_000),
+          #"{"channel":"\#(String(repeating: "c", count: 256))","data":1}"#,
         ]
         for text in bad { socket.send(text) }
         socket.send(.binary, [1, 2, 3])
         socket.send(#"{"type":"ping","id":99}"#)
-        try loop.wait("an answer to each", state: { "\(socket.messages.count)" }) { socket.messages.count == bad.count + 2 }
+        try loop.wait("an answer to each", state: { "\(socket.messages.count)" }) {
+          socket.messages.count == bad.count + 2
+        }
         let texts = socket.messages.map { String(decoding: $0.bytes, as: UTF8.self) }
         #expect(texts.dropLast().allSatisfy { $0.contains(#""type":"error""#) }, "\(texts)")
         #expect(texts.last?.contains(#""type":"pong","id":99"#) == true)
@@ -137,7 +147,9 @@ extension ServiceTests {
 
     @Test func theAPITellsMalformedBodiesWrongKeysAndLogicalErrorsApart() throws {
       try gateway { cluster, loop, address in
-        func publish(_ body: String, key: String?, path: String = "/api/publish") throws -> TestRequest {
+        func publish(_ body: String, key: String?, path: String = "/api/publish") throws
+          -> TestRequest
+        {
           try loop.http(
             address, "POST", path, fields: key.map { ["X-API-Key: \($0)"] } ?? [], body: body)
         }
@@ -152,14 +164,18 @@ extension ServiceTests {
         }
         for (body, word) in [
           (#"{"channel":"eph:m"}"#, "107"), (#"{"channel":"bad name","data":1}"#, "102"),
-          (#"{"channel":"\#(String(repeating: "c", count: 256))","data":1}"#, "102"), (#"{"data":1}"#, "107"),
+          (#"{"channel":"\#(String(repeating: "c", count: 256))","data":1}"#, "102"),
+          (#"{"data":1}"#, "107"),
         ] {
           let answer = try publish(body, key: key)
-          #expect(answer.status == 200 && answer.text.contains(#""error":{"code":\#(word)"#), "\(body): \(answer.text)")
+          #expect(
+            answer.status == 200 && answer.text.contains(#""error":{"code":\#(word)"#),
+            "\(body): \(answer.text)")
         }
         #expect(try publish(#"{"channel":"eph:m","data":null}"#, key: key).text.contains("offset"))
         let dance = try publish(good, key: key, path: "/api/dance")
-        #expect(dance.status == 200 && dance.text.contains(#""error":{"code":104"#), "\(dance.text)")
+        #expect(
+          dance.status == 200 && dance.text.contains(#""error":{"code":104"#), "\(dance.text)")
       }
     }
 
@@ -191,7 +207,8 @@ extension ServiceTests {
         ] {
           let request = TestRequest(loop, address, raw: [UInt8](text.utf8))
           try loop.wait("an answer to \(text.prefix(40))") { request.isDone }
-          #expect((400..<500).contains(request.status ?? 0), "\(text.prefix(40)): \(request.status ?? 0)")
+          #expect(
+            (400..<500).contains(request.status ?? 0), "\(text.prefix(40)): \(request.status ?? 0)")
         }
       }
     }

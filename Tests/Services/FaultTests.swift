@@ -31,7 +31,9 @@ extension ServiceTests {
       }
     }
 
-    @Test(arguments: ServiceKind.allCases) func aServiceThatStandsStillIsWaitedFor(kind: ServiceKind)
+    @Test(arguments: ServiceKind.allCases) func aServiceThatStandsStillIsWaitedFor(
+      kind: ServiceKind
+    )
       throws
     {
       try ServiceCluster.run(ServiceTests.everyone, ServiceTests.options()) { cluster in
@@ -81,12 +83,44 @@ extension ServiceTests {
           let answer = try loop.http(
             address, "POST", "/api/publish", fields: [key],
             body: #"{"channel":"log:empty","data":"\#(number)"}"#)
-          #expect(answer.status == 200 && answer.text.contains("\"offset\":\(number)"), "\(answer.text)")
+          #expect(
+            answer.status == 200 && answer.text.contains("\"offset\":\(number)"), "\(answer.text)")
         }
         try cluster.start(.hub)
-        try loop.wait("all three", state: { "\(socket.messages.map { String(decoding: $0.bytes, as: UTF8.self) })" }) {
+        try loop.wait(
+          "all three",
+          state: { "\(socket.messages.map { String(decoding: $0.bytes, as: UTF8.self) })" }
+        ) {
           socket.messages.map { String(decoding: $0.bytes, as: UTF8.self) } == ["1", "2", "3"]
             && events.messages.count == 3
+        }
+      }
+    }
+
+    /// A channel without history says after an outage that it may have lost something, and from then
+    /// on loses nothing: a word at its beginning would be no word of what is lost later.
+    @Test func theGapOfAnOutageIsToldWhenItIsOver() throws {
+      try ServiceCluster.run(ServiceTests.everyone, ServiceTests.options()) { cluster in
+        let loop = try TestLoop()
+        let address = try cluster.gateway()
+        let sockets = try (0..<4).map { _ in try loop.socket(address, "/ws/events/live:x") }
+        try loop.wait("the welcomes") { sockets.allSatisfy { $0.messages.count == 1 } }
+        func texts(_ socket: TestSocket) -> [String] {
+          socket.messages.dropFirst().map { String(decoding: $0.bytes, as: UTF8.self) }
+        }
+        try cluster.kill(.hub)
+        try loop.wait("a refusal") {
+          (try? LinkFaults.publish("lost", "live:x", loop, cluster)) == nil
+        }
+        #expect(sockets.allSatisfy { texts($0).isEmpty })
+        try cluster.start(.hub)
+        try loop.wait("word of a loss at each", state: { "\(sockets.map(texts))" }) {
+          sockets.allSatisfy { texts($0).count == 1 }
+        }
+        #expect(sockets.allSatisfy { texts($0).first?.contains(#""dropped":null"#) == true })
+        try LinkFaults.publish("after", "live:x", loop, cluster)
+        try loop.wait("what follows", state: { "\(sockets.map(texts))" }) {
+          sockets.allSatisfy { texts($0).last == "after" }
         }
       }
     }

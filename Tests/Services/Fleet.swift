@@ -81,7 +81,9 @@ final class Fleet {
       observers.flatMap { observer in channels.map { observer.logs[$0]?.entries.count ?? 0 } }
     }
     let before = counts()
-    try loop.wait("every channel at every observer", within: limit, state: { "\(before) \(counts())" }) {
+    try loop.wait(
+      "every channel at every observer", within: limit, state: { "\(before) \(counts())" }
+    ) {
       zip(before, counts()).allSatisfy { $0 < $1 }
     }
   }
@@ -99,7 +101,9 @@ final class Fleet {
       producers.allSatisfy(\.isFinished)
     }
     for channel in channels where Channels.keeping(channel) == .durable { try settle(channel) }
-    for channel in channels where Channels.keeping(channel) != .durable { try settleEphemeral(channel) }
+    for channel in channels where Channels.keeping(channel) != .durable {
+      try settleEphemeral(channel)
+    }
     for problem in producers.flatMap(\.problems) + observers.flatMap(\.problems) {
       Issue.record("\(problem)")
     }
@@ -119,7 +123,8 @@ final class Fleet {
       everyone.allSatisfy { $0.logs[channel]?.offset ?? 0 >= head }
     }
     let log = reader.logs[channel]?.entries ?? []
-    #expect(log.map(\.offset) == (0..<UInt64(log.count)).map { $0 + 1 }, "\(channel): dense offsets")
+    #expect(
+      log.map(\.offset) == (0..<UInt64(log.count)).map { $0 + 1 }, "\(channel): dense offsets")
     let marks = log.map(\.mark)
     #expect(Set(marks).count == marks.count, "\(channel): nothing twice")
     for producer in producers {
@@ -128,7 +133,9 @@ final class Fleet {
     }
     for ack in acks {
       let stored = ack.offset.flatMap { $0 >= 1 && $0 <= log.count ? log[Int($0) - 1].mark : nil }
-      if stored != ack.mark { Issue.record("\(channel): \(ack) was acknowledged, \(String(describing: stored)) is there") }
+      if stored != ack.mark {
+        Issue.record("\(channel): \(ack) was acknowledged, \(String(describing: stored)) is there")
+      }
     }
     for observer in observers where observer.marks(channel) != marks {
       Issue.record("\(observer.name) saw another \(channel) than is stored")
@@ -142,15 +149,18 @@ final class Fleet {
     for observer in observers {
       let lost = (observer.logs[channel]?.skipped ?? []).map(\.mark).filter { acked.contains($0) }
       if !lost.isEmpty {
-        Issue.record("\(observer.name) missed \(lost.count) in \(channel) without a word: \(lost.prefix(3))")
+        Issue.record(
+          "\(observer.name) missed \(lost.count) in \(channel) without a word: \(lost.prefix(3))")
       }
     }
     // Everything flows again: the last one of each producer has come to all.
     for producer in producers {
       guard let last = producer.acks[channel]?.last?.mark else { continue }
       func state() -> String {
-        observers.map { "\($0.name): \($0.marks(channel).suffix(3)) \($0.logs[channel]?.skipped.suffix(3) ?? [])" }
-          .joined(separator: "\n")
+        observers.map {
+          "\($0.name): \($0.marks(channel).suffix(3)) \($0.logs[channel]?.skipped.suffix(3) ?? [])"
+        }
+        .joined(separator: "\n")
       }
       try loop.wait("\(last) of \(channel) everywhere", state: state) {
         observers.allSatisfy { $0.marks(channel).contains(last) }

@@ -10,7 +10,9 @@ extension ServiceTests {
     static var canInject: Bool { Files.isExecutable(FilePath(strace)) }
 
     /// The store under strace, which does this to its syncs.
-    private func withSyncs(_ injected: String, _ body: (ServiceCluster, Fleet) throws -> Void) throws {
+    private func withSyncs(_ injected: String, _ body: (ServiceCluster, Fleet) throws -> Void)
+      throws
+    {
       var options = ServiceTests.options()
       options.wrappers[.eventstore] = [
         Self.strace, "-f", "-qqq", "-o", "/dev/null", "-e", "trace=fdatasync",
@@ -28,7 +30,8 @@ extension ServiceTests {
       var options = ServiceTests.options()
       options.wrappers[.eventstore] = [
         // Beside the store and not above it, so that signals reach the store.
-        Self.strace, "-D", "-f", "-q", "-y", "-s", "256", "-e", "trace=recvfrom,sendto,pwrite64,fdatasync",
+        Self.strace, "-D", "-f", "-q", "-y", "-s", "256", "-e",
+        "trace=recvfrom,sendto,pwrite64,fdatasync",
         "-o", "TRACE",
       ]
       try ServiceCluster.run([.hub, .presence, .gateway], options) { cluster in
@@ -45,7 +48,9 @@ extension ServiceTests {
         try cluster.send(.terminate, .eventstore)
         _ = try cluster.waitForEnd(.eventstore)
         try loop.wait("the end of the trace", within: .seconds(10)) {
-          let text = (try? Files.read(trace, bytesMax: 1 << 26)).map { String(decoding: $0, as: UTF8.self) }
+          let text = (try? Files.read(trace, bytesMax: 1 << 26)).map {
+            String(decoding: $0, as: UTF8.self)
+          }
           lines = text?.split(separator: "\n") ?? []
           return lines.last?.hasSuffix("+++ exited with 0 +++") ?? false
         }
@@ -61,7 +66,9 @@ extension ServiceTests {
     /// sent again under its key it is there once.
     @Test(.enabled(if: canInject)) func aFailedSyncEndsTheStoreAndNothingIsLostOrDoubled() throws {
       try withSyncs("error=EIO:when=60") { cluster, fleet in
-        try fleet.loop.wait("the end of the store", within: .seconds(20)) { !cluster.isRunning(.eventstore) }
+        try fleet.loop.wait("the end of the store", within: .seconds(20)) {
+          !cluster.isRunning(.eventstore)
+        }
         #expect(try cluster.waitForEnd(.eventstore) == .exited(74))
         cluster.options.wrappers[.eventstore] = nil
         try cluster.start(.eventstore)
@@ -87,10 +94,14 @@ extension ServiceTests {
     @Test func aDirectoryThatCantBeWrittenIsRefusedWithItsReason() throws {
       try ServiceCluster.run([]) { cluster in
         let store = try cluster.runToEnd(
-          .eventstore, ["--data", "/proc/nothing"], listen: "unix:\(cluster.directory)/run/eventstore.sock")
-        #expect(store.end == .exited(73) && store.said.contains { $0.contains("/proc/nothing") }, "\(store)")
+          .eventstore, ["--data", "/proc/nothing"],
+          listen: "unix:\(cluster.directory)/run/eventstore.sock")
+        #expect(
+          store.end == .exited(73) && store.said.contains { $0.contains("/proc/nothing") },
+          "\(store)")
         let hub = try cluster.runToEnd(.hub, listen: "unix:/proc/nothing/hub.sock")
-        #expect(hub.end == .exited(73) && hub.said.contains { $0.contains("/proc/nothing") }, "\(hub)")
+        #expect(
+          hub.end == .exited(73) && hub.said.contains { $0.contains("/proc/nothing") }, "\(hub)")
       }
     }
 
@@ -99,9 +110,12 @@ extension ServiceTests {
       try ServiceCluster.run(ServiceTests.everyone, ServiceTests.options()) { cluster in
         let address = try cluster.gateway().authority
         let second = try cluster.runToEnd(.gateway, listen: address)
-        #expect(second.end == .exited(73) && second.said.contains { $0.contains(address) }, "\(second)")
+        #expect(
+          second.end == .exited(73) && second.said.contains { $0.contains(address) }, "\(second)")
         let nameless = try cluster.runToEnd(.gateway, listen: "no-such-host.invalid:1")
-        #expect(nameless.end != .exited(0) && nameless.said.contains { $0.contains("no-such-host.invalid") }, "\(nameless)")
+        #expect(
+          nameless.end != .exited(0)
+            && nameless.said.contains { $0.contains("no-such-host.invalid") }, "\(nameless)")
         let loop = try TestLoop()
         #expect(try loop.http(try cluster.gateway(), "GET", "/ready").status == 200)
       }

@@ -20,7 +20,10 @@ extension ServiceTests {
     static var orders: [[ServiceKind]] {
       let all = permutations(ServiceKind.allCases)
       guard Processes.environment("LONG") != "1" else { return all }
-      return [all[0], all[23], [.gateway, .presence, .eventstore, .hub], [.eventstore, .gateway, .hub, .presence]]
+      return [
+        all[0], all[23], [.gateway, .presence, .eventstore, .hub],
+        [.eventstore, .gateway, .hub, .presence],
+      ]
     }
 
     private static func permutations(_ kinds: [ServiceKind]) -> [[ServiceKind]] {
@@ -39,7 +42,9 @@ extension ServiceTests {
         let began = SystemClock.monotonic()
         for kind in [ServiceKind.gateway, .presence, .hub, .eventstore] {
           try cluster.send(.terminate, kind)
-          try fleet.loop.wait("the end of \(kind)", within: .seconds(20)) { !cluster.isRunning(kind) }
+          try fleet.loop.wait("the end of \(kind)", within: .seconds(20)) {
+            !cluster.isRunning(kind)
+          }
           #expect(try cluster.waitForEnd(kind) == .exited(0), "\(kind)")
         }
         #expect(SystemClock.monotonic().since(began) < .seconds(20))
@@ -99,7 +104,8 @@ extension ServiceTests {
         }
         let witness = try loop.socket(try cluster.gateway(), "/ws/eph:witness")
         try cluster.replaceKey("another-key-another-key")
-        try tell("{\n  channels: [\n    { match: 5 },\n  ],\n}", "the old one stays in force", ":3:")
+        try tell(
+          "{\n  channels: [\n    { match: 5 },\n  ],\n}", "the old one stays in force", ":3:")
         try publishAndSee(cluster)
         #expect(try status(loop, cluster, "another-key-another-key") == 401)
         try tell(Channels.configuration, "is the same")
@@ -133,14 +139,18 @@ extension ServiceTests {
         let open = others.filter(\.isOpen).count
         #expect(open > 10 && open < 64)
         first.send("still here")
-        try loop.wait("it comes to one who was there") { first.messages.last?.bytes == [UInt8]("still here".utf8) }
+        try loop.wait("it comes to one who was there") {
+          first.messages.last?.bytes == [UInt8]("still here".utf8)
+        }
         #expect(cluster.isRunning(.gateway))
         for socket in others { socket.vanish() }
         others = []
         loop.run(for: .milliseconds(300))
         let later = try loop.socket(address, "/ws/eph:m")
         first.send("again")
-        try loop.wait("it comes to a newcomer") { later.messages.last?.bytes == [UInt8]("again".utf8) }
+        try loop.wait("it comes to a newcomer") {
+          later.messages.last?.bytes == [UInt8]("again".utf8)
+        }
       }
     }
 
@@ -151,8 +161,12 @@ extension ServiceTests {
         let socket = try loop.socket(address, "/ws/events/\(channel)?ack=1")
         try loop.wait("the welcome") { socket.messages.count == 1 }
         socket.send("hello")
-        func texts() -> [String] { socket.messages.map { String(decoding: $0.bytes, as: UTF8.self) } }
-        try loop.wait("it and its ack on \(channel)", state: { "\(texts())" }) { texts().count == 3 }
+        func texts() -> [String] {
+          socket.messages.map { String(decoding: $0.bytes, as: UTF8.self) }
+        }
+        try loop.wait("it and its ack on \(channel)", state: { "\(texts())" }) {
+          texts().count == 3
+        }
         #expect(texts().contains("hello"))
       }
     }

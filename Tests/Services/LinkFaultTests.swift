@@ -25,7 +25,9 @@ extension ServiceTests {
         let address = try cluster.gateway()
         for channel in ["log:x", "eph:x", "live:x"] {
           let socket = try loop.socket(address, "/ws/events/\(channel)")
-          func texts() -> [String] { socket.messages.map { String(decoding: $0.bytes, as: UTF8.self) } }
+          func texts() -> [String] {
+            socket.messages.map { String(decoding: $0.bytes, as: UTF8.self) }
+          }
           try loop.wait("the welcome") { texts().count == 1 }
           _ = socket.takeMessages()
           try Self.publish("1", channel, loop, cluster)
@@ -33,12 +35,16 @@ extension ServiceTests {
           let before = try cluster.proxy(to: .hub).swallowed
           try cluster.proxy(to: .hub).swallow(FrameLoss(.publication, .fromService, role: .gateway))
           try Self.publish("2", channel, loop, cluster)
-          try loop.wait("the second on \(channel), or word of it", within: .seconds(5), state: { "\(texts())" }) {
+          try loop.wait(
+            "the second on \(channel), or word of it", within: .seconds(5), state: { "\(texts())" }
+          ) {
             texts().count == 2
           }
           #expect(try cluster.proxy(to: .hub).swallowed == before + 1)
           let last = texts().last ?? ""
-          #expect(channel == "live:x" ? last.contains(#""type":"gap""#) : last == "2", "\(channel): \(last)")
+          #expect(
+            channel == "live:x" ? last.contains(#""type":"gap""#) : last == "2",
+            "\(channel): \(last)")
           socket.vanish()
         }
       }
@@ -49,7 +55,9 @@ extension ServiceTests {
       try ServiceCluster.run(ServiceTests.everyone, Self.options([.hub])) { cluster in
         let loop = try TestLoop()
         let socket = try loop.socket(try cluster.gateway(), "/ws/events/log:x")
-        func texts() -> [String] { socket.messages.map { String(decoding: $0.bytes, as: UTF8.self) } }
+        func texts() -> [String] {
+          socket.messages.map { String(decoding: $0.bytes, as: UTF8.self) }
+        }
         try loop.wait("the welcome") { texts().count == 1 }
         _ = socket.takeMessages()
         let proxy = try cluster.proxy(to: .hub)
@@ -79,7 +87,9 @@ extension ServiceTests {
           fleet.loop.run(for: .milliseconds(20))
         }
         // Newcomers and their leaving make the rest of what there is to lose.
-        let newcomers = (0..<4).map { Observer("newcomer \($0)", fleet.loop, cluster, Channels.all) }
+        let newcomers = (0..<4).map {
+          Observer("newcomer \($0)", fleet.loop, cluster, Channels.all)
+        }
         fleet.loop.run(for: .seconds(1))
         for newcomer in newcomers { newcomer.stop() }
         fleet.loop.run(for: .seconds(1))
@@ -91,7 +101,8 @@ extension ServiceTests {
     }
 
     private static let losses: [(Kind, LinkDirection, ServiceKind)] = [
-      (.publication, .fromService, .hub), (.publish, .toService, .hub), (.published, .fromService, .hub),
+      (.publication, .fromService, .hub), (.publish, .toService, .hub),
+      (.published, .fromService, .hub),
       (.openChannel, .toService, .hub), (.channelOpened, .fromService, .hub),
       (.subscriberCount, .toService, .hub), (.readHistory, .toService, .hub),
       (.historyPage, .fromService, .hub), (.heartbeat, .fromService, .hub),
@@ -182,10 +193,13 @@ extension ServiceTests {
         try fleet.waitForProgress()
         let proxies = try Self.linked.map { try cluster.proxy(to: $0) }
         let ends = proxies.map { $0.ended + $0.links }
-        for (kind, proxy) in zip(Self.linked, proxies) { proxy.set { $0.held = partition.held(before: kind) } }
+        for (kind, proxy) in zip(Self.linked, proxies) {
+          proxy.set { $0.held = partition.held(before: kind) }
+        }
         // Three heartbeats of silence, noticed with the next.
         try fleet.loop.wait(
-          "the end of every link", within: .milliseconds(4500), state: { "\(proxies.map(\.ended)) of \(ends)" }
+          "the end of every link", within: .milliseconds(4500),
+          state: { "\(proxies.map(\.ended)) of \(ends)" }
         ) { zip(proxies, ends).allSatisfy { $0.ended >= $1 } }
         let health = try fleet.loop.http(try cluster.gateway(), "GET", "/ready")
         #expect(health.status == 503, "\(health.text)")
@@ -209,7 +223,9 @@ extension ServiceTests {
       }
     }
 
-    static func publish(_ text: String, _ channel: String, _ loop: TestLoop, _ cluster: ServiceCluster)
+    static func publish(
+      _ text: String, _ channel: String, _ loop: TestLoop, _ cluster: ServiceCluster
+    )
       throws
     {
       let answer = try loop.http(

@@ -122,14 +122,20 @@ final class Observer {
     guard let message = try? JSONValue.parse(bytes.span) else { return problem("no JSON came") }
     guard let type = message["type"]?.string else { return receivedEnvelope(message) }
     switch type {
-    case "connection": if !hasSubscribed { hasSubscribed = true; subscribe() }
+    case "connection":
+      if !hasSubscribed {
+        hasSubscribed = true
+        subscribe()
+      }
     case "ack": if let channel = message["id"]?.string { standing.insert(channel) }
     case "pong", "reconnect", "join", "leave", "presence": break
     case "error":
       // A subscription that could not be made: come back for it.
       socket?.vanish()
     case "gap", "unrecoverable":
-      guard let channel = message["channel"]?.string else { return problem("\(type) of no channel") }
+      guard let channel = message["channel"]?.string else {
+        return problem("\(type) of no channel")
+      }
       logs[channel]?.wasToldOfLoss = true
       logs[channel]?.heard = []
       let now = SystemClock.monotonic()
@@ -176,7 +182,9 @@ final class Observer {
       if mark.number <= last { problem("\(channel): \(mark) after \(last)") }
       if log.heard.contains(mark.producer), mark.number > last + 1 {
         let now = SystemClock.monotonic()
-        log.skipped += ((last + 1)..<mark.number).map { (Mark(producer: mark.producer, number: $0), now) }
+        log.skipped += ((last + 1)..<mark.number).map {
+          (Mark(producer: mark.producer, number: $0), now)
+        }
       }
     }
     log.last[mark.producer] = mark.number

@@ -22,12 +22,16 @@ extension ServiceTests {
         var waits: [Duration] = []
         for number in 0..<20 {
           let client = try scene.enter(at: number % 2)
-          waits.append(try scene.waitUntilSeen(within: .seconds(2)) { $0.members.contains(client.id) })
+          waits.append(
+            try scene.waitUntilSeen(within: .seconds(2)) { $0.members.contains(client.id) })
           client.socket.sendClose(1000)
-          waits.append(try scene.waitUntilSeen(within: .seconds(2)) { !$0.members.contains(client.id) })
+          waits.append(
+            try scene.waitUntilSeen(within: .seconds(2)) { !$0.members.contains(client.id) })
         }
         let sorted = waits.sorted()
-        print("fig: joins and leaves seen after \(sorted[sorted.count / 2]), at most \(sorted[sorted.count - 1])")
+        print(
+          "fig: joins and leaves seen after \(sorted[sorted.count / 2]), at most \(sorted[sorted.count - 1])"
+        )
         // P11 says 250 ms for 99 of 100, on a machine that has nothing else to do.
         #expect(sorted[sorted.count * 9 / 10] < .milliseconds(250))
       }
@@ -39,7 +43,9 @@ extension ServiceTests {
       try room { scene, other in
         let staying = try scene.enter(at: 0)
         let clients = try (0..<6).map { _ in try scene.enter(at: 1) }
-        _ = try scene.waitUntilSeen(within: .seconds(2)) { $0.members.count == 7 + scene.watchers.count }
+        _ = try scene.waitUntilSeen(within: .seconds(2)) {
+          $0.members.count == 7 + scene.watchers.count
+        }
         other.send(.kill)
         let killed = SystemClock.monotonic()
         try scene.loop.wait("their ends") { clients.allSatisfy { $0.socket.end != nil } }
@@ -47,7 +53,9 @@ extension ServiceTests {
         let log = scene.watchers[0].log.count
         // The second watcher was at the killed gateway: it has gone as well.
         let gone = Set(clients.dropFirst(3).map(\.id) + [scene.watchers[1].id])
-        try scene.loop.wait("the leaves", within: .milliseconds(6500), state: { "\(scene.watchers[0].log)" }) {
+        try scene.loop.wait(
+          "the leaves", within: .milliseconds(6500), state: { "\(scene.watchers[0].log)" }
+        ) {
           scene.watchers[0].members.isDisjoint(with: gone)
         }
         let took = SystemClock.monotonic().since(killed)
@@ -82,7 +90,9 @@ extension ServiceTests {
           #expect(watcher.log.dropFirst(count).map(\.client) == [marker.id])
         }
         all.last?.socket.sendClose(1000)
-        _ = try scene.waitUntilSeen(within: .seconds(2)) { $0.members.count == scene.watchers.count }
+        _ = try scene.waitUntilSeen(within: .seconds(2)) {
+          $0.members.count == scene.watchers.count
+        }
         for (watcher, count) in zip(scene.watchers, before) {
           #expect(watcher.log.dropFirst(count).map(\.client) == [marker.id, first.id])
         }
@@ -90,17 +100,22 @@ extension ServiceTests {
     }
 
     /// A gateway that stands still, as its host would: lease of ten seconds and a sweep of one.
-    @Test(.enabled(if: ServiceTests.isLong)) func ofAFrozenGatewayEveryoneHasLeftWithinElevenSeconds() throws {
+    @Test(.enabled(if: ServiceTests.isLong))
+    func ofAFrozenGatewayEveryoneHasLeftWithinElevenSeconds() throws {
       try room { scene, other in
         let clients = try (0..<3).map { _ in try scene.enter(at: 1) }
-        _ = try scene.waitUntilSeen(within: .seconds(2)) { $0.members.isSuperset(of: clients.map(\.id)) }
+        _ = try scene.waitUntilSeen(within: .seconds(2)) {
+          $0.members.isSuperset(of: clients.map(\.id))
+        }
         other.send(.pause)
         try scene.loop.wait("the leaves", within: .milliseconds(11_500)) {
           scene.watchers[0].members.isDisjoint(with: clients.map(\.id))
         }
         other.send(.resume)
         // It is told that its time is over, and reports them again.
-        _ = try scene.waitUntilSeen(within: .seconds(8)) { $0.members.isSuperset(of: clients.map(\.id)) }
+        _ = try scene.waitUntilSeen(within: .seconds(8)) {
+          $0.members.isSuperset(of: clients.map(\.id))
+        }
       }
     }
   }
@@ -179,7 +194,8 @@ private final class PresenceScene {
   func waitUntilSeen(within limit: Duration, _ holds: (Watcher) -> Bool) throws -> Duration {
     let began = SystemClock.monotonic()
     try loop.wait(
-      "a change of members everywhere", within: limit, state: { "\(self.watchers.map { ($0.members, $0.log) })" }
+      "a change of members everywhere", within: limit,
+      state: { "\(self.watchers.map { ($0.members, $0.log) })" }
     ) { watchers.allSatisfy(holds) }
     return SystemClock.monotonic().since(began)
   }

@@ -94,7 +94,8 @@ final class Producer {
 
   private func send(_ channel: String) {
     guard let lane = lanes[channel], let socket, socket.isOpen else { return }
-    let key = Channels.keeping(channel) == .durable
+    let key =
+      Channels.keeping(channel) == .durable
       ? #","idempotency_key":"\#(id)-\#(channel)-\#(lane.number)""# : ""
     socket.send(
       #"{"id":"\#(channel)#\#(lane.number)","channel":"\#(channel)","data":{"p":\#(id),"n":\#(lane.number)}\#(key)}"#
@@ -136,7 +137,9 @@ final class Producer {
       problems.append("producer \(id): \(channel) \(code) \(message["message"]?.string ?? "")")
     }
     loop.loop.after(.milliseconds(50)) { [weak self] in
-      guard let self, lanes[channel]?.number == number, lanes[channel]?.isWaiting == true else { return }
+      guard let self, lanes[channel]?.number == number, lanes[channel]?.isWaiting == true else {
+        return
+      }
       if Channels.keeping(channel) == .durable { return send(channel) }
       lanes[channel]?.isWaiting = false
       next(channel)

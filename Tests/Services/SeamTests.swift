@@ -17,10 +17,12 @@ extension ServiceTests {
         let began = SystemClock.monotonic()
         try scene.run(clients: ServiceTests.isLong ? 5000 : 1000, atOnce: 4)
         let seconds = SystemClock.monotonic().since(began).inSeconds
-        print("fig: \(channel): \(scene.finished) clients, \(scene.published) published in \(seconds) s; \(scene.random)")
+        print(
+          "fig: \(channel): \(scene.finished) clients, \(scene.published) published in \(seconds) s; \(scene.random)"
+        )
         #expect(scene.problems == [])
         // Slower than that the seam would hardly be met.
-        #expect(Double(scene.published) / seconds > 2000)
+        #expect(ServiceTests.isSanitized || Double(scene.published) / seconds > 2000)
       }
     }
   }
@@ -67,7 +69,8 @@ private final class SeamScene {
     while finished < count, problems.isEmpty {
       // As many as are due by now, in one write.
       let due = Int(SystemClock.monotonic().since(began).inSeconds * 5000)
-      while published < due {
+      // What a slow machine has not taken waits here: a history of 2,000 has to be long enough.
+      while published < min(due, head + 500) {
         published += 1
         writer.send("\(published)")
       }
@@ -103,7 +106,9 @@ private final class SeamScene {
     }
   }
 
-  private func follow(_ socket: TestSocket, _ name: String, from: Int, _ got: @escaping (Int) -> Bool) {
+  private func follow(
+    _ socket: TestSocket, _ name: String, from: Int, _ got: @escaping (Int) -> Bool
+  ) {
     var last = from
     var isDone = false
     socket.received = { [weak self] _, bytes in

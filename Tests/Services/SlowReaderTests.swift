@@ -51,7 +51,9 @@ extension ServiceTests {
         print("fig: delivery took at most \(undisturbed), \(disturbed) beside readers that stall")
         print("fig: resident before \(before), after \(after)")
         #expect(disturbed < .seconds(1))
-        for kind in ServiceTests.isSanitized ? [] : [ServiceKind.gateway, .hub, .eventstore, .presence] {
+        for kind in ServiceTests.isSanitized
+          ? [] : [ServiceKind.gateway, .hub, .eventstore, .presence]
+        {
           // A bound of 256 KiB for each, and what allocators keep.
           #expect((after[kind] ?? 0) - (before[kind] ?? 0) < 24 << 20, "\(kind)")
         }
@@ -71,7 +73,9 @@ extension ServiceTests {
         let publisher = try Flood(loop, try cluster.gateway(), "live:x", bytes: 60 * 1024)
         func publish(_ count: Int) throws {
           publisher.publish(count)
-          try loop.wait("it everywhere but there", within: .seconds(20), state: { "\(reader.last)" }) {
+          try loop.wait(
+            "it everywhere but there", within: .seconds(20), state: { "\(reader.last)" }
+          ) {
             publisher.isDone && reader.last == publisher.number
           }
         }
@@ -87,7 +91,9 @@ extension ServiceTests {
         // Word of the loss comes with credit, or with the loss of the link.
         try loop.wait("word of the loss", state: { "\(stalled.last)" }) { stalled.wasToldOfLoss }
         try publish(1)
-        try loop.wait("what follows", state: { "\(stalled.problems)" }) { stalled.last == publisher.number }
+        try loop.wait("what follows", state: { "\(stalled.problems)" }) {
+          stalled.last == publisher.number
+        }
         #expect(reader.problems == [] && reader.gaps == 0 && !reader.wasToldOfLoss)
       }
     }
@@ -105,7 +111,9 @@ extension ServiceTests {
       for reader in stalled {
         #expect(reader.problems == [])
         guard reader.channel.hasPrefix("log:") else {
-          #expect(reader.count + reader.gaps == 400, "\(reader.channel): \(reader.count) and \(reader.gaps)")
+          #expect(
+            reader.count + reader.gaps == 400,
+            "\(reader.channel): \(reader.count) and \(reader.gaps)")
           continue
         }
         guard case .closed(4008, _) = reader.socket.end else {
@@ -134,7 +142,8 @@ private final class Flood {
   private let socket: TestSocket
   private let padding: String
 
-  init(_ loop: TestLoop, _ address: SocketAddress, _ channel: String, bytes: Int = 16 * 1024) throws {
+  init(_ loop: TestLoop, _ address: SocketAddress, _ channel: String, bytes: Int = 16 * 1024) throws
+  {
     self.channel = channel
     padding = String(repeating: "x", count: bytes)
     socket = try loop.socket(address, "/ws")
@@ -185,7 +194,9 @@ private final class Reader {
   private func received(_ bytes: [UInt8]) {
     let head = String(decoding: bytes.prefix(200), as: UTF8.self)
     guard let number = Int(head.prefix { $0 != ":" }) else { return receivedControl(head) }
-    if number != last + 1, !wasToldOfLoss || number <= last { problems.append("\(channel): \(number) after \(last)") }
+    if number != last + 1, !wasToldOfLoss || number <= last {
+      problems.append("\(channel): \(number) after \(last)")
+    }
     last = number
     count += 1
     for flood in clock where flood.number >= number && channel == flood.channel {
@@ -194,7 +205,8 @@ private final class Reader {
   }
 
   private func receivedControl(_ text: String) {
-    guard text.contains(#""type":"gap""#), let dropped = text.split(separator: #""dropped":"#).last else {
+    guard text.contains(#""type":"gap""#), let dropped = text.split(separator: #""dropped":"#).last
+    else {
       return problems.append("\(channel): \(text)")
     }
     wasToldOfLoss = true

@@ -29,9 +29,14 @@ struct SyncOrder {
         calls.append(call)
       } else if let open = rest.firstIndex(of: "(") {
         let call = Call(
-          name: rest[..<open], target: rest[open...].dropFirst().prefix { $0 != "," && $0 != ")" && $0 != " " },
+          name: rest[..<open],
+          target: rest[open...].dropFirst().prefix { $0 != "," && $0 != ")" && $0 != " " },
           began: number, ended: number, text: rest, isDone: !rest.contains(" = -1 "))
-        if rest.hasSuffix("<unfinished ...>") { unfinished[thread] = call } else { calls.append(call) }
+        if rest.hasSuffix("<unfinished ...>") {
+          unfinished[thread] = call
+        } else {
+          calls.append(call)
+        }
       }
     }
   }
@@ -47,8 +52,12 @@ struct SyncOrder {
     guard let answer = first("sendto", to: "\(read.target)", after: read.ended) else {
       return "\(mark) was never answered"
     }
-    guard let write = first("pwrite64", to: "-wal>", after: read.ended) else { return "\(mark) was never written" }
-    guard let sync = first("fdatasync", to: "-wal>", after: write.ended) else { return "\(mark) was never synced" }
+    guard let write = first("pwrite64", to: "-wal>", after: read.ended) else {
+      return "\(mark) was never written"
+    }
+    guard let sync = first("fdatasync", to: "-wal>", after: write.ended) else {
+      return "\(mark) was never synced"
+    }
     guard let head = first("pwrite64", to: "/head.mark>", after: sync.ended) else {
       return "no head was marked after the sync of \(mark)"
     }

@@ -10,7 +10,9 @@ extension ServiceTests {
     @Test func aRollingUpgradeAndItsRollbackLoseNothing() throws {
       var options = ServiceTests.options()
       let old = Processes.environment("SAPPHIRE_OLD").map { FilePath($0) }
-      if let old { for kind in ServiceKind.allCases { options.builds[kind] = old.appending(kind.executable) } }
+      if let old {
+        for kind in ServiceKind.allCases { options.builds[kind] = old.appending(kind.executable) }
+      }
       try ServiceCluster.run(ServiceTests.everyone, options) { cluster in
         let fleet = try Fleet(cluster, producers: 3, observers: 10)
         try fleet.waitForProgress()

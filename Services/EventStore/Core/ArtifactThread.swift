@@ -39,7 +39,10 @@ final class ArtifactThread: Sendable {
     case failed(String)
   }
 
-  enum ArtifactRefusal: Sendable { case hashMismatch, sizeMismatch, notFound, outOfSpace, io(String) }
+  enum ArtifactRefusal: Sendable {
+    case hashMismatch, sizeMismatch, notFound, outOfSpace
+    case io(String)
+  }
 
   private struct Queue {
     var jobs: [Job] = []
@@ -280,7 +283,8 @@ final class ArtifactFiles {
     list.append(stream)
     let target = streamsPath(sha256)
     try Files.makeDirectories(target.parent)
-    try Files.replace(target, with: [UInt8]((list.joined(separator: "\n") + "\n").utf8),
+    try Files.replace(
+      target, with: [UInt8]((list.joined(separator: "\n") + "\n").utf8),
       durability: .synced)
   }
 }

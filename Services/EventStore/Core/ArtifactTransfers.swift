@@ -112,7 +112,8 @@ final class ArtifactTransfers {
 
   /// Reads the next chunk if there is credit for it.
   private func readOn(_ id: UInt64) {
-    guard let download = downloads[id], !download.isReading, download.credit > 0 || download.left == 0
+    guard let download = downloads[id], !download.isReading,
+      download.credit > 0 || download.left == 0
     else { return }
     let count = min(Limits.chunkBytesMax, max(download.credit, 0), Int(clamping: download.left))
     downloads[id]?.isReading = true

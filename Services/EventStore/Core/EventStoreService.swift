@@ -197,7 +197,8 @@ final class EventStoreService {
     return take(link, header, isHeld: true) { store.append(request, tag: $0) }
   }
 
-  private func read(_ link: Link, _ header: FrameHeader, _ query: StoreThread.Query) -> Consumption {
+  private func read(_ link: Link, _ header: FrameHeader, _ query: StoreThread.Query) -> Consumption
+  {
     take(link, header) { store.read(query, tag: $0) }
   }
 

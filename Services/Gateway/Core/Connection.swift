@@ -67,8 +67,9 @@ final class Connection: StreamOwner {
   func become(_ session: SocketSession) { mode = .socket(session) }
   func become(_ session: EchoSession) { mode = .echo(session) }
 
-  var socket: SocketSession? {
-    if case .socket(let session) = mode { session } else { nil }
+  /// The client that this connection carries, once it does.
+  var session: ClientSession? {
+    if case .socket(let socket) = mode { socket.session } else { nil }
   }
 
   func streamReceived(_ stream: Stream, _ bytes: borrowing Span<UInt8>) -> Int {

@@ -3,14 +3,17 @@ internal import JSON
 internal import WebSocketCodec
 internal import Wire
 
-/// One form in which publications reach sockets. Each is encoded once for all who get it.
+/// One form in which publications reach clients. Each is encoded once for all who get it.
 enum Encoding: Int, CaseIterable {
   /// The published bytes as they are, text as text, binary as binary.
   case raw
   /// JSON `{channel, epoch, offset, time, data}`.
   case envelope
 
-  /// Appends one publication as one WebSocket message.
+  /// Whether carriers need to know where each publication ends.
+  var hasMarks: Bool { false }
+
+  /// Appends one publication in the form of its carrier.
   func append(
     _ payload: Payload, position: Position?, timeMs: Int64, prefix: [UInt8],
     to output: inout [UInt8]

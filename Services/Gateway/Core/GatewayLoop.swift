@@ -352,7 +352,7 @@ final class GatewayLoop {
     guard let channel = find(gap.handle) else { return }
     if channel.policy.history == .none {
       channel.forEachLive {
-        $0.subscriber.tell(ControlMessage.gap(channel: channel.name.text, dropped: gap.dropped))
+        $0.session.tell(.gap(channel.name, dropped: gap.dropped))
       }
     } else {
       channel.catchUp()

@@ -20,7 +20,9 @@ extension LocalChannel {
     noteSubscribers()
     settleWaiting(nil)
     switch policy.history {
-    case .none: becomeLive()
+    case .none:
+      tellOfUnknownLoss()
+      becomeLive()
     case .durable: beginCatchUp()
     case .memory:
       guard let epoch = answer.epoch else { return becomeLive() }
@@ -44,11 +46,16 @@ extension LocalChannel {
     isFetching = false
     needsAnotherFetch = false
     settleWaiting(.unavailable)
-    if policy.history == .none, phase == .live {
-      // Nobody knows what a channel without history loses meanwhile.
-      forEachLive { $0.subscriber.tell(ControlMessage.gap(channel: name.text, dropped: nil)) }
-    }
+    if policy.history == .none, phase == .live { mayHaveLost = true }
     phase = .detached
+  }
+
+  /// Nobody knows what a channel without history lost while the hub was away. Said when it is back:
+  /// who looks elsewhere for what it missed then misses nothing more.
+  private func tellOfUnknownLoss() {
+    guard mayHaveLost else { return }
+    mayHaveLost = false
+    forEachLive { $0.session.tell(.gap(name, dropped: nil)) }
   }
 
   private func beginCatchUp() {
@@ -104,10 +111,11 @@ extension LocalChannel {
       ["channel": .text(name.text), "reason": .text(failure.message)])
     let at = position
     forEachLive {
-      $0.subscriber.tell(
-        ControlMessage.unrecoverable(
-          channel: name.text, reason: .corrupt, epoch: at?.epoch, floor: at?.offset ?? .zero,
-          head: at?.offset ?? .zero))
+      $0.session.tell(
+        .unrecoverable(
+          .init(
+            channel: name, reason: .corrupt, epoch: at?.epoch, floor: at?.offset ?? .zero,
+            head: at?.offset ?? .zero)))
     }
     gateway.metrics.unrecoverable.add()
     position = nil
@@ -153,10 +161,10 @@ extension LocalChannel {
     _ reason: ControlMessage.UnrecoverableReason, _ page: EventPage, restartAt: Offset
   ) {
     forEachLive {
-      $0.subscriber.tell(
-        ControlMessage.unrecoverable(
-          channel: name.text, reason: reason, epoch: page.epoch, floor: page.floor,
-          head: page.head))
+      $0.session.tell(
+        .unrecoverable(
+          .init(
+            channel: name, reason: reason, epoch: page.epoch, floor: page.floor, head: page.head)))
     }
     gateway.metrics.unrecoverable.add()
     position = page.epoch.map { Position(epoch: $0, offset: restartAt) }

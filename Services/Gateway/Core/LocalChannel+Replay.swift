@@ -20,7 +20,7 @@ extension LocalChannel {
   }
 
   private func begin(_ subscription: Subscription, _ since: Subscription.Since) {
-    subscription.subscriber.subscribed(subscription)
+    subscription.session.subscribed(subscription)
     switch since {
     case .now:
       sendSnapshot(subscription)
@@ -58,7 +58,7 @@ extension LocalChannel {
       guard case .replaying = subscription.state else { return }
       switch result {
       case .failure(let failure):
-        subscription.subscriber.refused(subscription, Refusal(failure))
+        subscription.session.refused(subscription, Refusal(failure))
       case .success(let page):
         if page.epoch == from.epoch, from.offset <= page.head {
           // By now this loop may have applied more than the client has.
@@ -85,7 +85,7 @@ extension LocalChannel {
       guard case .replaying = subscription.state else { return }
       switch result {
       case .failure(let failure):
-        subscription.subscriber.refused(subscription, Refusal(failure))
+        subscription.session.refused(subscription, Refusal(failure))
       case .success(let page): deliver(page, to: subscription, replay)
       }
     }
@@ -121,12 +121,7 @@ extension LocalChannel {
 
   /// Reads on at once, or when the client has taken what it was sent.
   private func continueReplay(_ subscription: Subscription, _ replay: Subscription.Replay) {
-    let subscriber = subscription.subscriber
-    if subscriber.stream.queuedBytes < subscriber.queueBytesMax / 2 {
-      read(subscription, replay)
-    } else {
-      subscriber.stream.tellWhenEmpty()
-    }
+    if subscription.hasRoomForPage() { read(subscription, replay) }
   }
 
   /// The seam: what was applied here while the page was read, then live.
@@ -178,11 +173,7 @@ extension LocalChannel {
   }
 
   private func send(_ arrival: Arrival, to subscription: Subscription) {
-    subscription.subscriber.stream.send { bytes in
-      subscription.encoding.append(
-        arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
-        prefix: envelopePrefix, to: &bytes)
-    }
+    subscription.send(arrival.payload, position: arrival.position, timeMs: arrival.timeMs)
     gateway.metrics.replayed.add()
   }
 
@@ -201,8 +192,8 @@ extension LocalChannel {
     _ floor: Offset, _ head: Offset
   ) {
     gateway.metrics.unrecoverable.add()
-    subscription.subscriber.tell(
-      ControlMessage.unrecoverable(
-        channel: name.text, reason: reason, epoch: epoch, floor: floor, head: head))
+    subscription.session.tell(
+      .unrecoverable(
+        .init(channel: name, reason: reason, epoch: epoch, floor: floor, head: head)))
   }
 }

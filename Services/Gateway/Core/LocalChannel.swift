@@ -49,13 +49,16 @@ final class LocalChannel: Flushable {
   /// The latest applied ones, kept while somebody replays, so that he finds the seam.
   var recent: HeldArrivals
   var isFetching = false
+  /// The hub was away, and there is no history to tell what came meanwhile.
+  var mayHaveLost = false
   var fetchFailures = 0
   /// Answers to earlier questions are passed over.
   var fetchNumber: UInt64 = 0
   /// The page under way may have been read before something that is missing was there.
   var needsAnotherFetch = false
 
-  private var groups: [SubscriberGroup] = Encoding.allCases.map(SubscriberGroup.init)
+  /// One for each encoding that somebody here has got.
+  private var groups: [SubscriberGroup] = []
   /// Subscribers that are not live yet.
   private var joining: [ObjectIdentifier: Subscription] = [:]
   /// How many of them wait for this loop to catch up with them.
@@ -100,7 +103,7 @@ final class LocalChannel: Flushable {
 
   func remove(_ subscription: Subscription) {
     switch subscription.state {
-    case .live(let index): groups[subscription.encoding.rawValue].remove(at: index)
+    case .live(let index): groups[group(subscription.encoding)].remove(at: index)
     case .waiting, .replaying: leaveJoining(subscription)
     case .ended: return
     }
@@ -200,7 +203,13 @@ final class LocalChannel: Flushable {
   func goLive(_ subscription: Subscription) {
     if isDirty { flush() }
     leaveJoining(subscription)
-    groups[subscription.encoding.rawValue].add(subscription)
+    groups[group(subscription.encoding)].add(subscription)
+  }
+
+  private func group(_ encoding: Encoding) -> Int {
+    if let index = groups.firstIndex(where: { $0.encoding == encoding }) { return index }
+    groups.append(SubscriberGroup(encoding))
+    return groups.count - 1
   }
 
   // MARK: arrivals
@@ -284,12 +293,13 @@ final class LocalChannel: Flushable {
   private func deliverToOthers(_ arrival: Arrival) {
     if isDirty { flush() }
     for group in groups where !group.isEmpty {
-      var frame: [UInt8] = []
-      group.encoding.append(
+      var single = SubscriberGroup(group.encoding)
+      single.append(
         arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
-        prefix: envelopePrefix, to: &frame)
-      for member in group.members where member.subscriber.clientNumber != arrival.publisher.client {
-        member.deliver(frame, count: 1)
+        prefix: envelopePrefix, spare: { [] })
+      let publication = single.take()
+      for member in group.members where member.session.clientNumber != arrival.publisher.client {
+        member.deliver(publication)
       }
     }
   }
@@ -297,14 +307,13 @@ final class LocalChannel: Flushable {
   /// One write for each subscriber with all that this turn had for it.
   func flush() {
     isDirty = false
-    for index in groups.indices {
-      let (bytes, count) = groups[index].take()
-      guard count > 0 else { continue }
+    for index in groups.indices where groups[index].hasGathered {
+      let gathered = groups[index].take()
       // The list is copied by reference: a client that is cut off meanwhile leaves the list.
       let members = groups[index].members
-      for member in members { member.deliver(bytes, count: count) }
-      gateway.metrics.deliveries.add(UInt64(members.count * count))
-      gateway.loop.giveBack(spare: bytes)
+      for member in members { member.deliver(gathered) }
+      gateway.metrics.deliveries.add(UInt64(members.count * gathered.count))
+      gateway.loop.giveBack(spare: gathered.bytes)
     }
   }
 }

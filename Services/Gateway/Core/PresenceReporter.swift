@@ -72,7 +72,7 @@ final class PresenceReporter {
 
   private func everybody() -> [MemberEvent] {
     var events: [MemberEvent] = []
-    for connection in gateway.connections.values { connection.socket?.reportPresence(&events) }
+    for connection in gateway.connections.values { connection.session?.reportPresence(&events) }
     return events
   }
 
@@ -181,18 +181,20 @@ final class PresenceReporter {
 
   private func tell(_ news: [PresenceObserver.News], _ channel: LocalChannel) {
     guard !news.isEmpty else { return }
-    let messages = news.map { ControlMessage.news($0, channel: channel.name.text) }
+    let messages: [ServerMessage] = news.map {
+      .member($0, channel.name, json: ControlMessage.news($0, channel: channel.name.text))
+    }
     channel.forEachSubscription { subscription in
       guard subscription.watching == .shown else { return }
       guard !isBehind(subscription) else { return subscription.watching = .behind }
-      for message in messages { subscription.subscriber.tell(message) }
+      for message in messages { subscription.session.tell(message) }
     }
   }
 
   /// A client that takes nothing is shown everybody anew once it has caught up.
   private func isBehind(_ subscription: Subscription) -> Bool {
-    let stream = subscription.subscriber.stream
-    return stream.isBlocked && stream.queuedBytes > subscription.subscriber.queueBytesMax
+    guard let carrier = subscription.session.carrier else { return true }
+    return carrier.isBlocked && carrier.queuedBytes > subscription.session.queueBytesMax
   }
 
   func caughtUp(_ subscription: Subscription) {
@@ -203,9 +205,9 @@ final class PresenceReporter {
     guard let observer = watches[subscription.channel.name]?.observer else { return }
     guard !isBehind(subscription) else { return subscription.watching = .behind }
     subscription.watching = .shown
-    subscription.subscriber.tell(
-      ControlMessage.presence(
-        channel: subscription.channel.name.text,
+    subscription.session.tell(
+      .presence(
+        subscription.channel.name,
         observer.members(Self.shownMax).map { ControlMessage.Person($0) }, total: observer.count))
   }
 }

@@ -48,26 +48,29 @@ enum SocketDoors {
     guard let since = since(target.query("since"), names) else {
       return refuse(.badRequest("since is \"start\", EPOCH:OFFSET, or a position vector"))
     }
-    var door: SocketSession.Door
+    var door: ClientSession.Door
     switch route {
     case .manyChannels:
-      door = SocketSession.Door(style: .manyChannels, encoding: .envelope, welcomes: true)
+      door = ClientSession.Door(style: .manyChannels, encoding: .envelope, welcomes: true)
     default:
       guard let only = names.first else { return refuse(.unknownChannel("")) }
       let isEnvelope = target.isOn("envelope")
       let isEvents = if case .events = route { true } else { false }
-      door = SocketSession.Door(
+      door = ClientSession.Door(
         style: .oneChannel(only), encoding: isEnvelope ? .envelope : .raw,
         welcomes: isEvents || isEnvelope || target.isOn("presence"))
-      door.acknowledges = target.isOn("ack")
     }
     door.wantsPresence = target.isOn("presence")
     accept(key, exchange, connection)
-    let session = SocketSession(connection, door, session: target.query("session").flatMap { SessionToken($0) })
-    connection.become(session)
-    session.open(names.map { ($0, since[$0] ?? .now) })
+    let session = ClientSession(
+      connection.gateway, door, session: target.query("session").flatMap { SessionToken($0) },
+      isBound: connection.isBound)
+    let isRaw = door.style != .manyChannels
+    let socket = SocketSession(connection, session, acknowledges: isRaw && target.isOn("ack"))
+    connection.become(socket)
+    session.open(socket, names.map { ($0, since[$0] ?? .now) })
     for text in refused.prefix(settings.channelsPerConnectionMax) {
-      session.tell(ControlMessage.error(id: nil, .unknownChannel(text), channel: text))
+      session.tell(.error(id: nil, .unknownChannel(text), channel: text))
     }
     return true
   }

@@ -2,24 +2,6 @@ internal import Bytes
 internal import Loop
 internal import Observe
 
-/// Whoever carries publications to one client. One core decides what a client gets; a door such
-/// as a WebSocket only says how bytes reach it.
-protocol Subscriber: AnyObject {
-  var stream: Stream { get }
-  /// The client's number, as publications name their publisher.
-  var clientNumber: UInt64 { get }
-  /// Bytes that may wait for this client; past it the overflow action of the channel is taken.
-  var queueBytesMax: Int { get }
-  /// The subscription stands: `position` is where live publications begin.
-  func subscribed(_ subscription: Subscription)
-  /// Something that is no publication.
-  func tell(_ message: [UInt8])
-  /// A durable channel's publications can't be left out: the client is cut off and comes back.
-  func cutOff(_ subscription: Subscription)
-  /// The subscription could not be made or can't go on.
-  func refused(_ subscription: Subscription, _ refusal: Refusal)
-}
-
 /// One client's interest in one channel on this loop.
 ///
 ///     waiting ──(channel is live)──▶ live
@@ -62,9 +44,9 @@ final class Subscription {
     var awaitsChannel = false
   }
 
-  let subscriber: any Subscriber
-  /// The subscriber's, at hand for what happens for each delivery.
-  private let stream: Stream
+  let session: ClientSession
+  /// The carrier's, at hand for what happens for each delivery.
+  private let stream: Stream?
   let channel: LocalChannel
   let encoding: Encoding
   /// Its client is told of the channel's members.
@@ -81,9 +63,9 @@ final class Subscription {
   /// What the door needs to find its own things again.
   var messageID: MessageID?
 
-  init(_ subscriber: any Subscriber, _ channel: LocalChannel, _ encoding: Encoding, since: Since) {
-    self.subscriber = subscriber
-    stream = subscriber.stream
+  init(_ session: ClientSession, _ channel: LocalChannel, _ encoding: Encoding, since: Since) {
+    self.session = session
+    stream = session.carrier?.directStream
     self.channel = channel
     self.encoding = encoding
     state = .waiting(since)
@@ -92,69 +74,80 @@ final class Subscription {
   /// Its channel is not open yet.
   var isWaiting: Bool { if case .waiting = state { true } else { false } }
 
-  /// Hands over a chunk of `count` encoded publications, in the flush step.
-  func deliver(_ chunk: [UInt8], count: Int) {
-    if dropped > 0 || stream.queuedBytes > 0 && stream.queuedBytes + chunk.count > subscriber.queueBytesMax {
-      return overflow(count)
+  // MARK: publications
+
+  /// Hands over publications in the subscription's encoding, in the flush step.
+  func deliver(_ publications: borrowing EncodedPublications) {
+    guard let stream else { return handOver(publications) }
+    if dropped > 0
+      || stream.queuedBytes > 0
+        && stream.queuedBytes + publications.bytes.count > session.queueBytesMax
+    {
+      return overflow(publications.count)
     }
-    stream.sendShared(chunk)
+    stream.sendShared(publications.bytes)
+  }
+
+  private func handOver(_ publications: borrowing EncodedPublications) {
+    let queued = session.carrier?.queuedBytes ?? 0
+    if dropped > 0 || queued > 0 && queued + publications.bytes.count > session.queueBytesMax {
+      return overflow(publications.count)
+    }
+    session.carrier?.deliver(copy publications, of: self)
+  }
+
+  /// A publication for this client alone: of its replay, a snapshot or an answer.
+  func send(_ payload: Payload, position: Position?, timeMs: Int64) {
+    func encode(_ bytes: inout [UInt8]) {
+      encoding.append(
+        payload, position: position, timeMs: timeMs, prefix: channel.envelopePrefix, to: &bytes)
+    }
+    if let stream { return stream.send(encode) }
+    var bytes: [UInt8] = []
+    encode(&bytes)
+    let mark = EncodedPublications.Mark(end: bytes.count, position: position)
+    session.carrier?.deliver(
+      EncodedPublications(bytes: bytes, count: 1, marks: [mark]), of: self)
+  }
+
+  /// What is queued leaves room for another page of a replay. If not, the channel's `advance` is
+  /// called once the client has taken what it was sent.
+  func hasRoomForPage() -> Bool {
+    guard let carrier = session.carrier else { return false }
+    if carrier.queuedBytes < session.queueBytesMax / 2 { return true }
+    carrier.tellWhenEmpty()
+    return false
   }
 
   private func overflow(_ count: Int) {
     channel.gateway.metrics.dropped.add(UInt64(count))
     channel.gateway.metrics.limits.clientQueueBytes.add(UInt64(count))
-    if channel.policy.isDurable { return subscriber.cutOff(self) }
-    if dropped == 0 { subscriber.stream.tellWhenEmpty() }
+    if channel.policy.isDurable { return session.cutOff(self) }
+    if dropped == 0 { session.carrier?.tellWhenEmpty() }
     dropped &+= UInt64(count)
   }
 
   /// The client's queue has emptied: tells it what it missed.
   func relieved() {
     guard dropped > 0 else { return }
-    subscriber.tell(ControlMessage.gap(channel: channel.name.text, dropped: dropped))
+    session.tell(.gap(channel.name, dropped: dropped))
     dropped = 0
   }
 }
 
-/// The live subscribers of a channel that share one encoding, and what this turn has for them.
-struct SubscriberGroup {
-  let encoding: Encoding
-  private(set) var members: [Subscription] = []
-  private var frames: [UInt8] = []
-  private var frameCount = 0
-
-  init(_ encoding: Encoding) { self.encoding = encoding }
-
-  var isEmpty: Bool { members.isEmpty }
-
-  mutating func add(_ subscription: Subscription) {
-    subscription.state = .live(index: members.count)
-    members.append(subscription)
-  }
-
-  mutating func remove(at index: Int) {
-    guard index < members.count else { return }
-    let last = members.removeLast()
-    if index < members.count {
-      members[index] = last
-      last.state = .live(index: index)
+extension Subscription.Since {
+  /// `start`, or `EPOCH:OFFSET`; nothing means from now on. Nil for anything else.
+  init?(_ text: String?) {
+    guard let text, !text.isEmpty else {
+      self = .now
+      return
     }
-  }
-
-  mutating func append(
-    _ payload: Payload, position: Position?, timeMs: Int64, prefix: [UInt8], spare: () -> [UInt8]
-  ) {
-    if frames.capacity == 0 { frames = spare() }
-    encoding.append(payload, position: position, timeMs: timeMs, prefix: prefix, to: &frames)
-    frameCount += 1
-  }
-
-  /// The bytes gathered so far and how many publications they are; empty afterwards.
-  mutating func take() -> (bytes: [UInt8], count: Int) {
-    var taken: [UInt8] = []
-    swap(&taken, &frames)
-    let count = frameCount
-    frameCount = 0
-    return (taken, count)
+    if text == "start" {
+      self = .start
+    } else if let position = Position(text) {
+      self = .position(position)
+    } else {
+      return nil
+    }
   }
 }

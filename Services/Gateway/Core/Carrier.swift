@@ -1,0 +1,61 @@
+internal import Bytes
+internal import Loop
+
+/// What carries a session's messages to its client and back: a socket, an event stream, a poll.
+///
+/// A carrier knows how bytes reach its client and nothing of what a client gets; `ClientSession`
+/// decides that and knows nothing of bytes. Loop-confined.
+protocol Carrier: AnyObject {
+  /// Publications are written to it as they are encoded, in the flush step and without another
+  /// word to the carrier; nil where the carrier has to take them itself. The same for ever.
+  var directStream: Stream? { get }
+  /// Publications where there is no `directStream`; the carrier keeps what its client has not read.
+  func deliver(_ publications: EncodedPublications, of subscription: Subscription)
+  /// Bytes that the client has not taken yet.
+  var queuedBytes: Int { get }
+  /// Whether the client takes nothing at the moment.
+  var isBlocked: Bool { get }
+  /// The session's `drained` is to be called once nothing is queued.
+  func tellWhenEmpty()
+  /// Something that is no publication. A carrier that is closing says nothing more.
+  func tell(_ message: ServerMessage)
+  /// No further word reaches the client.
+  var isClosing: Bool { get }
+  /// The first step of a subscription is settled: what follows `position` is what its client gets;
+  /// nil in a channel without history. `.start`: the history is empty as yet.
+  func begins(_ subscription: Subscription, after position: Subscription.Since)
+  /// Every channel that was asked for at the beginning has been opened or refused.
+  func channelsAnswered()
+  /// The session can't go on; the client is told why, as far as the carrier can, and let go.
+  func end(_ reason: SessionEnd)
+}
+
+extension Carrier {
+  func begins(_ subscription: Subscription, after position: Subscription.Since) {}
+}
+
+/// Why a session ends before its client wants it to.
+enum SessionEnd {
+  /// What the session was for is not permitted, or not any more.
+  case refused(Refusal)
+  /// What the session is for can't be had now.
+  case unavailable(Refusal)
+  /// A durable channel's publications don't fit into what may wait for the client.
+  case slowConsumer
+  /// The gateway stops.
+  case draining
+}
+
+/// Publications of one channel in one encoding, as all who get that encoding share them.
+struct EncodedPublications {
+  /// Where a publication ends in `bytes`, and its place in the history, if the channel has one.
+  struct Mark: Equatable {
+    var end: Int
+    var position: Position?
+  }
+
+  var bytes: [UInt8]
+  var count: Int
+  /// One for each publication, of encodings that have marks.
+  var marks: [Mark]
+}

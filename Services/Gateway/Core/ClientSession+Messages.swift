@@ -1,0 +1,122 @@
+internal import Bytes
+internal import ChannelKit
+internal import Config
+internal import Loop
+internal import Observe
+
+/// What a client says: publications, and on sessions of several channels subscriptions.
+extension ClientSession: UnaskedPublisher {
+  func received(_ message: ClientMessage) {
+    switch message {
+    case .ping(let id): tell(.pong(id: id, timeMs: gateway.loop.wallMilliseconds))
+    case .publish(let id, let channel, let payload, let key):
+      guard let name = named(channel, id) else { return }
+      publish(name, payload, key: key, id)
+    case .subscribe(let id, let channel, let since):
+      guard let name = named(channel, id) else { return }
+      guard let from = Subscription.Since(since) else {
+        return tell(
+          .error(
+            id: id, .badRequest("since is \"start\" or EPOCH:OFFSET"), channel: channel))
+      }
+      if let refusal = subscribesTooOften() {
+        refuse(refusal, channel, id)
+      } else {
+        subscribe(name, from, id: id)
+      }
+    case .unsubscribe(let id, let channel):
+      guard let name = named(channel, id) else { return }
+      unsubscribe(name)
+      if let id { tell(.ack(id: id, position: nil, reply: nil)) }
+    }
+  }
+
+  private func named(_ text: String, _ id: MessageID?) -> ChannelName? {
+    if let name = ChannelName(text) { return name }
+    tell(.error(id: id, .unknownChannel(text), channel: nil))
+    return nil
+  }
+
+  private func subscribesTooOften() -> Refusal? {
+    let now = gateway.loop.now
+    let rate = gateway.settings.rates.subscriptions
+    guard isBound, !subscribing.take(1, now, rate) else { return nil }
+    gateway.metrics.limits.reached(.subscriptionsPerSecond)
+    return .rateLimited("subscriptions", subscribing.wait(now, rate))
+  }
+
+  private func publishesTooOften() -> Refusal? {
+    let now = gateway.loop.now
+    let rate = gateway.settings.rates.publications
+    guard !publications.take(1, now, rate) else { return nil }
+    gateway.metrics.limits.reached(.publicationsPerSecond)
+    return .rateLimited("publications", publications.wait(now, rate))
+  }
+
+  /// Publishes for the client and tells it what became of that: always with an `id`, without one
+  /// only what was refused or what a plugin answers.
+  func publish(_ name: ChannelName, _ payload: Payload, key: String, _ id: MessageID?) {
+    if isBound, let refusal = publishesTooOften() {
+      return tell(.error(id: id, refusal, channel: name.text))
+    }
+    let channel: LocalChannel
+    switch openForPublishing(name) {
+    case .success(let found): channel = found
+    case .failure(let refusal):
+      return tell(.error(id: id, refusal, channel: name.text))
+    }
+    var request = PublishRequest(
+      channel: channel,
+      event: ChannelEvent(payload, idempotencyKey: key.isEmpty ? nil : key), client: context,
+      clientNumber: clientNumber)
+    // Without an id nobody waits for the hub's answer; refusals found here are told all the same.
+    let needsAnswer = id != nil || channel.policy.isDurable || channel.plugin != nil || !key.isEmpty
+    guard needsAnswer else {
+      request.publisher = self
+      return publishUnanswered(request)
+    }
+    gateway.publishing.publish(request, client: self) { [self] result in
+      guard !isOver else { return }
+      switch result {
+      case .success(let done):
+        if let id {
+          tell(.ack(id: id, position: done.position, reply: done.reply))
+        } else if let reply = done.reply {
+          send(reply, channel)
+        }
+      case .failure(let refusal): tell(.error(id: id, refusal, channel: name.text))
+      }
+    }
+  }
+
+  /// BUDGET: channels that one connection may bring into being by publishing; they are forgotten
+  /// a minute after their last use.
+  private static let openedMax = 100_000
+
+  private func openForPublishing(_ name: ChannelName) -> Result<LocalChannel, Refusal> {
+    if let known = gateway.existing(name) { return .success(known) }
+    // Asked before the channel is made, so that refused names cost nothing.
+    guard gateway.publishing.mayPublish(context, in: name) else {
+      return .failure(.permissionDenied)
+    }
+    guard opened < Self.openedMax else { return .failure(.limitExceeded) }
+    opened += 1
+    return gateway.channel(name)
+  }
+
+  private func publishUnanswered(_ request: PublishRequest) {
+    let limit = gateway.settings.payloadBytesMax
+    guard request.event.payload.bytes.count <= limit else {
+      gateway.metrics.limits.reached(.publicationBytes)
+      return publicationRefused(in: request.channel, .tooLarge(limit))
+    }
+    guard gateway.upstreams.hub != nil else {
+      return publicationRefused(in: request.channel, .unavailable)
+    }
+    gateway.publishing.publish(request, nil)
+  }
+
+  func publicationRefused(in channel: LocalChannel, _ refusal: Refusal) {
+    tell(.error(id: nil, refusal, channel: channel.name.text))
+  }
+}

@@ -1,0 +1,315 @@
+internal import Bytes
+internal import ChannelKit
+internal import Config
+internal import Loop
+internal import Observe
+internal import Wire
+
+/// One client and the channels it is in, whatever carries its messages.
+///
+/// Decides what a client gets, is told and may do: subscriptions and the welcome, presence,
+/// publishing with its limits, what plugins do to a client. How bytes come and go is the
+/// carrier's. Loop-confined; carrier and session hold each other until `ended`.
+final class ClientSession {
+  /// What a door gives its clients.
+  struct Door {
+    var style: Style
+    var encoding: Encoding
+    var wantsPresence = false
+    /// Clients of these doors get the `connection` message first.
+    var welcomes: Bool
+    /// Whether the client counts as present where it subscribes.
+    var isPresent = true
+  }
+
+  enum Style: Equatable {
+    /// The session is for this channel alone and ends with it.
+    case oneChannel(ChannelName)
+    case manyChannels
+  }
+
+  let gateway: GatewayLoop
+  let door: Door
+  /// The client's number, as publications name their publisher.
+  let clientNumber: UInt64
+  /// Whether the limits of clients bind this client.
+  let isBound: Bool
+  private(set) var carrier: (any Carrier)?
+  /// Made when it is first needed.
+  private var sessionToken: SessionToken?
+  private(set) var subscriptions: [Subscription] = []
+  private var pendingWelcome = PendingWelcome()
+  /// The carrier has not been told yet that every channel of the address has its answer.
+  private var awaitsAnswers = true
+  var publications = RateMeter()
+  var subscribing = RateMeter()
+  var timers: [TimerKey: TimerID] = [:]
+  /// Channels that this session brought into being by publishing.
+  var opened = 0
+
+  init(_ gateway: GatewayLoop, _ door: Door, session: SessionToken?, isBound: Bool) {
+    self.gateway = gateway
+    self.door = door
+    self.isBound = isBound
+    sessionToken = session
+    clientNumber = gateway.takeClientNumber()
+  }
+
+  var context: ClientContext { ClientContext(id: ClientID(number: clientNumber)) }
+  /// Bytes that may wait for this client; past it the overflow action of the channel is taken.
+  var queueBytesMax: Int { gateway.settings.queueBytesMax }
+  /// Nothing that is said now reaches the client.
+  var isOver: Bool { carrier?.isClosing ?? true }
+  /// Channels that were asked for are being opened.
+  var isOpening: Bool { subscriptions.contains(where: \.isWaiting) }
+
+  private var session: SessionToken {
+    if let sessionToken { return sessionToken }
+    let made = SessionToken()
+    sessionToken = made
+    return made
+  }
+
+  // MARK: opening
+
+  /// Subscribes to what the address named. Once, before anything else.
+  func open(_ carrier: any Carrier, _ channels: [(ChannelName, Subscription.Since)]) {
+    self.carrier = carrier
+    if door.welcomes, pendingWelcome.expect(channels.count) { welcome() }
+    for (name, since) in channels {
+      if !subscribe(name, since, id: nil, isWelcomed: door.welcomes) { answered(nil) }
+    }
+    checkAnswered()
+  }
+
+  /// Whether the subscription is made, or under way.
+  @discardableResult
+  func subscribe(
+    _ name: ChannelName, _ since: Subscription.Since, id: MessageID?, isWelcomed: Bool = false
+  ) -> Bool {
+    // Subscribing twice on one connection is subscribing once (S003-24).
+    if let known = subscriptions.first(where: { $0.channel.name == name }) {
+      if let id { tell(.ack(id: id, position: known.channel.position, reply: nil)) }
+      return true
+    }
+    guard subscriptions.count < gateway.settings.channelsPerConnectionMax else {
+      gateway.metrics.limits.reached(.channelsPerConnection)
+      return refuse(.limitExceeded, name.text, id)
+    }
+    let policy = gateway.settings.policy(name)
+    guard gateway.settings.access.maySubscribe(context, policy) else {
+      return refuse(.permissionDenied, name.text, id)
+    }
+    switch gateway.channel(name) {
+    case .failure(let refusal): return refuse(refusal, name.text, id)
+    case .success(let channel):
+      if let most = channel.policy.subscribersMax,
+        channel.subscribersEverywhere >= most
+      {
+        return refuse(.limitExceeded, name.text, id)
+      }
+      var effects: [Effect] = []
+      do throws(ChannelError) {
+        effects = try channel.plugin?.admit(context) ?? []
+      } catch { return refuse(Refusal(error), name.text, id) }
+      let subscription = Subscription(self, channel, door.encoding, since: since)
+      subscription.messageID = id
+      subscription.isWelcomed = isWelcomed
+      subscriptions.append(subscription)
+      channel.add(subscription)
+      gateway.publishing.carryOut(
+        effects, in: channel, for: context, clientNumber: clientNumber, target: self)
+      return true
+    }
+  }
+
+  /// Says why a channel can't be had; a session of one channel ends with that. Always false.
+  @discardableResult
+  func refuse(_ refusal: Refusal, _ channel: String, _ id: MessageID?) -> Bool {
+    tell(.error(id: id, refusal, channel: channel))
+    if case .oneChannel = door.style { carrier?.end(.refused(refusal)) }
+    return false
+  }
+
+  /// The subscription stands: the channel's position is where live publications begin.
+  func subscribed(_ subscription: Subscription) {
+    let channel = subscription.channel
+    if awaitsAnswers { gateway.loop.atTurnEnd { [self] in checkAnswered() } }
+    if let id = subscription.messageID {
+      tell(.ack(id: id, position: channel.position, reply: nil))
+      subscription.messageID = nil
+    }
+    if subscription.isWelcomed {
+      subscription.isWelcomed = false
+      answered(
+        (name: channel.name.text, subscribers: channel.subscribersEverywhere,
+          position: channel.position))
+    }
+    if channel.policy.hasPresence, door.isPresent { join(subscription) }
+    if door.wantsPresence { gateway.presence.watch(subscription) }
+  }
+
+  /// What the client gets of the channel follows `position`.
+  func begins(_ subscription: Subscription, after position: Subscription.Since) {
+    carrier?.begins(subscription, after: position)
+  }
+
+  private func checkAnswered() {
+    guard awaitsAnswers, !isOpening else { return }
+    awaitsAnswers = false
+    carrier?.channelsAnswered()
+  }
+
+  /// A channel of the address has its answer, nil if it was refused.
+  private func answered(_ channel: PendingWelcome.Channel?) {
+    if pendingWelcome.answered(channel) { welcome() }
+  }
+
+  private func welcome() {
+    let welcomed = pendingWelcome.take()
+    let message =
+      if case .oneChannel(let name) = door.style {
+        "✨ Connected to channel '\(name.text)' ✨"
+      } else {
+        "✨ Connected to \(welcomed.count) channels ✨"
+      }
+    tell(
+      .connection(
+        message: message, channels: welcomed, session: session.text,
+        client: ClientID(number: clientNumber).text))
+  }
+
+  // MARK: what the client is told
+
+  func tell(_ message: ServerMessage) { carrier?.tell(message) }
+
+  /// A payload for this client alone.
+  func send(_ payload: Payload, _ channel: LocalChannel) {
+    guard let subscription = subscription(of: channel) else {
+      // One that publishes without listening is answered in the form of its door.
+      return sendUnsubscribed(payload, channel)
+    }
+    subscription.send(
+      payload, position: nil, timeMs: gateway.loop.wallMilliseconds)
+  }
+
+  private func sendUnsubscribed(_ payload: Payload, _ channel: LocalChannel) {
+    guard !isOver else { return }
+    carrier?.directStream?.send { bytes in
+      door.encoding.append(
+        payload, position: nil, timeMs: gateway.loop.wallMilliseconds,
+        prefix: channel.envelopePrefix, to: &bytes)
+    }
+  }
+
+  /// A durable channel's publications can't be left out: the client is cut off and comes back.
+  func cutOff(_ subscription: Subscription) {
+    guard !isOver else { return }
+    gateway.metrics.cutOff.add()
+    carrier?.end(.slowConsumer)
+  }
+
+  /// The subscription could not be made or can't go on.
+  func refused(_ subscription: Subscription, _ refusal: Refusal) {
+    let name = subscription.channel.name
+    let id = subscription.messageID
+    remove(subscription)
+    tell(.error(id: id, refusal, channel: name.text))
+    if case .oneChannel = door.style { carrier?.end(.unavailable(refusal)) }
+    checkAnswered()
+  }
+
+  /// The client's queue is empty after it had been full.
+  func drained() {
+    for subscription in subscriptions {
+      subscription.relieved()
+      gateway.presence.caughtUp(subscription)
+      subscription.channel.advance(subscription)
+    }
+  }
+
+  /// Tells the client when to come back, then lets it go.
+  func drain() {
+    tell(.reconnect(afterMs: Int.random(in: 100...5000)))
+    carrier?.end(.draining)
+  }
+
+  // MARK: presence
+
+  private func join(_ subscription: Subscription) {
+    subscription.isPresent = true
+    gateway.presence.happened(joining(subscription))
+  }
+
+  /// Shows `info` of the client to the channel's others.
+  func track(_ channel: LocalChannel, _ info: [UInt8]) {
+    guard channel.policy.hasPresence, let subscription = subscription(of: channel) else { return }
+    subscription.info = info
+    join(subscription)
+  }
+
+  func leave(_ subscription: Subscription, _ what: MemberEvent.What) {
+    guard subscription.isPresent else { return }
+    subscription.isPresent = false
+    gateway.presence.happened(
+      MemberEvent(what, subscription.channel.name, client: clientNumber))
+  }
+
+  /// Who this client is in a channel. Only one that knows its session can resume it.
+  private func joining(_ subscription: Subscription) -> MemberEvent {
+    let isNamed = sessionToken != nil || door.welcomes
+    return MemberEvent(
+      .joined, subscription.channel.name, client: clientNumber, user: context.user?.text ?? "",
+      session: isNamed ? session.publicName : "",
+      info: subscription.info.isEmpty ? context.info : subscription.info)
+  }
+
+  /// Adds where this client is, as joins.
+  func reportPresence(_ events: inout [MemberEvent]) {
+    for subscription in subscriptions where subscription.isPresent {
+      events.append(joining(subscription))
+    }
+  }
+
+  // MARK: the end
+
+  func subscription(of channel: LocalChannel) -> Subscription? {
+    subscriptions.first { $0.channel === channel }
+  }
+
+  func unsubscribe(_ name: ChannelName) {
+    guard let subscription = subscriptions.first(where: { $0.channel.name == name }) else { return }
+    remove(subscription)
+  }
+
+  private func remove(_ subscription: Subscription) {
+    subscriptions.removeAll { $0 === subscription }
+    leave(subscription, .left)
+    subscription.channel.remove(subscription)
+    cancelTimers(subscription.channel.name)
+    tellPlugin(subscription.channel)
+    gateway.presence.unwatch(subscription)
+    guard subscription.isWelcomed else { return }
+    subscription.isWelcomed = false
+    answered(nil)
+  }
+
+  /// The client is leaving: others see it go, by its own will or not, before the carrier has ended.
+  func leaves(_ what: MemberEvent.What) {
+    for subscription in subscriptions { leave(subscription, what) }
+  }
+
+  /// The carrier has ended. The last call.
+  func ended() {
+    carrier = nil
+    cancelTimers()
+    let all = subscriptions
+    subscriptions = []
+    for subscription in all {
+      leave(subscription, .lost)
+      subscription.channel.remove(subscription)
+      gateway.presence.unwatch(subscription)
+      tellPlugin(subscription.channel)
+    }
+  }
+}

@@ -1,0 +1,46 @@
+internal import Bytes
+internal import Wire
+
+/// The live subscribers of a channel that share one encoding, and what this turn has for them.
+struct SubscriberGroup {
+  let encoding: Encoding
+  private(set) var members: [Subscription] = []
+  private var gathered = EncodedPublications(bytes: [], count: 0, marks: [])
+
+  init(_ encoding: Encoding) { self.encoding = encoding }
+
+  var isEmpty: Bool { members.isEmpty }
+  var hasGathered: Bool { gathered.count > 0 }
+
+  mutating func add(_ subscription: Subscription) {
+    subscription.state = .live(index: members.count)
+    members.append(subscription)
+  }
+
+  mutating func remove(at index: Int) {
+    guard index < members.count else { return }
+    let last = members.removeLast()
+    if index < members.count {
+      members[index] = last
+      last.state = .live(index: index)
+    }
+  }
+
+  mutating func append(
+    _ payload: Payload, position: Position?, timeMs: Int64, prefix: [UInt8], spare: () -> [UInt8]
+  ) {
+    if gathered.bytes.capacity == 0 { gathered.bytes = spare() }
+    encoding.append(payload, position: position, timeMs: timeMs, prefix: prefix, to: &gathered.bytes)
+    gathered.count += 1
+    if encoding.hasMarks {
+      gathered.marks.append(.init(end: gathered.bytes.count, position: position))
+    }
+  }
+
+  /// What was gathered so far; empty afterwards.
+  mutating func take() -> EncodedPublications {
+    var taken = EncodedPublications(bytes: [], count: 0, marks: [])
+    swap(&taken, &gathered)
+    return taken
+  }
+}
