@@ -231,10 +231,12 @@ final class ServiceRunner {
       var likeRunning = settings
       likeRunning.log.level = running.log.level
       likeRunning.log.subsystems = running.log.subsystems
-      logger.info(
-        likeRunning == running
-          ? "the configuration was read again and is in force"
-          : "the configuration was read again; but for log levels its changes take effect at the next start")
+      let outcome =
+        settings == running
+        ? " and is the same"
+        : likeRunning == running
+          ? "; its log levels are in force" : "; its changes take effect at the next start"
+      logger.info("the configuration was read again\(outcome)")
       service?.reload()
     } catch {
       logger.error(

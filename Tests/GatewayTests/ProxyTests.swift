@@ -144,6 +144,37 @@ import Testing
     }
   }
 
+  /// Whatever comes, it is told without a trap, and the end lies within what came.
+  @Test func anyDamageIsToldOrWaitedFor() {
+    let ipv6 = [UInt8]([0x20, 1, 0x0D, 0xB8]) + Array(repeating: 7, count: 32)
+    let sound = [
+      [UInt8]("PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n".utf8),
+      [UInt8]("PROXY TCP6 2001:db8::7 ::1 0 1\r\n".utf8), binary(0x21, 0x21, ipv6),
+      binary(0x21, 0x11, Array(repeating: 9, count: 12)), binary(0x20, 0, []),
+    ]
+    var random = SplitMix(seed: 101)
+    for _ in 0..<20_000 {
+      guard var bytes = sound.randomElement(using: &random) else { continue }
+      for _ in 0...Int.random(in: 0..<4, using: &random) {
+        let index = Int.random(in: 0..<bytes.count, using: &random)
+        bytes[index] = Bool.random(using: &random) ? .random(in: 0...255, using: &random) : 0xFF
+      }
+      bytes.removeLast(Int.random(in: 0..<bytes.count, using: &random) / 4)
+      if case .found(_, let end) = read(bytes) { #expect(end > 0 && end <= bytes.count) }
+    }
+  }
+
+  private struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+    init(seed: UInt64) { state = seed }
+    mutating func next() -> UInt64 {
+      state &+= 0x9E37_79B9_7F4A_7C15
+      var mixed = (state ^ state >> 30) &* 0xBF58_476D_1CE4_E5B9
+      mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+      return mixed ^ mixed >> 31
+    }
+  }
+
   @Test func aBinaryHeaderThatIsNoneIsRefused() {
     let ipv4: [UInt8] = [192, 0, 2, 1, 198, 51, 100, 1, 0, 1, 0, 2]
     for bytes in [

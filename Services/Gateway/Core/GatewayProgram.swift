@@ -282,7 +282,7 @@ final class GatewayThread {
       let listener = try Listener(descriptor, address: bound, on: gateway.loop) {
         [gateway] descriptor, peer in gateway.accepted(descriptor, peer)
       }
-      listener.refusal = gateway.refusalOfNewcomers(.tooManyConnections)
+      listener.refusal = Self.refusalWithoutDescriptors
       listener.failed = { [logger = context.logger] in
         logger.warning("accepting failed", ["reason": .text($0.description)])
       }
@@ -292,6 +292,15 @@ final class GatewayThread {
       context.report(.finished(code: ExitCode.cannotListen, message: "\(error)"))
     }
   }
+
+  /// Made once, so without a Date, which a 5xx may lack (RFC 9110 §6.6.1).
+  private static let refusalWithoutDescriptors: [UInt8] = {
+    let body = Response.error(.tooManyConnections).body
+    let head =
+      "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
+      + "Content-Type: application/json\r\nContent-Length: \(body.count)\r\n\r\n"
+    return [UInt8](head.utf8) + body
+  }()
 
   private func drain() {
     guard !isDone else { return }
