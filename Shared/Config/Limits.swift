@@ -13,6 +13,7 @@ public struct Limits: Sendable, Equatable {
   public var httpBodyTimeout: Duration = .seconds(30)
   public var httpIdleTimeout: Duration = .seconds(75)
   public var requestsPerConnection = 10_000
+  public var pollTimeout: Duration = .seconds(60)
   public var transferRate = 1_024
   public var batchCommands = 1_000
   public var historyPage = 300
@@ -20,6 +21,8 @@ public struct Limits: Sendable, Equatable {
   // WebSocket
   public var wsMessageBytes = 1536 << 10
   public var wsFragments = 65_536
+  public var wsInflateRatio = 100
+  public var tlsHandshakeTimeout: Duration = .seconds(10)
   public var wsHandshakeTimeout: Duration = .seconds(5)
   public var wsFrameTimeout: Duration = .seconds(30)
   public var echoMessageBytes = 16 << 20
@@ -36,6 +39,7 @@ public struct Limits: Sendable, Equatable {
   public var subscriptionsPerSecond = 100
   public var burstWindow: Duration = .seconds(2)
   public var clientQueueBytes = 1 << 20
+  public var compressionContextBytes = 64 << 20
   public var recoveryHeldBytes = 4 << 20
 
   // Publications
@@ -70,13 +74,14 @@ public struct Limits: Sendable, Equatable {
 /// metric `Limits.metric`.
 public enum LimitName: String, Sendable, CaseIterable, Hashable {
   case httpHeadBytes, httpFieldBytes, httpFields, httpURLBytes, httpBodyBytes
-  case httpHeadTimeout, httpBodyTimeout, httpIdleTimeout, requestsPerConnection
+  case httpHeadTimeout, httpBodyTimeout, httpIdleTimeout, requestsPerConnection, pollTimeout
   case transferRate, batchCommands, historyPage
-  case wsMessageBytes, wsFragments, wsHandshakeTimeout, wsFrameTimeout, echoMessageBytes
+  case wsMessageBytes, wsFragments, wsInflateRatio, tlsHandshakeTimeout, wsHandshakeTimeout, wsFrameTimeout
+  case echoMessageBytes
   case pingInterval, pongTimeout
   case connections, connectionsPerAddress, channelsPerConnection, requestsPerSecond
   case framesPerSecond, publicationsPerSecond, subscriptionsPerSecond, burstWindow
-  case clientQueueBytes, recoveryHeldBytes
+  case clientQueueBytes, compressionContextBytes, recoveryHeldBytes
   case publicationBytes, idempotencyKeyBytes, durableIdempotencyWindow, idempotencyWindow
   case idempotencyKeys, commitEvents, commitBytes, appendQueueBytes
   case linkChannels, requestTimeout

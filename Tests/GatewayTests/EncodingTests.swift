@@ -80,18 +80,31 @@ struct EncodingTests {
 
 struct PositionVectorTests {
   @Test func whatIsEncodedIsDecoded() {
-    let positions = [
-      (channel("log:a"), position("Ab_-9", 7)), (channel("x=y="), position("e", 0)),
-      (channel("p:q,r#s@t.u-v_w"), position("e", .max)),
+    let places: [(ChannelName, Subscription.Since)] = [
+      (channel("log:a"), .position(position("Ab_-9", 7))),
+      (channel("x=y="), .position(position("e", 0))),
+      (channel("p:q,r#s@t.u-v_w"), .position(position("e", .max))), (channel("z"), .empty),
+      (channel("s="), .start),
     ]
-    let vector = PositionVector.encode(positions)
+    let vector = PositionVector.encode(places)
     #expect(vector.utf8.allSatisfy { $0 != 43 && $0 != 47 && $0 != 61 }, "stands in a URL as it is")
-    #expect(
-      PositionVector.decode(vector) == Dictionary(uniqueKeysWithValues: positions))
+    #expect(PositionVector.decode(vector) == Dictionary(uniqueKeysWithValues: places))
     #expect(PositionVector.decode(PositionVector.encode([])) == [:])
+    #expect(PositionVector.encode([(channel("a"), .now)]).isEmpty, "nowhere to go on from")
   }
 
-  @Test(arguments: ["***", "a", "log:a=e:1", base64URL([UInt8]("log:a".utf8)),
+  @Test func aVectorMayBePlainText() {
+    #expect(
+      PositionVector.decode("x=y=e:7;b=empty;c=start")
+        == [
+          channel("x=y"): .position(position("e", 7)), channel("b"): .empty,
+          channel("c"): .start,
+        ])
+    #expect(PositionVector.decode("b=empty") == [channel("b"): .empty])
+    #expect(PositionVector.decode("a=e:1;b=") == nil, "now is no place")
+  }
+
+  @Test(arguments: ["***", "a", "log:a=e:x", base64URL([UInt8]("log:a".utf8)),
     base64URL([UInt8]("log:a=e".utf8)), base64URL([UInt8]("log:a=e:-1".utf8)),
     base64URL([UInt8]("bad name=e:1".utf8)), base64URL([UInt8]("a=bad epoch:1".utf8)),
     base64URL([0xff, 0xfe]), base64URL([UInt8]("a=e:18446744073709551616".utf8))])

@@ -16,7 +16,8 @@ struct RouteTests {
     (["ws", "events"], .oneChannel("events")),
     (["ws", ""], .notFound), (["ws", "events", ""], .notFound), (["ws", "a", "b"], .notFound),
     (["ws", "events", "a", "b"], .notFound), (["api"], .page("api")), (["a", "b"], .notFound),
-    (["api", "publish", ""], .notFound),
+    (["api", "publish", ""], .notFound), (["sse"], .eventStream), (["stream"], .lineStream),
+    (["poll"], .poll), (["sse", "x"], .notFound),
   ] as [([String], Route)])
   func eachAddressIsOneDoor(path: [String], route: Route) {
     #expect(Route(HTTPTarget(path: path, query: [])) == route)

@@ -4,10 +4,16 @@ internal import HTTPCodec
 internal import Loop
 internal import Observe
 internal import Platform
+internal import TLS
+internal import TLSStream
 
-/// One client's connection: speaks HTTP until it is upgraded, then is a socket.
+/// One client's connection: speaks HTTP until it is upgraded to a socket, or an answer without end
+/// takes it.
 ///
-/// Owns the stream; hands its bytes to whichever conversation is on. Loop-confined.
+///     starting ──▶ securing, where TLS is spoken ──▶ http ──▶ socket or echo ──▶ ended
+///
+/// Owns the stream; hands its bytes to whichever conversation is on, which knows nothing of TLS.
+/// Loop-confined.
 final class Connection: StreamOwner {
   let gateway: GatewayLoop
   let stream: Stream
@@ -24,12 +30,15 @@ final class Connection: StreamOwner {
   private var socketBytes: UInt64 = 0
   private var awaitsProxyHeader: Bool
   private var mode: Mode
+  private let secure: TLSTransform?
 
   private enum Mode {
     case starting
+    case securing(since: Instant)
     case http(HTTPConversation)
     case socket(SocketSession)
     case echo(EchoSession)
+    case stream(StreamSession)
     case ended
   }
 
@@ -40,12 +49,13 @@ final class Connection: StreamOwner {
     isBound = gateway.settings.binds(peer)
     let proxies = gateway.settings.proxies
     awaitsProxyHeader = proxies.speakProxyProtocol && proxies.contains(peer)
-    stream = Stream(descriptor, on: gateway.loop)
+    secure = gateway.settings.tls.map { TLSTransform($0.context) }
+    stream = Stream(descriptor, on: gateway.loop, transform: secure)
     mode = .starting
   }
 
   func start() {
-    mode = .http(HTTPConversation(self))
+    mode = secure == nil ? .http(HTTPConversation(self)) : .securing(since: gateway.loop.now)
     do throws(SystemError) {
       try stream.start(self)
     } catch {
@@ -66,10 +76,22 @@ final class Connection: StreamOwner {
   /// From now on what comes is for the socket.
   func become(_ session: SocketSession) { mode = .socket(session) }
   func become(_ session: EchoSession) { mode = .echo(session) }
+  func become(_ session: StreamSession) { mode = .stream(session) }
+
+  /// TLS' handshake is over.
+  func streamOpened(_ stream: Stream) {
+    gateway.metrics.tls.handshakes.add()
+    if secure?.connection.isResumed == true { gateway.metrics.tls.resumed.add() }
+    if case .securing = mode { mode = .http(HTTPConversation(self)) }
+  }
 
   /// The client that this connection carries, once it does.
   var session: ClientSession? {
-    if case .socket(let socket) = mode { socket.session } else { nil }
+    switch mode {
+    case .socket(let socket): socket.session
+    case .stream(let stream): stream.session
+    case .starting, .securing, .http, .echo, .ended: nil
+    }
   }
 
   func streamReceived(_ stream: Stream, _ bytes: borrowing Span<UInt8>) -> Int {
@@ -83,7 +105,8 @@ final class Connection: StreamOwner {
       case .http(let conversation): step = conversation.received(rest)
       case .socket(let session): step = session.received(rest)
       case .echo(let session): step = session.received(rest)
-      case .starting, .ended: return bytes.count
+      // Nothing that a client of an endless answer says is heard.
+      case .stream, .starting, .securing, .ended: return bytes.count
       }
       if step == 0 { return taken }
       if socketEntry != nil { socketBytes &+= UInt64(step) }
@@ -123,12 +146,12 @@ final class Connection: StreamOwner {
     }
   }
 
-  /// From here on the connection is the socket that `exchange` asked for.
-  func becameSocket(_ exchange: HTTPExchange) {
+  /// From here on the connection is the socket, or the endless answer, that `exchange` asked for.
+  func becameSocket(_ exchange: HTTPExchange, as kind: String = "socket", status: Int = 101) {
     guard gateway.access.isOn else { return }
     socketEntry = exchange.accessEntry(now: gateway.loop.now)
-    socketEntry?.kind = "socket"
-    socketEntry?.status = 101
+    socketEntry?.kind = kind
+    socketEntry?.status = status
     becameSocketAt = gateway.loop.now
   }
 
@@ -146,7 +169,8 @@ final class Connection: StreamOwner {
     case .socket(let session): session.drained()
     case .http(let conversation): conversation.drained()
     case .echo(let session): session.drained()
-    case .starting, .ended: break
+    case .stream(let session): session.drained()
+    case .starting, .securing, .ended: break
     }
   }
 
@@ -161,9 +185,22 @@ final class Connection: StreamOwner {
     switch before {
     case .socket(let session): session.ended()
     case .http(let conversation): conversation.ended()
-    case .echo, .starting, .ended: break
+    case .stream(let session): session.ended()
+    case .securing: noteFailure(secure?.connection.failure.map { TLSFailureReason($0) } ?? .left)
+    case .echo, .starting: break
+    case .ended: return gateway.ended(self)
+    }
+    if case .securing = before {} else if let error = secure?.connection.failure {
+      noteFailure(TLSFailureReason(error))
     }
     gateway.ended(self)
+  }
+
+  private func noteFailure(_ reason: TLSFailureReason) {
+    gateway.metrics.tls.failures[reason].add()
+    gateway.logger.debug(
+      "a TLS connection failed",
+      ["reason": .text(secure?.connection.failure?.reason ?? reason.rawValue)])
   }
 
   func sweep(_ now: Instant) {
@@ -171,8 +208,19 @@ final class Connection: StreamOwner {
     case .http(let conversation): conversation.sweep(now)
     case .socket(let session): session.sweep(now)
     case .echo(let session): session.sweep(now)
+    case .stream(let session): session.sweep(now)
+    case .securing(let since):
+      if now.since(since) > gateway.settings.tlsHandshakeMax { giveUpHandshake() }
     case .starting, .ended: break
     }
+  }
+
+  private func giveUpHandshake() {
+    guard stream.isOpen else { return }
+    mode = .ended
+    gateway.metrics.limits.reached(.tlsHandshakeTimeout)
+    noteFailure(.timeout)
+    stream.close()
   }
 
   func drain() {
@@ -180,6 +228,8 @@ final class Connection: StreamOwner {
     case .http(let conversation): conversation.drain()
     case .socket(let session): session.drain()
     case .echo(let session): session.drain()
+    case .stream(let session): session.drain()
+    case .securing: stream.close()
     case .starting, .ended: break
     }
   }

@@ -17,7 +17,7 @@ internal import WebSocketCodec
 ///
 /// Loop-confined.
 final class HTTPConversation {
-  private let connection: Connection
+  let connection: Connection
   private let gateway: GatewayLoop
   private var reader: HTTPRequestReader
   private var current: Reading?
@@ -307,6 +307,7 @@ final class HTTPConversation {
     defer { isAnswering = false }
     while let first = exchanges.first {
       if first.response == nil { first.becameFirst() }
+      if isClosed { return }
       guard let bytes = first.response else { break }
       write(bytes)
       exchanges.removeFirst()
@@ -318,6 +319,18 @@ final class HTTPConversation {
   }
 
   func isFirst(_ exchange: HTTPExchange) -> Bool { exchanges.first === exchange }
+
+  /// What follows on this connection is another's, and no request any more. False if the client
+  /// has closed its side.
+  func handOver(to feed: StreamSession) -> Bool {
+    guard !isClosed, !hasPeerFinished else { return false }
+    isClosed = true
+    isClosing = true
+    giveUpExchanges()
+    connection.become(feed)
+    stream.resumeReading()
+    return true
+  }
 
   /// Nothing more is said. A queue that a slow client still has to read is given its time first.
   private func finishWriting() {
@@ -340,7 +353,7 @@ final class HTTPConversation {
   }
 
   private func note(_ exchange: HTTPExchange, end: String? = nil) {
-    guard gateway.access.isOn else { return }
+    guard gateway.access.isOn, !exchange.isHandedOver else { return }
     gateway.access.note(exchange.accessEntry(now: gateway.loop.now, end: end))
   }
 
@@ -436,6 +449,7 @@ final class HTTPConversation {
   }
 
   func drain() {
+    for exchange in exchanges { exchange.hurried?() }
     if exchanges.isEmpty, current == nil, !isClosed { finishWriting() }
   }
 
@@ -445,6 +459,7 @@ final class HTTPConversation {
     guard current == nil, !exchanges.isEmpty || stream.queuedBytes > 0 else { return false }
     hasPeerFinished = true
     isClosing = true
+    for exchange in exchanges { exchange.hurried?() }
     if exchanges.isEmpty, !isClosed { finishWriting() }
     return true
   }

@@ -18,6 +18,8 @@ final class HTTPExchange {
   var receivedBytes: UInt64 = 0
   private var sentBytes: UInt64 = 0
   private var status = 0
+  /// What becomes of it is noted when its connection ends.
+  private(set) var isHandedOver = false
   /// Pages of the origin that asks are told nothing.
   var hidesFromOrigin = false
   var closes: Bool
@@ -28,6 +30,8 @@ final class HTTPExchange {
   var drained: (() -> Void)?
   /// The client has gone before the answer was complete.
   var abandoned: (() -> Void)?
+  /// The answer is wanted now, whatever it waits for: nothing more can be waited for here.
+  var hurried: (() -> Void)?
   /// What waits for the answers before this one.
   var start: (() -> Void)?
 
@@ -38,7 +42,7 @@ final class HTTPExchange {
     route = Route(head)
     id = RequestID(head.headers) ?? conversation.owner.takeRequestID()
     began = conversation.owner.loop.now
-    closes = !head.keepAlive
+    closes = !head.keepAlive || route.isEndless && head.method != .options
   }
 
   /// For bytes that are no request.
@@ -74,7 +78,11 @@ final class HTTPExchange {
     answer.fields.append(("Vary", "Origin"))
     if let origin = head?.headers.first("origin"), !hidesFromOrigin {
       answer.fields.append(("Access-Control-Allow-Origin", origin))
-      answer.fields.append(("Access-Control-Expose-Headers", Self.exposedFields))
+      let exposed = answer.isEndless ? "Last-Event-ID, \(Self.exposedFields)" : Self.exposedFields
+      answer.fields.append(("Access-Control-Expose-Headers", exposed))
+    }
+    if let strict = conversation?.owner.settings.strictTransportSecurity {
+      answer.fields.append(("Strict-Transport-Security", strict))
     }
     answer.fields.append((RequestID.field, id.description))
     if answer.status == .serviceUnavailable, !answer.fields.contains(where: { $0.0 == "Retry-After" }) {
@@ -132,6 +140,28 @@ final class HTTPExchange {
     conversation?.write(bytes)
   }
 
+  /// Gives the connection to `feed`, which begins with this answer and ends with the connection.
+  /// False where that can't be: the client has gone, or was answered.
+  func handOver(to feed: StreamSession, _ answer: Response) -> Bool {
+    guard response == nil, !isStreaming, let conversation, conversation.isFirst(self) else {
+      return false
+    }
+    let date = conversation.dateText
+    status = answer.status.rawValue
+    let connection = conversation.connection
+    isHandedOver = true
+    guard conversation.handOver(to: feed) else {
+      isHandedOver = false
+      return false
+    }
+    connection.becameSocket(self, as: "stream", status: status)
+    feed.begin(completed(answer).bytes(date: date, closes: true, isHead: true))
+    return true
+  }
+
+  /// The connection this came on; nil once it has ended.
+  var connection: Connection? { conversation?.connection }
+
   var queuedBytes: Int { conversation?.stream.queuedBytes ?? 0 }
 
   func endStreaming() {
@@ -148,7 +178,7 @@ final class HTTPExchange {
   /// There is nobody to answer any more.
   func giveUp() {
     let told = abandoned
-    (abandoned, drained, start) = (nil, nil, nil)
+    (abandoned, drained, hurried, start) = (nil, nil, nil, nil)
     told?()
   }
 }

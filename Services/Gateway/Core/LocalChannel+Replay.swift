@@ -23,11 +23,14 @@ extension LocalChannel {
     subscription.session.subscribed(subscription)
     switch since {
     case .now:
+      subscription.begins(after: place)
       sendSnapshot(subscription)
       goLive(subscription)
-    case .start:
+    case .start, .empty:
       guard policy.history != .none else { return beginAnew(subscription, .noHistory, nil, .zero) }
-      read(subscription, Subscription.Replay(epoch: nil, delivered: .zero))
+      var replay = Subscription.Replay(epoch: nil, delivered: .zero)
+      replay.takesWhatIsKept = since == .start
+      read(subscription, replay)
     case .position(let from):
       guard policy.history != .none else { return beginAnew(subscription, .noHistory, nil, .zero) }
       guard let position, position.epoch == from.epoch else {
@@ -39,11 +42,18 @@ extension LocalChannel {
     }
   }
 
+  /// Where a client stands that has everything this loop has applied.
+  private var place: Subscription.Since {
+    if let position { return .position(position) }
+    return policy.history == .none ? .now : .empty
+  }
+
   /// Tells a client that its position is gone and lets it in from `head`, where this loop stands.
   private func beginAnew(
     _ subscription: Subscription, _ reason: ControlMessage.UnrecoverableReason, _ epoch: Epoch?,
     _ head: Offset, floor: Offset = .zero
   ) {
+    subscription.begins(after: place)
     tellUnrecoverable(subscription, reason, epoch, floor, head)
     sendSnapshot(subscription)
     goLive(subscription)
@@ -62,6 +72,7 @@ extension LocalChannel {
       case .success(let page):
         if page.epoch == from.epoch, from.offset <= page.head {
           // By now this loop may have applied more than the client has.
+          subscription.begins(after: .position(from))
           return join(
             subscription, Subscription.Replay(epoch: from.epoch, delivered: from.offset))
         }
@@ -69,8 +80,10 @@ extension LocalChannel {
           return beginAnew(subscription, .ahead, page.epoch, position?.offset ?? page.head)
         }
         // What was published since that head was read is the first that this client gets.
+        let replay = Subscription.Replay(epoch: page.epoch, delivered: page.head)
+        begins(subscription, replay)
         tellUnrecoverable(subscription, .ahead, page.epoch, page.floor, page.head)
-        read(subscription, Subscription.Replay(epoch: page.epoch, delivered: page.head))
+        read(subscription, replay)
       }
     }
   }
@@ -101,13 +114,12 @@ extension LocalChannel {
       return beginAnew(subscription, .epochChanged, page.epoch, position?.offset ?? page.head)
     }
     replay.epoch = page.epoch
-    if replay.delivered < page.floor {
-      // Whoever asked for the start gets what there is; whoever named an offset has lost something.
-      if replay.delivered != .zero {
-        tellUnrecoverable(subscription, .trimmed, page.epoch, page.floor, page.head)
-      }
-      replay.delivered = page.floor
-    }
+    let isTrimmed = replay.delivered < page.floor
+    // Whoever asked for the start gets what there is; whoever named a place has lost something.
+    let isLoss = isTrimmed && !replay.takesWhatIsKept
+    if isTrimmed { replay.delivered = page.floor }
+    if isTrimmed || !subscription.hasBegun { begins(subscription, replay) }
+    if isLoss { tellUnrecoverable(subscription, .trimmed, page.epoch, page.floor, page.head) }
     if let epoch = page.epoch {
       for event in page.events where event.offset > replay.delivered {
         send(Arrival(event, epoch), to: subscription)
@@ -117,6 +129,12 @@ extension LocalChannel {
     subscription.state = .replaying(replay)
     if page.hasMore { return continueReplay(subscription, replay) }
     join(subscription, replay)
+  }
+
+  private func begins(_ subscription: Subscription, _ replay: Subscription.Replay) {
+    subscription.begins(
+      after: replay.epoch.map { .position(Position(epoch: $0, offset: replay.delivered)) }
+        ?? .empty)
   }
 
   /// Reads on at once, or when the client has taken what it was sent.
@@ -173,7 +191,9 @@ extension LocalChannel {
   }
 
   private func send(_ arrival: Arrival, to subscription: Subscription) {
-    subscription.send(arrival.payload, position: arrival.position, timeMs: arrival.timeMs)
+    subscription.send(
+      arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
+      user: arrival.publisher.user)
     gateway.metrics.replayed.add()
   }
 

@@ -51,6 +51,9 @@ struct Refusal: Error, Equatable, Sendable {
   static let overloaded = Refusal(
     153, "overloaded", "too much is waiting already; try again", .serviceUnavailable,
     retryAfterMs: 1000)
+  static let slowConsumer = Refusal(
+    160, "slow_consumer", "too slow for a durable channel: come back with your position",
+    .serviceUnavailable, retryAfterMs: 1000)
   static let outOfSpace = Refusal(
     154, "out_of_space", "the disk is full; nothing was stored", .insufficientStorage)
 
@@ -70,6 +73,11 @@ struct Refusal: Error, Equatable, Sendable {
     return Refusal(
       102, "unknown_channel",
       "the name \(shown) is no channel: 1 to 255 of A-Z a-z 0-9 _ : . @ # , = -", .notFound)
+  }
+
+  /// - Parameter reason: where in the payload and what is wrong there.
+  static func invalidPayload(_ reason: String) -> Refusal {
+    Refusal(161, "invalid_payload", reason, .unprocessableContent)
   }
 
   static func tooLarge(_ bytesMax: Int) -> Refusal {

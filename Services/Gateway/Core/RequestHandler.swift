@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Config
 internal import HTTPCodec
 internal import JSON
 internal import Link
@@ -24,12 +25,19 @@ struct RequestHandler {
     }
     let needsKey =
       switch route {
-      case .api: head.method == .post
+      // A ticket can be had for a token, too.
+      case .api(let method):
+        head.method == .post
+          && !(method == "ticket" && head.headers.credentials(of: "bearer") != nil)
       case .vault: head.method == .put
       default: false
       }
     guard needsKey else { return nil }
-    return gateway.settings.access.keys.contains(APIKeys.offered(head.headers)) ? nil : .unauthorized
+    guard let key = gateway.settings.access.keys.find(APIKeys.offered(head.headers)) else {
+      return .unauthorized
+    }
+    if case .vault = route, !key.scopes.contains(.publish) { return .error(.permissionDenied) }
+    return nil
   }
 
   /// Answers a request that was not refused and whose body has come.
@@ -47,12 +55,20 @@ struct RequestHandler {
       exchange.respond(
         Response(.ok, Metrics.contentType, [UInt8](gateway.settings.renderMetrics().utf8)))
     // One at a time for a connection, however many it asks for in advance.
-    case .channels: 
+    case .channels:
       exchange.whenFirst { [gateway, weak exchange] in
         if let exchange { ChannelList(gateway).answer(exchange) }
       }
     case .api(let method): ServerAPI(gateway).answer(exchange, method, body)
     case .vault(let sha256): gateway.artifacts.download(sha256, head, exchange)
+    case .eventStream, .lineStream, .poll:
+      if head.method == .head, exchange.route.isEndless {
+        return exchange.respond(StreamDoors.answer(exchange.route))
+      }
+      // One at a time for a connection, however many it asks for in advance.
+      exchange.whenFirst { [gateway, weak exchange] in
+        if let exchange { StreamDoors(gateway).open(exchange, head) }
+      }
     default: exchange.respond(Self.notFound)
     }
   }
@@ -91,8 +107,11 @@ struct ChannelList {
 
   func answer(_ exchange: HTTPExchange) {
     let access = gateway.settings.access
-    guard access.isLoopback || access.keys.contains(exchange.head.flatMap { APIKeys.offered($0.headers) })
-    else { return exchange.respond(.error(.unauthorized)) }
+    let key = access.keys.find(exchange.head.flatMap { APIKeys.offered($0.headers) })
+    guard access.isLoopback || key != nil else { return exchange.respond(.error(.unauthorized)) }
+    guard access.isLoopback || key?.allowsEverywhere(.presence) ?? false else {
+      return exchange.respond(.error(.permissionDenied))
+    }
     guard let hub = gateway.upstreams.hub else { return exchange.respond(.error(.unavailable)) }
     let request = CountChannels(
       remainingMs: gateway.settings.publishMaxMs, prefix: "", after: "", limit: Self.countMax)

@@ -9,6 +9,8 @@ struct Response {
   var body: [UInt8]
   /// The length to tell where `body` is not what is sent: for HEAD, and for what is streamed.
   var length: UInt64?
+  /// The body ends with the connection (RFC 9112 §6.3): no length is told.
+  var isEndless = false
 
   init(_ status: HTTPStatus, _ type: String, _ body: [UInt8]) {
     self.status = status
@@ -64,7 +66,9 @@ struct Response {
   func bytes(date: String, closes: Bool, isHead: Bool) -> [UInt8] {
     var writer = HTTPHeadWriter(status: status, date: date)
     for (name, value) in fields { try? writer.field(name, value) }
-    if !status.forbidsBody { writer.contentLength(length.map { Int(clamping: $0) } ?? body.count) }
+    if !status.forbidsBody, !isEndless {
+      writer.contentLength(length.map { Int(clamping: $0) } ?? body.count)
+    }
     if closes { writer.close() }
     var bytes = writer.end()
     if !isHead { bytes.append(contentsOf: body) }

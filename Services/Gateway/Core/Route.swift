@@ -15,6 +15,10 @@ enum Route: Equatable {
   case echo
   /// `OPTIONS *`: what the server can do as a whole (RFC 9110 §9.3.7).
   case server
+  /// `/sse`, `/stream`: an answer without end, as events or as lines.
+  case eventStream, lineStream
+  /// `/poll`: one answer as soon as there is something new.
+  case poll
   case notFound
 
   init(_ head: HTTPRequestHead) {
@@ -31,6 +35,9 @@ enum Route: Equatable {
     case ["channels"]: self = .channels
     case ["ws"]: self = .manyChannels(target.queryAll("channel"))
     case ["ws", "echo"]: self = .echo
+    case ["sse"]: self = .eventStream
+    case ["stream"]: self = .lineStream
+    case ["poll"]: self = .poll
     default: self = Self.nested(target.path)
     }
   }
@@ -58,6 +65,9 @@ enum Route: Equatable {
     default: [.get, .head, .options]
     }
   }
+
+  /// The answer ends with the connection.
+  var isEndless: Bool { self == .eventStream || self == .lineStream }
 
   var isSocket: Bool {
     switch self {

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Identity
 internal import Loop
 internal import Observe
 
@@ -21,7 +22,10 @@ final class Subscription {
 
   enum Since: Equatable {
     case now
+    /// Everything that the history still holds.
     case start
+    /// Everything: the history was empty when the client looked last.
+    case empty
     case position(Position)
   }
 
@@ -39,20 +43,31 @@ final class Subscription {
     var epoch: Epoch?
     /// The last offset the client was sent.
     var delivered: Offset
+    /// What is no longer kept is no loss.
+    var takesWhatIsKept = false
     var isReading = false
     /// Ahead of this loop, which has still to see what was delivered already.
     var awaitsChannel = false
   }
 
   let session: ClientSession
-  /// The carrier's, at hand for what happens for each delivery.
+  /// The carrier's, at hand for what happens for each delivery; nil where the carrier has to do
+  /// something with each publication.
   private let stream: Stream?
+  /// The window of the compression that it shares with others; nil where it shares none.
+  let sharedWindowBits: Int?
   let channel: LocalChannel
   let encoding: Encoding
   /// Its client is told of the channel's members.
   var watching = Watching.no
   /// Presence has been told that its client is here.
   var isPresent = false
+  /// The token that it was made with, where one was needed.
+  var grant: SubscriptionGrant?
+  /// Its client came with a position and may not read the history: it goes on from now.
+  var isCutOffFromHistory = false
+  /// Its client has been told that this token ends soon.
+  var isWarned = false
   /// What a plugin wants others to be shown of the client, JSON; empty: what its identity says.
   var info: [UInt8] = []
   /// Its client's `connection` message waits for it.
@@ -62,10 +77,16 @@ final class Subscription {
   var dropped: UInt64 = 0
   /// What the door needs to find its own things again.
   var messageID: MessageID?
+  /// Its client has been told where it goes on from.
+  private(set) var hasBegun = false
 
   init(_ session: ClientSession, _ channel: LocalChannel, _ encoding: Encoding, since: Since) {
     self.session = session
-    stream = session.carrier?.directStream
+    // What the rule doesn't want compressed goes past the connection's context as well.
+    let compression = channel.policy.isCompressed ? session.carrier?.compression : nil
+    sharedWindowBits = compression?.sharedWindowBits
+    let isCarriedPlain = compression == nil || sharedWindowBits != nil
+    stream = isCarriedPlain ? session.carrier?.directStream : nil
     self.channel = channel
     self.encoding = encoding
     state = .waiting(since)
@@ -73,6 +94,12 @@ final class Subscription {
 
   /// Its channel is not open yet.
   var isWaiting: Bool { if case .waiting = state { true } else { false } }
+
+  /// What the client gets from here on follows `position`.
+  func begins(after position: Since) {
+    hasBegun = true
+    session.begins(self, after: position)
+  }
 
   // MARK: publications
 
@@ -97,10 +124,11 @@ final class Subscription {
   }
 
   /// A publication for this client alone: of its replay, a snapshot or an answer.
-  func send(_ payload: Payload, position: Position?, timeMs: Int64) {
+  func send(_ payload: Payload, position: Position?, timeMs: Int64, user: String = "") {
     func encode(_ bytes: inout [UInt8]) {
       encoding.append(
-        payload, position: position, timeMs: timeMs, prefix: channel.envelopePrefix, to: &bytes)
+        payload, position: position, timeMs: timeMs, user: user, prefix: channel.envelopePrefix,
+        to: &bytes)
     }
     if let stream { return stream.send(encode) }
     var bytes: [UInt8] = []
@@ -113,7 +141,7 @@ final class Subscription {
   /// What is queued leaves room for another page of a replay. If not, the channel's `advance` is
   /// called once the client has taken what it was sent.
   func hasRoomForPage() -> Bool {
-    guard let carrier = session.carrier else { return false }
+    guard let carrier = session.carrier, carrier.takesPages else { return false }
     if carrier.queuedBytes < session.queueBytesMax / 2 { return true }
     carrier.tellWhenEmpty()
     return false
@@ -136,7 +164,7 @@ final class Subscription {
 }
 
 extension Subscription.Since {
-  /// `start`, or `EPOCH:OFFSET`; nothing means from now on. Nil for anything else.
+  /// `start`, `empty`, or `EPOCH:OFFSET`; nothing means from now on. Nil for anything else.
   init?(_ text: String?) {
     guard let text, !text.isEmpty else {
       self = .now
@@ -144,6 +172,8 @@ extension Subscription.Since {
     }
     if text == "start" {
       self = .start
+    } else if text == "empty" {
+      self = .empty
     } else if let position = Position(text) {
       self = .position(position)
     } else {

@@ -1,0 +1,283 @@
+internal import Bytes
+internal import ChannelKit
+internal import Config
+internal import HTTPCodec
+internal import Loop
+internal import Observe
+internal import Platform
+
+/// An HTTP answer without end as the carrier of a session: an event stream, or JSON lines.
+///
+/// The answer's head says from which position it goes on, so it waits until every channel has
+/// begun or been refused, for a while; what the client is told meanwhile is kept behind it.
+///
+///     waiting ──(all begun, or 2 s)──▶ streaming ──▶ closing
+///        └──(all refused for good)──▶ answered with the refusal's status
+///
+/// Loop-confined.
+final class StreamSession: Carrier {
+  enum Form { case events, lines }
+
+  private let gateway: GatewayLoop
+  private let connection: Connection
+  let session: ClientSession
+  private let form: Form
+  /// The channels asked for, and where the client stands in each.
+  private var places: [(name: ChannelName, place: Subscription.Since)]
+  /// The same, before anything that was sent.
+  private var origin: [(name: ChannelName, place: Subscription.Since)]
+  /// Those of which it isn't known yet where they begin.
+  private var unsettled: Set<ChannelName>
+  /// The request, until its answer has begun.
+  private var exchange: HTTPExchange?
+  /// What stands behind the head.
+  private var early: [UInt8] = []
+  private var wantsDrained = false
+  private(set) var isClosing = false
+  private var lastRefusal: Refusal?
+  private var lastBeat: Instant
+  private var taking: TakingWatch
+  private var openingTimer: TimerID?
+
+  private var stream: Stream { connection.stream }
+
+  /// How long the head waits for channels that can't be opened now.
+  private static let openingMax = Duration.seconds(2)
+
+  init(
+    _ exchange: HTTPExchange, _ connection: Connection, _ session: ClientSession, _ form: Form,
+    _ channels: [(ChannelName, Subscription.Since)]
+  ) {
+    self.exchange = exchange
+    self.connection = connection
+    self.session = session
+    self.form = form
+    gateway = connection.gateway
+    places = channels.map { (name: $0.0, place: $0.1) }
+    origin = places
+    unsettled = Set(channels.map(\.0))
+    lastBeat = gateway.loop.now
+    taking = TakingWatch(gateway.loop.now)
+  }
+
+  func start(_ channels: [(ChannelName, Subscription.Since)]) {
+    exchange?.abandoned = { [self] in ended() }
+    exchange?.hurried = { [self] in
+      beginAnswer()
+      session.drain()
+    }
+    openingTimer = gateway.loop.after(Self.openingMax) { [self] in beginAnswer() }
+    session.open(self, channels)
+  }
+
+  // MARK: the head
+
+  /// Begins the answer, with the position that precedes everything in it.
+  private func beginAnswer() {
+    guard !isClosing, let exchange = takeExchange() else { return }
+    var answer = StreamDoors.answer(exchange.route)
+    let id = Self.vector(origin)
+    if !id.isEmpty { answer.fields.append(("Last-Event-ID", id)) }
+    guard exchange.handOver(to: self, answer) else {
+      exchange.abort()
+      return ended()
+    }
+  }
+
+  /// The request, if it is still to be answered; from now on it isn't.
+  private func takeExchange() -> HTTPExchange? {
+    guard let taken = exchange else { return nil }
+    exchange = nil
+    taken.abandoned = nil
+    taken.hurried = nil
+    if let openingTimer { gateway.loop.cancel(openingTimer) }
+    openingTimer = nil
+    return taken
+  }
+
+  /// The connection is this session's: `head` goes out, then what has waited for it.
+  func begin(_ head: [UInt8]) {
+    stream.send(head)
+    if form == .events {
+      // A client that comes back does so with some spread, and with this position at least.
+      var preamble: [UInt8] = []
+      let id = Self.vector(origin)
+      EventStream.append(
+        id: id.isEmpty ? nil : id, retryMs: Int.random(in: 1000...3000), to: &preamble)
+      stream.send(preamble)
+    }
+    stream.send(early)
+    early = []
+    origin = []
+    if wantsDrained { stream.tellWhenEmpty() }
+    if gateway.isDraining { session.drain() }
+  }
+
+  private func write(_ body: (inout [UInt8]) -> Void) {
+    if exchange == nil { stream.send(body) } else { body(&early) }
+  }
+
+  private var vector: String { Self.vector(places) }
+
+  private static func vector(_ places: [(name: ChannelName, place: Subscription.Since)]) -> String {
+    PositionVector.encode(places.map { ($0.name, $0.place) })
+  }
+
+  func begins(_ subscription: Subscription, after position: Subscription.Since) {
+    let name = subscription.channel.name
+    stand(at: position, in: name)
+    if let index = origin.firstIndex(where: { $0.name == name }) { origin[index].place = position }
+    unsettled.remove(name)
+    if exchange != nil {
+      if unsettled.isEmpty { beginAnswer() }
+    } else if form == .events, !vector.isEmpty {
+      write { EventStream.append(id: vector, retryMs: nil, to: &$0) }
+    }
+  }
+
+  private func stand(at place: Subscription.Since, in channel: ChannelName) {
+    if let index = places.firstIndex(where: { $0.name == channel }) { places[index].place = place }
+  }
+
+  /// A channel was refused: whoever comes back asks for it anew.
+  private func settleRefused(_ channel: String?, _ refusal: Refusal) {
+    lastRefusal = refusal
+    guard let channel, let name = ChannelName(channel) else { return }
+    unsettled.remove(name)
+    if unsettled.isEmpty, !session.subscriptions.isEmpty { beginAnswer() }
+  }
+
+  func channelsAnswered() {
+    guard session.subscriptions.isEmpty, let lastRefusal else { return }
+    end(.refused(lastRefusal))
+  }
+
+  // MARK: what the client is sent
+
+  /// The events of one channel are the same for all its clients, ids included; those of several
+  /// channels have each client's own.
+  var directStream: Stream? { session.door.encoding == .eventPart ? nil : stream }
+  var queuedBytes: Int { stream.queuedBytes + early.count }
+  var isBlocked: Bool { stream.isBlocked }
+
+  func tellWhenEmpty() {
+    if exchange == nil { stream.tellWhenEmpty() } else { wantsDrained = true }
+  }
+
+  func drained() { session.drained() }
+
+  func deliver(_ publications: EncodedPublications, of subscription: Subscription) {
+    guard !isClosing else { return }
+    let name = subscription.channel.name
+    write { output in
+      var start = 0
+      for mark in publications.marks {
+        if let position = mark.position {
+          stand(at: .position(position), in: name)
+          EventStream.appendID(vector, to: &output)
+        }
+        output.append(contentsOf: publications.bytes[start..<mark.end])
+        start = mark.end
+      }
+    }
+  }
+
+  func tell(_ message: ServerMessage) {
+    guard !isClosing else { return }
+    var id: String?
+    var retryMs: Int?
+    switch message {
+    case .unrecoverable(let lost):
+      stand(at: lost.goesOnFrom, in: lost.channel)
+      id = vector
+    case .reconnect(let afterMs): retryMs = afterMs
+    default: break
+    }
+    let json = message.json
+    write { output in
+      switch form {
+      case .events:
+        EventStream.append(
+          id: id, name: message.type, retryMs: retryMs, data: json, to: &output)
+      case .lines: JSONLines.append(json, to: &output)
+      }
+    }
+    if case .error(_, let refusal, let channel) = message { settleRefused(channel, refusal) }
+  }
+
+  // MARK: the end
+
+  func end(_ reason: SessionEnd) {
+    guard !isClosing else { return }
+    switch reason {
+    case .refused(let refusal), .unavailable(let refusal):
+      if exchange != nil, form == .lines || refusal.isFinal { return answer(refusal) }
+    case .slowConsumer: tell(.error(id: nil, .slowConsumer, channel: nil))
+    case .draining: break
+    }
+    // An event source comes back by itself only after an answer that has begun.
+    beginAnswer()
+    guard !isClosing else { return }
+    isClosing = true
+    stream.closeAfterWriting()
+  }
+
+  private func answer(_ refusal: Refusal) {
+    guard let exchange = takeExchange() else { return }
+    ended()
+    exchange.respond(.error(refusal))
+  }
+
+  func sweep(_ now: Instant) {
+    let settings = gateway.settings
+    if taking.hasStalled(stream.queuedBytes, now, within: settings.idleMax) {
+      gateway.metrics.limits.reached(.httpIdleTimeout)
+      return stream.abort()
+    }
+    guard !isClosing, now.since(lastBeat) >= settings.pingEvery else { return }
+    lastBeat = now
+    // To a client that has yet to take something, more would tell nothing.
+    guard stream.queuedBytes == 0 else { return }
+    stream.send(form == .events ? EventStream.heartbeat : JSONLines.heartbeat)
+  }
+
+  func drain() { session.drain() }
+
+  func ended() {
+    isClosing = true
+    _ = takeExchange()
+    early = []
+    session.ended()
+  }
+}
+
+/// Whether a client takes anything of what is queued for it. Pure.
+struct TakingWatch {
+  private var queued = 0
+  private var takenAt: Instant
+
+  init(_ now: Instant) { takenAt = now }
+
+  /// Asked once a second: whether nothing of a queue that isn't empty has gone for so long.
+  mutating func hasStalled(_ queuedBytes: Int, _ now: Instant, within limit: Duration) -> Bool {
+    if queuedBytes == 0 || queuedBytes < queued { takenAt = now }
+    queued = queuedBytes
+    return queuedBytes > 0 && now.since(takenAt) >= limit
+  }
+}
+
+extension ServerMessage.Unrecoverable {
+  /// Where the client stands that was told so.
+  var goesOnFrom: Subscription.Since {
+    guard let epoch else { return reason == .noHistory || reason == .notPermitted ? .now : .empty }
+    return .position(Position(epoch: epoch, offset: reason == .trimmed ? floor : head))
+  }
+}
+
+extension Refusal {
+  /// Asking again will not help.
+  var isFinal: Bool {
+    (400..<500).contains(status.rawValue) && status != .tooManyRequests
+      && status != .requestTimeout
+  }
+}
