@@ -17,6 +17,8 @@ protocol Carrier: AnyObject {
   var isBlocked: Bool { get }
   /// The session's `drained` is to be called once nothing is queued.
   func tellWhenEmpty()
+  /// All that the client gets comes in one answer, which ends with what there is.
+  var isOneAnswer: Bool { get }
   /// Something that is no publication. A carrier that is closing says nothing more.
   func tell(_ message: ServerMessage)
   /// No further word reaches the client.
@@ -31,6 +33,7 @@ protocol Carrier: AnyObject {
 }
 
 extension Carrier {
+  var isOneAnswer: Bool { false }
   func begins(_ subscription: Subscription, after position: Subscription.Since) {}
 }
 

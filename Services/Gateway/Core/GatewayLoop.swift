@@ -54,6 +54,11 @@ final class GatewayLoop {
   private(set) lazy var artifacts = ArtifactDoor(self)
   private(set) lazy var publishing = Publishing(self)
   private(set) lazy var health = HealthReport(self)
+  /// Apart, so that one service that stands still holds up nobody who needs the other.
+  private let storeReplays = ReplayReads()
+  private let hubReplays = ReplayReads()
+  /// Bytes of publications that wait for their channel to be opened, in all channels.
+  var waitingBytes = 0
 
   func start() {
     upstreams.start()
@@ -193,7 +198,11 @@ final class GatewayLoop {
       case .success(let answer): opened(channel, answer)
       case .failure(let failure):
         channel.isOpening = false
-        if failure.code.isPassing { retryAttach(channel) } else { channel.settleWaiting(Refusal(failure)) }
+        if failure.code.isPassing {
+          retryAttach(channel)
+        } else {
+          channel.openingRefused(Refusal(failure))
+        }
       }
     }
   }
@@ -295,6 +304,22 @@ final class GatewayLoop {
     }
   }
 
+  /// Where clients of such channels wait for their pages.
+  func replays(_ policy: ChannelPolicy) -> ReplayReads {
+    policy.isDurable ? storeReplays : hubReplays
+  }
+
+  /// The client has taken what it was sent.
+  func drained(_ session: ClientSession) {
+    storeReplays.drained(session)
+    hubReplays.drained(session)
+  }
+
+  func ended(_ session: ClientSession) {
+    storeReplays.ended(session)
+    hubReplays.ended(session)
+  }
+
   // MARK: news from the hub
 
   func hubOpened(_ link: Link) {
@@ -308,7 +333,10 @@ final class GatewayLoop {
     for channel in channels.values { channel.detached() }
   }
 
-  func storeOpened(_ link: Link) {}
+  /// The store may be another than before: every channel that it keeps compares its head.
+  func storeOpened(_ link: Link) {
+    for channel in channels.values where channel.policy.isDurable { channel.catchUp() }
+  }
 
   func presenceOpened(_ link: Link) { presence.linkOpened(link) }
 

@@ -161,7 +161,10 @@ final class StreamSession: Carrier {
   var isBlocked: Bool { stream.isBlocked }
 
   func tellWhenEmpty() {
-    if exchange == nil { stream.tellWhenEmpty() } else { wantsDrained = true }
+    if exchange == nil { return stream.tellWhenEmpty() }
+    // Nothing of it can be taken before the answer has begun.
+    wantsDrained = true
+    gateway.loop.atTurnEnd { [self] in beginAnswer() }
   }
 
   func drained() { session.drained() }
