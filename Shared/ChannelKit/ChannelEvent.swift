@@ -24,9 +24,14 @@ public struct ClientID: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// A user that authentication has confirmed; may have several clients.
+///
+/// Compared by its bytes: another normal form of the same characters is another user.
 public struct UserID: Hashable, Sendable, CustomStringConvertible {
   public let text: String
   public init(_ text: String) { self.text = text }
+
+  public static func == (a: UserID, b: UserID) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
+  public func hash(into hasher: inout Hasher) { for byte in text.utf8 { hasher.combine(byte) } }
   public var description: String { text }
 }
 
@@ -76,7 +81,9 @@ public struct ClientContext: Sendable, Equatable {
 
   public var isAPI: Bool { id == nil }
 
-  public func has(role: String) -> Bool { roles.contains(role) }
+  public func has(role: String) -> Bool {
+    roles.contains { $0.utf8.elementsEqual(role.utf8) }
+  }
 }
 
 /// One message of a channel, in its place.

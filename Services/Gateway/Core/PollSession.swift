@@ -59,6 +59,7 @@ final class PollSession: Carrier {
   var isBlocked: Bool { false }
   var isClosing: Bool { exchange == nil }
   var queuedBytes: Int { lines.count }
+  var takesPages: Bool { !isAnswerDue }
   var isOneAnswer: Bool { true }
   /// There will be no more room than there is: what does not fit comes with the next poll.
   func tellWhenEmpty() {
