@@ -1,4 +1,3 @@
-import Loop
 import Platform
 import TestKit
 import Testing
@@ -78,7 +77,7 @@ extension ServiceTests {
       try ServiceCluster.run(ServiceTests.everyone, Self.options()) { cluster in
         let loop = try TestLoop()
         let address = try cluster.gateway()
-        let count = 60
+        let count = 30
         let key = "X-API-Key: \(cluster.options.key ?? "")"
         let half = String(repeating: "x", count: 500_000)
         for number in 1...count {
@@ -115,7 +114,7 @@ extension ServiceTests {
         }
         // Who reads on gets the rest.
         greedy[0].resumeReading()
-        try loop.wait("all of it", state: { "\(greedy[0].messages.count)" }) {
+        try loop.wait("all of it", within: .seconds(30), state: { "\(greedy[0].messages.count)" }) {
           greedy[0].messages.count == 2 * count + 1
         }
         #expect(greedy[0].end == nil)
@@ -186,32 +185,6 @@ extension ServiceTests {
         #expect(texts[0].contains(#""offset":3"#))
         #expect(texts[1].contains("n1") && texts[1].contains("n3"), "\(texts[1])")
         #expect(!texts[1].contains(#""offset""#) && !texts[1].contains(#""epoch""#), "\(texts[1])")
-      }
-    }
-
-    /// A client that reads slowly and steadily is not taken for one that is gone, though its pong
-    /// stands behind megabytes.
-    @Test func aSlowReaderOfALongHistoryStays() throws {
-      let limits = #"pingInterval: "1s", pongTimeout: "500ms""#
-      try ServiceCluster.run(ServiceTests.everyone, Self.options(limits)) { cluster in
-        let loop = try TestLoop()
-        let address = try cluster.gateway()
-        let text = String(repeating: "x", count: 200_000)
-        for _ in 1...60 { try LinkFaults.publish(text, "log:long", loop, cluster) }
-        let socket = try loop.socket(address, "/ws/log:long?since=start")
-        let began = SystemClock.monotonic()
-        // A read of 128 KiB at most, twenty times a second.
-        while socket.messages.count < 60, socket.end == nil {
-          socket.pauseReading()
-          loop.run(for: .milliseconds(40))
-          socket.resumeReading()
-          loop.loop.turn(waiting: .milliseconds(5))
-          guard SystemClock.monotonic().since(began) < .seconds(30) else { break }
-        }
-        let took = SystemClock.monotonic().since(began)
-        print("fig: 12 MB in \(took), \(socket.pings) pings")
-        #expect(socket.messages.count == 60 && socket.end == nil)
-        #expect(took > .seconds(3))
       }
     }
 
