@@ -255,7 +255,8 @@ final class ClientSession {
     let id = subscription.messageID
     remove(subscription)
     tell(.error(id: id, refusal, channel: name.text))
-    if case .oneChannel = door.style { carrier?.end(.unavailable(refusal)) }
+    let isStranded = subscription.hasBegun && carrier?.hearsClient == false
+    if door.style != .manyChannels || isStranded { carrier?.end(.unavailable(refusal)) }
     checkAnswered()
   }
 

@@ -98,14 +98,19 @@ extension LocalChannel {
     }
   }
 
-  /// What passes is waited for: a client that was let in is never left without what follows.
+  /// What passes is waited for: a client that was let in is never left without what follows. What
+  /// is damaged stays so: the client is told, and goes on from where this loop stands.
   private func failed(
     _ failure: Failure, _ subscription: Subscription, _ replay: Subscription.Replay
   ) {
-    guard failure.code.isPassing else {
+    if failure.code.isPassing { return retry(subscription, replay) }
+    guard failure.code == .corrupt else {
       return subscription.session.refused(subscription, Refusal(failure))
     }
-    retry(subscription, replay)
+    var replay = replay
+    replay.isReading = false
+    guard phase == .live else { return waitForChannel(subscription, replay) }
+    beginAnew(subscription, .corrupt, position?.epoch, position?.offset ?? .zero)
   }
 
   /// Reads again after a while, longer each time.

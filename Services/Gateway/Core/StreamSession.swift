@@ -167,6 +167,9 @@ final class StreamSession: Carrier {
     gateway.loop.atTurnEnd { [self] in beginAnswer() }
   }
 
+  /// Whoever is left without a channel has to come back for it.
+  var hearsClient: Bool { false }
+
   func drained() { session.drained() }
 
   func deliver(_ publications: EncodedPublications, of subscription: Subscription) {
