@@ -78,7 +78,7 @@ extension Limits {
       for: "finds dead peers and keeps proxies from closing", isCounted: false),
     Limit(
       .pongTimeout, .duration(\.pongTimeout), 100...day, at: "close",
-      for: "a peer that doesn't answer a ping is gone"),
+      for: "a peer that doesn't answer a ping, nor takes what was sent before it, is gone"),
   ]
 
   private static let clients: [Limit] = [

@@ -67,6 +67,11 @@ final class GatewayLoop {
   private(set) lazy var compression = LoopCompression(
     settings.compression, contextBytesMax: settings.compressionContextBytesMax,
     ratioMax: settings.inflateRatioMax, freeBytes: settings.inflateFreeBytes, metrics)
+  /// Apart, so that one service that stands still holds up nobody who needs the other.
+  private let storeReplays = ReplayReads()
+  private let hubReplays = ReplayReads()
+  /// Bytes of publications that wait for their channel to be opened, in all channels.
+  var waitingBytes = 0
 
   func start() {
     upstreams.start()
@@ -237,7 +242,11 @@ final class GatewayLoop {
       case .success(let answer): opened(channel, answer)
       case .failure(let failure):
         channel.isOpening = false
-        if failure.code.isPassing { retryAttach(channel) } else { channel.settleWaiting(Refusal(failure)) }
+        if failure.code.isPassing {
+          retryAttach(channel)
+        } else {
+          channel.openingRefused(Refusal(failure))
+        }
       }
     }
   }
@@ -339,6 +348,22 @@ final class GatewayLoop {
     }
   }
 
+  /// Where clients of such channels wait for their pages.
+  func replays(_ policy: ChannelPolicy) -> ReplayReads {
+    policy.isDurable ? storeReplays : hubReplays
+  }
+
+  /// The client has taken what it was sent.
+  func drained(_ session: ClientSession) {
+    storeReplays.drained(session)
+    hubReplays.drained(session)
+  }
+
+  func ended(_ session: ClientSession) {
+    storeReplays.ended(session)
+    hubReplays.ended(session)
+  }
+
   // MARK: news from the hub
 
   func hubOpened(_ link: Link) {
@@ -352,7 +377,10 @@ final class GatewayLoop {
     for channel in channels.values { channel.detached() }
   }
 
-  func storeOpened(_ link: Link) {}
+  /// The store may be another than before: every channel that it keeps compares its head.
+  func storeOpened(_ link: Link) {
+    for channel in channels.values where channel.policy.isDurable { channel.catchUp() }
+  }
 
   func presenceOpened(_ link: Link) { presence.linkOpened(link) }
 
