@@ -20,7 +20,14 @@ public enum Sockets {
     }
   }
 
-  public enum PortSharing: Sendable { case exclusive, betweenLoops }
+  public enum PortSharing: Sendable {
+    /// Nobody else may bind it.
+    case exclusive
+    /// As `exclusive`, and once it listens those with `betweenLoops` may join. Of two that try at
+    /// the same time one gets it.
+    case firstOfLoops
+    case betweenLoops
+  }
 
   /// A connection attempt; when `isPending`, writability tells that it ended (`connectError`).
   public struct Attempt: ~Copyable {
@@ -234,6 +241,8 @@ public enum Sockets {
     guard Glibc.listen(descriptor.number, 4096) == 0 else {
       throw SystemError(code: errno, call: "listen", subject: subject)
     }
+    // Only now: set before, it would let another process listen here as well.
+    if sharing == .firstOfLoops { set(descriptor.number, SOL_SOCKET, SO_REUSEPORT, 1) }
     return descriptor
   }
 
@@ -274,8 +283,12 @@ public enum Sockets {
     unsafe hints.ai_flags = AI_ADDRCONFIG
     var list: UnsafeMutablePointer<addrinfo>? = nil
     let subject = SocketAddress.tcp(host: host, port: port).description
-    guard unsafe getaddrinfo(host, String(port), &hints, &list) == 0, let first = unsafe list else {
-      throw SystemError(code: EADDRNOTAVAIL, call: "getaddrinfo", subject: subject)
+    let result = unsafe getaddrinfo(host, String(port), &hints, &list)
+    guard result == 0, let first = unsafe list else {
+      // SAFE BECAUSE the text is a constant of the library, ended by NUL.
+      let reason = unsafe gai_strerror(result).map { unsafe String(cString: $0) }
+      throw SystemError(
+        code: EADDRNOTAVAIL, call: "looking up", subject: subject, explanation: reason)
     }
     defer { unsafe freeaddrinfo(first) }
     var storage = sockaddr_storage()

@@ -144,6 +144,7 @@ final class ServiceRunner {
   ]
 
   func run(_ start: (ServiceContext) throws -> any RunningService) -> Int32 {
+    Syscalls.openStandardDescriptors()
     SignalReader.blockAll()
     Syscalls.raiseDescriptorLimit()
     let specs = description.options + Self.common
@@ -313,7 +314,7 @@ final class ServiceRunner {
       text += "\nExamples:\n" + description.examples.map { "  \($0)\n" }.joined()
     }
     text += "\nExit codes: 0 ended as asked, 64 wrong usage, 73 can't listen, 74 storage failed,\n"
-    return text + "78 wrong configuration, 130 ended by a second signal.\n"
+    return text + "78 wrong configuration, 130 ended by a second signal (a second or more after the first).\n"
   }
 
   private static func environment() -> [String: String] {

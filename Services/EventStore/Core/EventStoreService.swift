@@ -174,6 +174,11 @@ final class EventStoreService {
       context.logger.error("the artifacts can't be kept", ["reason": .text(reason)])
     case .indexed(let position): announcer.indexed(position)
     case .indexFailed(let position, let reason): announcer.indexFailed(position, reason)
+    case .refused(_, .damaged(let sha256)):
+      metrics.corrupt.add()
+      context.logger.error(
+        "a content of the vault is damaged; it was put aside", ["sha256": .text(hex(sha256))])
+      transfers.received(outcome)
     default: transfers.received(outcome)
     }
   }
@@ -359,6 +364,6 @@ struct EventStoreMetrics: Sendable {
     outOfSpace = metrics.counter(
       "sapphire_eventstore_out_of_space_total", "Appends refused because the disk was full.")
     corrupt = metrics.counter(
-      "sapphire_eventstore_corrupt_total", "Reads that met a corrupt event.")
+      "sapphire_eventstore_corrupt_total", "Reads that met a corrupt event or content.")
   }
 }

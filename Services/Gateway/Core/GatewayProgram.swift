@@ -212,8 +212,8 @@ final class RunningGateway: RunningService {
   func lookAtFiles() { desk.lookAtFiles() }
 }
 
-/// The address that the loops share. One that another process listens on is refused at once,
-/// though sharing would let two processes bind it.
+/// The address that the loops share. One that another process listens on is refused at once; of two
+/// processes that begin together the first loop to listen has it (`PortSharing.firstOfLoops`).
 struct AddressClaim: Sendable {
   let address: SocketAddress
   init(_ address: SocketAddress) { self.address = address }
@@ -318,7 +318,8 @@ final class GatewayThread {
   private func listen(_ address: SocketAddress) {
     guard listener == nil, !isDone else { return }
     do {
-      let descriptor = try Sockets.listen(on: address, sharing: .betweenLoops)
+      let descriptor = try Sockets.listen(
+        on: address, sharing: index == 0 ? .firstOfLoops : .betweenLoops)
       let bound: SocketAddress
       if case .tcp(let host, _) = address, case .tcp(_, let port) = try Sockets.localAddress(descriptor) {
         bound = .tcp(host: host, port: port)
