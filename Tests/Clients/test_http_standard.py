@@ -228,7 +228,8 @@ def test_a_request_keeps_its_id_and_leaves_one_line(sapphire):
 @pytest.mark.configuration(f"{{ {ACCESS} }}")
 def test_a_socket_leaves_one_line_when_it_has_ended(sapphire):
     async def scenario():
-        async with sapphire.socket("/ws/echo?token=abc", extra_headers={"X-Request-Id": "socket-1"}) as socket_:
+        async with sapphire.socket("/ws/echo?token=abc", compression=None,
+                                   extra_headers={"X-Request-Id": "socket-1"}) as socket_:
             assert not lines(sapphire, id="socket-1")
             await socket_.send("x" * 1000)
             assert await socket_.recv() == "x" * 1000
