@@ -93,6 +93,27 @@ public enum Sockets {
     return code == 0 ? nil : SystemError(code: code, call: "connect")
   }
 
+  /// What became of the bytes written to a connection.
+  public struct Progress: Equatable, Sendable {
+    /// Acknowledged by the peer's kernel since the connection began.
+    public var taken: UInt64
+    /// Not acknowledged yet.
+    public var pending: UInt64
+
+    public init(taken: UInt64, pending: UInt64) {
+      self.taken = taken
+      self.pending = pending
+    }
+  }
+
+  /// `TCP_INFO` and `SIOCOUTQ`; nil where the kernel does not tell, as for a Unix socket.
+  public static func progress(_ descriptor: borrowing Descriptor) -> Progress? {
+    var progress = Progress(taken: 0, pending: 0)
+    let result = unsafe clinux_tcp_progress(
+      descriptor.number, &progress.taken, &progress.pending)
+    return result == 0 ? progress : nil
+  }
+
   public struct Accepted: ~Copyable {
     public var descriptor: Descriptor
     public let peer: PeerIdentity

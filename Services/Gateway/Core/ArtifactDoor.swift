@@ -136,17 +136,14 @@ final class ArtifactDoor {
       ("Content-Disposition", "attachment"),
     ]
     var (offset, count) = (UInt64(0), size)
-    switch ContentRange(head, tag: tag, size: size) {
+    switch ContentRange(head, ContentValidators(tag: tag, modified: nil, size: size)) {
     case .whole: break
     case .notModified:
       var unchanged = Response(.notModified, "", [])
       unchanged.fields.append(("ETag", tag))
       return exchange.respond(unchanged)
-    case .unsatisfiable:
-      var refused = Response.error(
-        Refusal(107, "bad_range", "the content has \(size) bytes", .rangeNotSatisfiable))
-      refused.fields.append(("Content-Range", "bytes */\(size)"))
-      return exchange.respond(refused)
+    case .unsatisfiable: return exchange.respond(.unsatisfiable(size: size))
+    case .preconditionFailed: return exchange.respond(.preconditionFailed)
     case .part(let partOffset, let partCount):
       (offset, count) = (partOffset, partCount)
       answer.status = .partialContent
