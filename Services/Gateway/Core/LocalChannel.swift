@@ -34,6 +34,8 @@ final class LocalChannel: Flushable {
   /// Who may publish where the rule or the channel's type says; nil: the listener's default.
   let publishers: [Principal]?
   var plugin: AnyChannel?
+  /// Where decisions depend on each other: nil until there was such a one.
+  var decisions: Decisions?
   var merging: LatestPerKey?
   var mergeTimer: TimerID?
 
@@ -90,7 +92,7 @@ final class LocalChannel: Flushable {
   }
 
   var subscriberCount: Int { groups.reduce(joining.count) { $0 + $1.members.count } }
-  var isIdle: Bool { subscriberCount == 0 && waiting.isEmpty }
+  var isIdle: Bool { subscriberCount == 0 && waiting.isEmpty && decisions?.isIdle != false }
 
   // MARK: subscribers
 
@@ -248,6 +250,7 @@ final class LocalChannel: Flushable {
       publisher: arrival.publisher.client == 0 ? nil : ClientID(number: arrival.publisher.client),
       user: arrival.publisher.user.isEmpty ? nil : UserID(arrival.publisher.user))
     plugin?.apply(publication)
+    decisions?.channelChanged(self)
     if merging != nil, let key = plugin?.mergeKey(of: publication) {
       merging?.keep(publication, key: key)
       scheduleMerge()
