@@ -86,7 +86,9 @@ final class ServerCalls {
   private let loop: EventLoop
   private let client: HTTPClient
   private let server: Server
-  static let answerWithin = Duration.seconds(30)
+  /// Twice the time that a server gives a request by default (limits.requestTimeout): who has not
+  /// answered by then is frozen or out of reach.
+  static let answerWithin = Duration.seconds(10)
 
   init(_ server: Server) throws(SystemError) {
     self.server = server
