@@ -7,10 +7,12 @@ MAKEFLAGS += --no-print-directory
 
 # The Swift driver, for those who have several or want to put a command before it.
 SWIFT ?= swift
-# Where `make run` listens and keeps its state; empty means what `sapphire up` chooses by itself.
+# Where `make run` listens and keeps its state; empty means what `sapphire up` chooses by itself. TLS=1
+# serves https and wss.
 LISTEN ?=
 DATA ?=
 CONFIG ?=
+TLS ?=
 # Seconds of fuzzing, crash images, the name of a new plugin.
 T ?= 60
 N ?= 5000
@@ -25,7 +27,7 @@ PLAIN := --no-color-diagnostics
 help: ## this list
 	@echo "make run and make test are all that is needed to begin. The others:"; echo
 	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)$$/  \1\t\2/p' Makefile | expand -t 18
-	@echo; echo "Settings: make run LISTEN=127.0.0.1:9000 DATA=./state CONFIG=FILE WATCH=1"
+	@echo; echo "Settings: make run LISTEN=127.0.0.1:9000 DATA=./state CONFIG=FILE TLS=1 WATCH=1"
 
 deps: ## installs every missing Debian package: for running, testing and benchmarks
 	@infra/deps run check test bench
@@ -42,7 +44,7 @@ build: deps-run ## release build of all programs, into .build/release
 	$(SWIFT) build -c release $(PLAIN)
 
 run: build ## starts everything on this machine and prints its address; WATCH=1 follows the sources
-	@LISTEN='$(LISTEN)' DATA='$(DATA)' CONFIG='$(CONFIG)' WATCH='$(WATCH)' infra/run
+	@LISTEN='$(LISTEN)' DATA='$(DATA)' CONFIG='$(CONFIG)' TLS='$(TLS)' WATCH='$(WATCH)' infra/run
 
 test: deps-test ## every test there is, in under ten minutes; ends with `N passed, N failed`
 	@T=$(T) N=$(N) infra/test all
@@ -59,7 +61,7 @@ test-unit: deps-run ## unit tests, codecs and golden vectors; F=NAME chooses som
 test-services: deps-test ## tests against the real programs: clients, browser, deployment files
 	@infra/test services
 
-test-long: deps-test ## for a night: ten times the faults, all orders, sanitizers, 10 min of fuzzing, 100,000 crash images
+test-long: deps-test ## for a night: ten times the faults, all orders, sanitizers, Autobahn, 10 min of fuzzing, 100,000 crash images
 	@T=600 N=100000 infra/test long
 
 test-mixed: deps-test ## each service in turn from another build, OLD=DIR, then a rolling upgrade from it
@@ -67,6 +69,9 @@ test-mixed: deps-test ## each service in turn from another build, OLD=DIR, then 
 
 fuzz: deps-run ## replays the kept inputs, then fuzzes every parser for T seconds
 	@T=$(T) Tests/Fuzz/run
+
+autobahn: deps-test build ## the 517 cases of the Autobahn suite; needs a Python 2.7, and installs the suite from PyPI
+	@Tests/Autobahn/run
 
 crash: deps-test ## rebuilds the store's disk at N crash points and starts from each
 	@N=$(N) infra/test crash
@@ -94,4 +99,4 @@ clean: ## removes everything that was built
 	rm -rf .build
 
 .PHONY: help deps deps-run deps-check deps-test deps-bench build run test check lint test-unit \
-  test-services test-long test-mixed fuzz crash bench golden-update protocol-doc plugin asan tsan clean
+  test-services test-long test-mixed fuzz autobahn crash bench golden-update protocol-doc plugin asan tsan clean

@@ -76,7 +76,8 @@ let package = Package(
     shared("HTTPCodec", ["Bytes"]),
     shared("WebSocketCodec", ["Bytes"]),
     shared("ChannelKit", ["Bytes"]),
-    shared("Config", ["Bytes", "JSON"]),
+    shared("Schema", ["JSON"]),
+    shared("Config", ["Bytes", "JSON", "Schema"]),
     // Row 1: wrappers of the C libraries.
     shared("Crypto", ["Bytes", "COpenSSL"]),
     shared("SQLite", ["Bytes", "CSQLite"]),
@@ -86,12 +87,16 @@ let package = Package(
     shared("Identity", ["Bytes", "JSON", "Config", "Crypto"]),
     // Row 2 and 3: what moves bytes.
     shared("Loop", ["Bytes", "CLinux", "Platform", "Observe"]),
+    shared("TLSStream", ["Bytes", "Platform", "Loop", "TLS"]),
     shared("Link", ["Bytes", "Platform", "Observe", "Loop", "Wire", "Crypto"]),
     shared(
       "Service", ["Bytes", "Platform", "Observe", "Loop", "Wire", "Link", "Config", "JSON"]),
     shared(
       "Client",
-      ["Bytes", "Platform", "Observe", "Loop", "JSON", "HTTPCodec", "WebSocketCodec", "Crypto"]),
+      [
+        "Bytes", "Platform", "Observe", "Loop", "JSON", "HTTPCodec", "WebSocketCodec", "Crypto", "TLS",
+        "TLSStream",
+      ]),
 
     // Services: Core is a library that tests can hold, Main an executable of some thirty lines.
     library(
@@ -113,7 +118,8 @@ let package = Package(
       name: "GatewayCore",
       dependencies: [
         "Bytes", "Platform", "Observe", "JSON", "Loop", "Wire", "Link", "Config", "Service",
-        "HTTPCodec", "WebSocketCodec", "Crypto", "ChannelKit",
+        "HTTPCodec", "WebSocketCodec", "Deflate", "Crypto", "ChannelKit", "TLS", "TLSStream",
+        "Schema", "Identity",
       ],
       path: "Services/Gateway/Core", resources: [.embedInCode("Page")], swiftSettings: strict),
     executable(
@@ -122,7 +128,7 @@ let package = Package(
       "CommandCore", "Services/Command/Core",
       [
         "Bytes", "Platform", "Observe", "JSON", "Loop", "Config", "HTTPCodec", "WebSocketCodec",
-        "Crypto", "Client", "Service",
+        "Crypto", "Client", "Service", "TLS", "TLSStream", "Identity",
       ]),
     executable(
       "CommandMain", "Services/Command/Main", ["CommandCore", "ChannelKit", "PluginRegistry"]),
@@ -140,13 +146,15 @@ let package = Package(
     tests("PlatformTests", ["Platform", "TestKit"]),
     tests("ObserveTests", ["Observe", "Bytes"]),
     tests("JSONTests", ["JSON", "Bytes", "TestKit"]),
-    tests("ConfigTests", ["Config", "JSON", "Bytes"]),
+    tests("ConfigTests", ["Config", "Schema", "JSON", "Bytes"]),
     tests("HTTPCodecTests", ["HTTPCodec", "Bytes", "TestKit"]),
     tests("WebSocketCodecTests", ["WebSocketCodec", "Bytes", "TestKit"]),
     tests("DeflateTests", ["Deflate", "WebSocketCodec", "Bytes", "TestKit"]),
     tests("CryptoTests", ["Crypto", "Bytes"]),
-    tests("TLSTests", ["TLS", "TestKit"]),
-    executable("TLSWorkload", "Tests/TLS/Workload", ["TLS", "TestKit"]),
+    tests("TLSTests", ["TLS", "TLSStream", "Loop", "Platform", "TestKit"]),
+    executable(
+      "TLSWorkload", "Tests/TLS/Workload", ["TLS", "TLSStream", "Loop", "Platform", "TestKit"]),
+    tests("SchemaTests", ["Schema", "JSON", "TestKit"]),
     tests("IdentityTests", ["Identity", "Config", "Crypto", "Bytes"]),
     tests("LoopTests", ["Loop", "Platform", "Bytes", "TestKit"]),
     tests("WireTests", ["Wire", "Bytes", "TestKit"]),
@@ -171,7 +179,7 @@ let package = Package(
     tests(
       "PresenceTests",
       ["PresenceCore", "Link", "Wire", "Loop", "Observe", "Platform", "Bytes", "TestKit"]),
-    tests("GatewayTests", ["GatewayCore", "Config", "ChannelKit", "HTTPCodec", "WebSocketCodec", "Wire", "JSON", "Platform", "Bytes", "TestKit"]),
+    tests("GatewayTests", ["GatewayCore", "Config", "Identity", "ChannelKit", "HTTPCodec", "WebSocketCodec", "Observe", "Wire", "JSON", "Platform", "Bytes", "TestKit"]),
     tests(
       "ClientTests",
       ["Client", "Loop", "Platform", "HTTPCodec", "WebSocketCodec", "JSON", "Crypto", "Bytes", "TestKit"]),

@@ -18,12 +18,18 @@ struct copenssl_lent {
   unsigned char *output;
   size_t output_room;
   size_t output_count;
+  /// Messages of the handshake protocol that came behind the handshake, and how many may.
+  unsigned late_messages;
+  unsigned late_messages_max;
+  int is_open;
 };
 
 static int copenssl_lent_read(BIO *bio, char *bytes, int count) {
   struct copenssl_lent *lent = BIO_get_data(bio);
   BIO_clear_retry_flags(bio);
   if (count <= 0) return 0;
+  // Each costs us an answer and new keys: nothing more is read of who sends them without end.
+  if (lent->late_messages > lent->late_messages_max) return -1;
   if (lent->input_count == 0) {
     BIO_set_retry_read(bio);
     return -1;
@@ -65,6 +71,16 @@ static inline BIO_METHOD *copenssl_lent_method(void) {
   return method;
 }
 
+/// Counts what comes of the handshake protocol once the connection is open: updates of keys,
+/// attempts to renegotiate, tickets.
+static inline void copenssl_count_message(int is_write, int version, int type, const void *bytes,
+                                          size_t count, SSL *ssl, void *unused) {
+  (void)version, (void)bytes, (void)count, (void)unused;
+  if (is_write || type != SSL3_RT_HANDSHAKE) return;
+  struct copenssl_lent *lent = BIO_get_data(SSL_get_rbio(ssl));
+  if (lent->is_open) lent->late_messages++;
+}
+
 /// Gives `ssl` a BIO over `lent`, which lives as long as `ssl`; 0 without memory.
 static inline int copenssl_lend(SSL *ssl, BIO_METHOD *method, struct copenssl_lent *lent) {
   BIO *bio = BIO_new(method);
@@ -99,6 +115,7 @@ static inline int copenssl_configure(SSL_CTX *context, int is_server, int has_ti
   SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                 SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_msg_callback(context, copenssl_count_message);
   SSL_CTX_set_security_level(context, 2);
   if (!has_tickets) SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
   if (is_server && !has_tickets && !SSL_CTX_set_num_tickets(context, 0)) return 0;
@@ -121,12 +138,36 @@ static inline int copenssl_limit_to_tls12(SSL_CTX *context) {
   return SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
 }
 
+/// TLS 1.3 and nothing older.
+static inline int copenssl_require_tls13(SSL_CTX *context) {
+  return SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
+}
+
 static inline int copenssl_add_chain_certificate(SSL_CTX *context, X509 *certificate) {
   return SSL_CTX_add1_chain_cert(context, certificate);
 }
 
-static inline int copenssl_set_server_name(SSL *ssl, const char *name) {
-  return SSL_set_tlsext_host_name(ssl, name);
+/// The peer's certificate has to be for `name`. Addresses are compared as such, and are no server
+/// names (RFC 6066 §3).
+static inline int copenssl_expect(SSL *ssl, const char *name, int is_address) {
+  if (is_address) return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name);
+  return SSL_set1_host(ssl, name) && SSL_set_tlsext_host_name(ssl, name);
+}
+
+/// Why the peer's certificate was refused; NULL where it was not.
+static inline const char *copenssl_verify_error(SSL *ssl) {
+  long code = SSL_get_verify_result(ssl);
+  return code == X509_V_OK ? NULL : X509_verify_cert_error_string(code);
+}
+
+/// Seconds since 1970 of a certificate's time; 0 where it can't be read.
+static inline int copenssl_seconds(const ASN1_TIME *time, long long *seconds) {
+  ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
+  int days = 0, rest = 0;
+  int is_read = epoch != NULL && ASN1_TIME_diff(&days, &rest, epoch, time);
+  ASN1_TIME_free(epoch);
+  *seconds = (long long)days * 86400 + rest;
+  return is_read;
 }
 
 /// In place of a prompt at the terminal: there is no password.

@@ -24,6 +24,8 @@ public struct ClientID: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// A user that authentication has confirmed; may have several clients.
+///
+/// Compared by its bytes: another normal form of the same characters is another user.
 public struct UserID: Hashable, Sendable, CustomStringConvertible {
   public let text: String
   public init(_ text: String) { self.text = text }

@@ -28,7 +28,7 @@ final class ClientCore {
   init(_ options: ClientOptions, on loop: EventLoop, observe: @escaping Receiver) {
     self.loop = loop
     self.observe = observe
-    http = HTTPClient(options.url, key: options.key, on: loop)
+    http = HTTPClient(options.url, key: options.key, trust: options.trust, on: loop)
     let realtime = RealtimeClient(options, on: loop) { [weak self] in self?.received($0) }
     self.realtime = realtime
     realtime.open()

@@ -1,6 +1,7 @@
 internal import HTTPCodec
 public import Loop
 internal import Platform
+internal import TLS
 
 /// A small HTTP/1.1 client: one connection to one server, kept alive, one request at a time.
 ///
@@ -28,6 +29,7 @@ public final class HTTPClient: StreamOwner {
   private let loop: EventLoop
   private let url: ServerURL
   private let key: String?
+  private var security: ClientSecurity
   private var connector: Connector?
   private var stream: Stream?
   private var exchange: Exchange?
@@ -38,9 +40,12 @@ public final class HTTPClient: StreamOwner {
   /// BUDGET: bytes of a streamed body that are read ahead of the socket.
   static let bodyAheadBytes = 256 * 1024
 
-  /// - Parameter key: sent with every request as `X-API-Key`; nil for none.
-  public init(_ url: ServerURL, key: String?, on loop: EventLoop) {
+  /// - Parameters:
+  ///   - key: sent with every request as `X-API-Key`; nil for none.
+  ///   - trust: whom to believe where `url` says https.
+  public init(_ url: ServerURL, key: String?, trust: ClientTrust = .system, on loop: EventLoop) {
     self.url = url
+    security = ClientSecurity(url, trust)
     self.key = key
     self.loop = loop
   }
@@ -98,14 +103,19 @@ public final class HTTPClient: StreamOwner {
     guard let descriptor else {
       return finish(.failure(.unreachable(reason: error?.reason ?? "no connection")))
     }
-    let stream = Stream(descriptor, on: loop)
-    do throws(SystemError) {
+    do {
+      let stream = Stream(descriptor, on: loop, transform: try security.transform())
       try stream.start(self)
       self.stream = stream
       write(on: stream)
     } catch {
-      finish(.failure(.unreachable(reason: error.reason)))
+      finish(.failure(.unreachable(reason: Self.reason(error))))
     }
+  }
+
+  /// Why no connection could be begun.
+  static func reason(_ error: any Error) -> String {
+    (error as? SystemError)?.reason ?? (error as? TLSError)?.reason ?? "\(error)"
   }
 
   private func write(on stream: Stream) {
@@ -210,6 +220,7 @@ public final class HTTPClient: StreamOwner {
     case .peerClosed, .closedHere: "the connection was closed"
     case .failed(let code): SystemError(code: code, call: "recv").reason
     case .unreadTooLong: "the answer is too long"
+    case .broken(let reason): reason
     }
   }
 }

@@ -2,6 +2,7 @@ public import Bytes
 internal import Crypto
 public import Loop
 internal import Platform
+internal import TLS
 public import WebSocketCodec
 
 /// Where a client connects, and as whom.
@@ -9,6 +10,8 @@ public struct ClientOptions: Sendable {
   public var url: ServerURL
   /// The key of the HTTP API; nil to come as anybody.
   public var key: String?
+  /// Whom to believe where `url` says https.
+  public var trust = ClientTrust.system
   /// Whether joins, leaves and presence are sent.
   public var wantsPresence = false
   /// How long connecting may take.
@@ -28,6 +31,7 @@ public final class RealtimeClient {
   private let loop: EventLoop
   private let options: ClientOptions
   private var session: ClientSession
+  private var security: ClientSecurity
   private var connection: WebSocketConnection?
   private var timer: TimerID?
   private let receive: (ClientEvent) -> Void
@@ -41,6 +45,7 @@ public final class RealtimeClient {
     self.loop = loop
     self.options = options
     self.receive = receive
+    security = ClientSecurity(options.url, options.trust)
     session = ClientSession(
       wantsPresence: options.wantsPresence, keyPrefix: base64URL(SystemRandom.bytes(12)))
   }
@@ -105,8 +110,10 @@ public final class RealtimeClient {
   private func connect(_ path: String) {
     do {
       connection = try WebSocketConnection(
-        to: options.url, path: path, key: options.key, on: loop, within: options.connectWithin,
-        owner: self)
+        to: options.url, path: path, key: options.key, security: &security, on: loop,
+        within: options.connectWithin, owner: self)
+    } catch let error as TLSError {
+      queued += session.refusedForGood(.unsendable(error.reason))
     } catch {
       queued += session.refusedForGood(.unsendable("the address can't be asked for"))
     }

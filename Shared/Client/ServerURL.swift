@@ -27,6 +27,9 @@ public struct ServerURL: Hashable, Sendable, CustomStringConvertible {
     self.port = port
   }
 
+  /// Whether it is spoken to through TLS.
+  public var isSecure: Bool { scheme == "https" }
+
   public var address: SocketAddress { .tcp(host: host, port: port) }
 
   /// `HOST:PORT` for the Host field.

@@ -34,6 +34,7 @@ public final class WebSocketConnection: StreamOwner {
   private let loop: EventLoop
   private weak var owner: (any WebSocketOwner)?
   private var connector: Connector?
+  private var transform: (any StreamTransform)?
   private var stream: Stream?
   private var opening: WebSocketOpening
   private var reader: WebSocketReader
@@ -48,12 +49,23 @@ public final class WebSocketConnection: StreamOwner {
   /// Begins to connect; the answer has to come within `within`.
   ///
   /// - Errors: a path that can't stand in a request.
-  public init(
-    to url: ServerURL, path: String, key: String?, on loop: EventLoop, within: Duration,
-    owner: any WebSocketOwner
+  public convenience init(
+    to url: ServerURL, path: String, key: String?, trust: ClientTrust = .system,
+    on loop: EventLoop, within: Duration, owner: any WebSocketOwner
+  ) throws {
+    var security = ClientSecurity(url, trust)
+    try self.init(
+      to: url, path: path, key: key, security: &security, on: loop, within: within, owner: owner)
+  }
+
+  /// As the other, for one of several connections to the same server.
+  init(
+    to url: ServerURL, path: String, key: String?, security: inout ClientSecurity,
+    on loop: EventLoop, within: Duration, owner: any WebSocketOwner
   ) throws {
     self.loop = loop
     self.owner = owner
+    transform = try security.transform()
     opening = try WebSocketOpening(url: url, path: path, key: key, nonce: SystemRandom.bytes(16))
     reader = WebSocketReader(
       role: .client, limits: WebSocketLimits(messageBytesMax: Self.messageBytesMax))
@@ -100,7 +112,8 @@ public final class WebSocketConnection: StreamOwner {
     guard let descriptor else {
       return finish(.unreachable(reason: error?.reason ?? "no connection"))
     }
-    let stream = Stream(descriptor, on: loop)
+    let stream = Stream(descriptor, on: loop, transform: transform)
+    transform = nil
     self.stream = stream
     do throws(SystemError) {
       try stream.start(self)
@@ -134,9 +147,14 @@ public final class WebSocketConnection: StreamOwner {
       case .failed(let code): .lost(reason: SystemError(code: code, call: "recv").reason)
       case .peerClosed, .closedHere: .lost(reason: "the connection was closed")
       case .unreadTooLong: .lost(reason: "the answer is too long")
+      case .broken(let reason): .lost(reason: reason)
       }
-    finish(isOpen ? how : .unreachable(reason: "the connection was closed before an answer"))
+    finish(isOpen ? how : .unreachable(reason: Self.unopened(reason)))
     tellEnd()
+  }
+
+  private static func unopened(_ end: StreamEnd) -> String {
+    if case .broken(let reason) = end { reason } else { "the connection was closed before an answer" }
   }
 
   private func opened() {

@@ -1,5 +1,6 @@
 internal import Bytes
 internal import JSON
+internal import Schema
 
 extension ChannelRules {
   /// The rules of the section `channels`, or the standard ones where it is absent.
@@ -71,14 +72,51 @@ extension ChannelRule {
     history = HistoryRule(reading: reader.take("history"), path: "\(path).history", &reading)
     subscribe = AccessRule(reading: "subscribe", of: &reader, &reading)
     publish = AccessRule(reading: "publish", of: &reader, &reading)
+    readHistory = AccessRule(reading: "readHistory", of: &reader, &reading)
+    seePresence = AccessRule(reading: "seePresence", of: &reader, &reading)
+    checkOwners(value.place, path, &reading)
     presence =
       reader.read("presence", &reading) { value throws(Refused) in try value.bool() } ?? true
+    compress =
+      reader.read("compress", &reading) { value throws(Refused) in try value.bool() } ?? true
     maxSubscribers = reader.read("maxSubscribers", &reading) { value throws(Refused) in
       try value.int(in: 1...10_000_000)
     }
-    requireFields =
-      reader.list("requireFields", &reading) { value throws(Refused) in try value.text() } ?? []
+    require = reader.list("require", &reading) { value throws(Refused) in try value.text() } ?? []
+    if let value = reader.take("schema") {
+      do throws(SchemaProblem) { schema = try JSONSchema(value.json) } catch {
+        let way = error.path.isEmpty ? "" : ".\(error.path)"
+        reading.report(value.place(of: error.path), "\(path).schema\(way)", error.reason)
+      }
+    }
     reader.finish(&reading)
+  }
+
+  /// "owner" needs a name that can say whose channel it is.
+  private func checkOwners(_ place: ConfigPlace, _ path: String, _ reading: inout ConfigReading) {
+    let lists = [subscribe, publish, readHistory, seePresence]
+    guard lists.contains(where: { $0?.grants.contains(.owner) ?? false }),
+      let pattern = match.first(where: { !$0.canHaveOwners })
+    else { return }
+    reading.report(
+      place, "\(path).match",
+      "\"owner\" is nobody here: \"\(pattern)\" has neither {user} nor a # before the users' names")
+  }
+}
+
+extension ConfigValue {
+  /// Where the value at `path` (names with dots between) was written; what holds it if that can't be told.
+  fileprivate func place(of path: String) -> ConfigPlace {
+    var value = self
+    var place = value.place
+    for name in path.split(separator: ".") {
+      guard case .object(let members) = value.content,
+        let member = members.first(where: { $0.key == name })
+      else { break }
+      value = member.value
+      place = member.place
+    }
+    return place
   }
 }
 
@@ -130,10 +168,10 @@ extension AccessRule {
 
 extension ConfigValue {
   func pattern() throws(Refused) -> ChannelPattern {
-    guard case .string(let text) = content, let pattern = ChannelPattern(text) else {
+    guard case .string(let text) = content, let pattern = ChannelPattern(rule: text) else {
       throw Refused(
-        "write a pattern of 1 to 255 of A-Z a-z 0-9 _ : . @ # , = - and * for any run of characters"
-      )
+        "write a pattern of 1 to 255 of A-Z a-z 0-9 _ : . @ # , = - and * for any run of "
+          + "characters; one {user}, with no * before or right behind it, is the owner's name")
     }
     return pattern
   }
@@ -141,20 +179,22 @@ extension ConfigValue {
   /// A grant, or nil for "none".
   func grant() throws(Refused) -> AccessRule.Grant? {
     guard case .string(let text) = content else {
-      throw Refused("write \"anonymous\", \"user:NAME\", \"user:*\", \"role:NAME\" or \"none\"")
+      throw Refused(Self.grantRemedy)
     }
     switch text {
     case "none": return nil
     case "anonymous": return .anonymous
     case "user:*": return .anyUser
+    case "owner": return .owner
     default: break
     }
     if text.hasPrefix("user:"), text.utf8.count > 5 { return .user(String(text.dropFirst(5))) }
     if text.hasPrefix("role:"), text.utf8.count > 5 { return .role(String(text.dropFirst(5))) }
-    throw Refused(
-      "\"\(text)\" is nobody; write \"anonymous\", \"user:NAME\", \"user:*\", \"role:NAME\" or "
-        + "\"none\"")
+    throw Refused("\"\(text)\" is nobody; \(Self.grantRemedy)")
   }
+
+  private static let grantRemedy =
+    "write \"anonymous\", \"user:NAME\", \"user:*\", \"role:NAME\", \"owner\" or \"none\""
 
   func channelType(among types: [String]) throws(Refused) -> String {
     let name = try text()

@@ -1,5 +1,6 @@
 public import Bytes
 public import JSON
+public import Schema
 
 /// Who may do something with a channel. The API key always may.
 public struct AccessRule: Hashable, Sendable {
@@ -10,6 +11,9 @@ public struct AccessRule: Hashable, Sendable {
     case anyUser
     case user(String)
     case role(String)
+    /// Whoever the channel's name says it belongs to: `{user}` of the pattern, or what stands
+    /// behind its `#`.
+    case owner
   }
 
   /// Any of these is enough; none means nobody.
@@ -17,14 +21,16 @@ public struct AccessRule: Hashable, Sendable {
 
   public init(_ grants: [Grant]) { self.grants = grants }
 
-  /// Whether a client of that user (nil: not signed in) with those roles is let in.
-  public func allows(user: String?, roles: [String]) -> Bool {
+  /// Whether a client of that user (nil: not signed in) with those roles is let into a channel
+  /// that belongs to `owners`.
+  public func allows(user: String?, roles: [String], owners: [String] = []) -> Bool {
     grants.contains { grant in
       switch grant {
       case .anonymous: true
       case .anyUser: user != nil
       case .user(let name): user.map { $0.utf8.elementsEqual(name.utf8) } ?? false
       case .role(let name): roles.contains { $0.utf8.elementsEqual(name.utf8) }
+      case .owner: user.map { user in owners.contains { $0.utf8.elementsEqual(user.utf8) } } ?? false
       }
     }
   }
@@ -55,16 +61,27 @@ public struct ChannelRule: Hashable, Sendable {
   public var subscribe: AccessRule?
   /// Nil: as the listener treats anonymous clients.
   public var publish: AccessRule?
+  /// Who may be given what was published before; nil: whoever may subscribe.
+  public var readHistory: AccessRule?
+  /// Who is told who is there; nil: whoever may subscribe.
+  public var seePresence: AccessRule?
   public var presence: Bool
+  /// Whether its publications may be compressed: not where they put what an attacker writes beside
+  /// a secret, or are encrypted already.
+  public var compress: Bool
   /// A subscriber beyond this is refused (S003-25); nil: no limit of the channel's own.
   public var maxSubscribers: Int?
   /// Members that a published JSON object has to have (S003-22); empty: nothing is looked at.
-  public var requireFields: [String]
+  public var require: [String]
+  /// What a published payload has to look like; nil: anything.
+  public var schema: JSONSchema?
 
   public init(
     match: [ChannelPattern], type: String = "relay", options: JSONValue = .object([:]),
     history: HistoryRule = .none, subscribe: AccessRule? = nil, publish: AccessRule? = nil,
-    presence: Bool = true, maxSubscribers: Int? = nil, requireFields: [String] = []
+    readHistory: AccessRule? = nil, seePresence: AccessRule? = nil, presence: Bool = true,
+    compress: Bool = true, maxSubscribers: Int? = nil, require: [String] = [],
+    schema: JSONSchema? = nil
   ) {
     self.match = match
     self.type = type
@@ -72,9 +89,13 @@ public struct ChannelRule: Hashable, Sendable {
     self.history = history
     self.subscribe = subscribe
     self.publish = publish
+    self.readHistory = readHistory
+    self.seePresence = seePresence
     self.presence = presence
+    self.compress = compress
     self.maxSubscribers = maxSubscribers
-    self.requireFields = requireFields
+    self.require = require
+    self.schema = schema
   }
 }
 
@@ -93,6 +114,17 @@ public struct ChannelRules: Hashable, Sendable {
       for pattern in rule.match where pattern.matches(name.span) { return rule }
     }
     return nil
+  }
+
+  /// Whose channel it is, by the pattern that decides; empty where its name names nobody.
+  public func owners(of channel: ChannelName) -> [String] {
+    let name = [UInt8](channel.text.utf8)
+    for rule in rules {
+      for pattern in rule.match where pattern.matches(name.span) {
+        return pattern.owners(of: channel)
+      }
+    }
+    return []
   }
 
   /// The channels of the source documents, and a relay for all others. In force where a

@@ -11,7 +11,11 @@ public struct Configuration: Sendable, Equatable {
   public var presence = PresenceSettings()
   public var links = LinkSettings()
   public var api = APISettings()
+  public var tls = TLSSettings()
+  public var identity = IdentitySettings()
+  public var apiKeys: [APIKeyRule] = []
   public var limits = Limits()
+  public var compression = CompressionSettings()
   public var diagnostics = DiagnosticsSettings()
   public var log = LogSettings()
   public var vault = VaultSettings()
@@ -122,7 +126,11 @@ extension Configuration {
     presence = PresenceSettings(reading: reader.take("presence"), &reading)
     links = LinkSettings(reading: reader.take("links"), &reading)
     api = APISettings(reading: reader.take("api"), &reading)
+    tls = TLSSettings(reading: reader.take("tls"), &reading)
+    identity = IdentitySettings(reading: reader.take("identity"), &reading)
+    apiKeys = APIKeyRule.list(reading: reader.take("apiKeys"), &reading)
     limits = Limits(reading: reader.take("limits"), &reading)
+    compression = CompressionSettings(reading: reader.take("compression"), &reading)
     diagnostics = DiagnosticsSettings(reading: reader.take("diagnostics"), &reading)
     log = LogSettings(reading: reader.take("log"), &reading)
     vault = VaultSettings(reading: reader.take("vault"), &reading)
@@ -131,6 +139,11 @@ extension Configuration {
 
   /// What no section can see by itself.
   private func checkTogether(_ reading: inout ConfigReading) {
+    if identity.keyFiles.isEmpty, identity.isRequired {
+      reading.report(
+        .defaults, "identity.keyFiles",
+        "name a file with the keys of tokens: identity.required is true, and nobody could sign in")
+    }
     let between =
       [links.hub, links.eventstore, links.presence].compactMap { $0 }
       + hub.listen + eventstore.listen + presence.listen

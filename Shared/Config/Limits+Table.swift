@@ -51,13 +51,19 @@ extension Limits {
   private static let webSocket: [Limit] = [
     Limit(
       .wsMessageBytes, .bytes(\.wsMessageBytes), 256...(256 * miB), at: "close 1009",
-      for: "a message from a client, fragments together; refused from the header alone"),
+      for: "a message from a client, fragments together, also once unfolded; refused from the header alone"),
     Limit(
       .wsFragments, .count(\.wsFragments), 1...1_000_000, at: "close 1009",
-      for: "frames of one message"),
+      for: "frames of one message, before its last"),
+    Limit(
+      .wsInflateRatio, .count(\.wsInflateRatio), 10...1_100, at: "close 1009",
+      for: "a compressed message unfolds to so many times its size; 1.5 × publicationBytes are free"),
+    Limit(
+      .tlsHandshakeTimeout, .duration(\.tlsHandshakeTimeout), 100...(10 * minute), at: "close",
+      for: "from accept to the end of TLS' handshake, which may wait for those of others"),
     Limit(
       .wsHandshakeTimeout, .duration(\.wsHandshakeTimeout), 100...(10 * minute), at: "close",
-      for: "from accept to the end of the first request's head, with an upgrade or without"),
+      for: "from accept, or TLS' handshake, to the end of the first request's head"),
     Limit(
       .wsFrameTimeout, .duration(\.wsFrameTimeout), 100...(60 * minute), at: "close 1008",
       for: "a message that stands still; in each such time transferRate has to be kept as well"),
@@ -87,7 +93,7 @@ extension Limits {
       for: "requests without an API key from one address; not for loopback peers"),
     Limit(
       .framesPerSecond, .count(\.framesPerSecond), 1...10_000_000, at: "close 1008",
-      for: "frames from one client, pings and fragments too; not for loopback peers"),
+      for: "frames from one client, pings and fragments too, and 64 KiB unfolded; not for loopback peers"),
     Limit(
       .publicationsPerSecond, .count(\.publicationsPerSecond), 1...10_000_000, at: "error 111",
       for: "publications of one client; not for loopback peers"),
@@ -101,6 +107,10 @@ extension Limits {
       .clientQueueBytes, .bytes(\.clientQueueBytes), 4_096...giB,
       at: "ephemeral dropped and told as gap, durable close 4008",
       for: "what waits for one slow client; others are not slowed"),
+    Limit(
+      .compressionContextBytes, .bytes(\.compressionContextBytes), 0...(64 * giB),
+      at: "the connection keeps no context",
+      for: "contexts of compression that connections keep, all together"),
     Limit(
       .recoveryHeldBytes, .bytes(\.recoveryHeldBytes), 4_096...giB,
       at: "held ones dropped and read again from the store",

@@ -20,6 +20,8 @@ public struct Limits: Sendable, Equatable {
   // WebSocket
   public var wsMessageBytes = 1536 << 10
   public var wsFragments = 65_536
+  public var wsInflateRatio = 100
+  public var tlsHandshakeTimeout: Duration = .seconds(10)
   public var wsHandshakeTimeout: Duration = .seconds(5)
   public var wsFrameTimeout: Duration = .seconds(30)
   public var echoMessageBytes = 16 << 20
@@ -36,6 +38,7 @@ public struct Limits: Sendable, Equatable {
   public var subscriptionsPerSecond = 100
   public var burstWindow: Duration = .seconds(2)
   public var clientQueueBytes = 1 << 20
+  public var compressionContextBytes = 64 << 20
   public var recoveryHeldBytes = 4 << 20
 
   // Publications
@@ -72,11 +75,12 @@ public enum LimitName: String, Sendable, CaseIterable, Hashable {
   case httpHeadBytes, httpFieldBytes, httpFields, httpURLBytes, httpBodyBytes
   case httpHeadTimeout, httpBodyTimeout, httpIdleTimeout, pollTimeout
   case transferRate, batchCommands, historyPage
-  case wsMessageBytes, wsFragments, wsHandshakeTimeout, wsFrameTimeout, echoMessageBytes
+  case wsMessageBytes, wsFragments, wsInflateRatio, tlsHandshakeTimeout, wsHandshakeTimeout, wsFrameTimeout
+  case echoMessageBytes
   case pingInterval, pongTimeout
   case connections, connectionsPerAddress, channelsPerConnection, requestsPerSecond
   case framesPerSecond, publicationsPerSecond, subscriptionsPerSecond, burstWindow
-  case clientQueueBytes, recoveryHeldBytes
+  case clientQueueBytes, compressionContextBytes, recoveryHeldBytes
   case publicationBytes, idempotencyKeyBytes, durableIdempotencyWindow, idempotencyWindow
   case idempotencyKeys, commitEvents, commitBytes, appendQueueBytes
   case linkChannels, requestTimeout

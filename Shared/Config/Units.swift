@@ -16,7 +16,7 @@ private func split(_ text: String) -> (count: Int64, unit: String)? {
 }
 
 /// The milliseconds of `250ms`, `5s`, `5m`, `24h`, `30d`; nil for any other text.
-func milliseconds(written text: String) -> Int64? {
+public func milliseconds(written text: String) -> Int64? {
   guard let (count, unit) = split(text),
     let factor = durationUnits.first(where: { $0.name == unit })?.milliseconds
   else { return nil }

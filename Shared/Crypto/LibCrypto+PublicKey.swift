@@ -46,7 +46,7 @@ final class PublicKeyHandle: Sendable {
     address = UInt(bitPattern: key)
   }
 
-  private static func kind(of key: OpaquePointer) -> Kind? {
+  static func kind(of key: OpaquePointer) -> Kind? {
     // SAFE BECAUSE the calls only read the key; the name is at most as long as its buffer.
     switch unsafe EVP_PKEY_get_base_id(key) {
     case EVP_PKEY_ED25519: return .ed25519

@@ -26,9 +26,9 @@ public final class MessageInflater {
 
   public static let windowBits = 8...15
   /// BUDGET: a message may unfold to this many times its size. Zeros alone reach 1,030; JSON that
-  /// people send stays below 40.
+  /// people send stays below 40. A configuration may say otherwise.
   public static let ratioMax = 100
-  /// BUDGET: the ratio counts only beyond this many bytes.
+  /// BUDGET: the ratio counts only beyond this many bytes; likewise.
   public static let ratioFreeBytes = 65_536
 
   private enum State {
@@ -37,6 +37,8 @@ public final class MessageInflater {
   }
 
   private let context: Context
+  private let ratioMax: Int
+  private let ratioFreeBytes: Int
   private var stream: InflateStream
   private var state = State.between
   private var bytesMax = 0
@@ -44,10 +46,15 @@ public final class MessageInflater {
   private var takenBytes = 0
   private var outputStart = 0
 
-  /// `windowBits` is what the handshake agreed on for the peer's messages; 15 reads all. A value
+  /// `ratioMax` is at least 1, `ratioFreeBytes` 0. `windowBits` is what the handshake agreed on for the peer's messages; 15 reads all. A value
   /// out of range is a programmer error. Without memory the process stops.
-  public init(context: Context, windowBits: Int = 15) {
+  public init(
+    context: Context, windowBits: Int = 15, ratioMax: Int = MessageInflater.ratioMax,
+    ratioFreeBytes: Int = MessageInflater.ratioFreeBytes
+  ) {
     precondition(Self.windowBits ~= windowBits, "a window has 8 to 15 bits")
+    self.ratioMax = max(1, ratioMax)
+    self.ratioFreeBytes = max(0, ratioFreeBytes)
     self.context = context
     stream = InflateStream(windowBits: Int32(windowBits))
   }
@@ -137,8 +144,8 @@ public final class MessageInflater {
 
   /// The most that the message may have become by now.
   private var countMax: Int {
-    let (product, isOver) = takenBytes.multipliedReportingOverflow(by: Self.ratioMax)
-    return isOver ? bytesMax : min(bytesMax, max(Self.ratioFreeBytes, product))
+    let (product, isOver) = takenBytes.multipliedReportingOverflow(by: ratioMax)
+    return isOver ? bytesMax : min(bytesMax, max(ratioFreeBytes, product))
   }
 
   private func saturatingSum(_ a: Int, _ b: Int) -> Int {

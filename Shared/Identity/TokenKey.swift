@@ -104,6 +104,12 @@ public struct TokenKeySet: Sendable {
     guard self.keys[nil] == nil || keys.count == 1 else { throw .ambiguous }
   }
 
+  /// The keys of several files together.
+  public init(joining sets: [TokenKeySet]) throws(TokenKeyError) {
+    try self.init(sets.flatMap(\.all))
+    ignored = sets.flatMap(\.ignored)
+  }
+
   public var count: Int { keys.count }
   /// All keys, by id.
   public var all: [TokenKey] { keys.values.sorted { ($0.id ?? "") < ($1.id ?? "") } }

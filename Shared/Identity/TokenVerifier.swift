@@ -47,10 +47,25 @@ public struct TokenVerifier: Sendable {
     try Claims(verified: payload(of: token), rules, now: now).identity()
   }
 
+  /// The claims of a connection token as they were written, behind the same checks: what a ticket
+  /// stands for.
+  public func claims(of token: [UInt8], now: Int64) throws(TokenError) -> [UInt8] {
+    let payload = try payload(of: token)
+    _ = try Claims(verified: payload, rules, now: now).identity()
+    return payload
+  }
+
   /// What a subscription token allows, at `now` in seconds of Unix time. Whether it is for this
   /// connection and this channel, `SubscriptionGrant.admits` says.
   public func grant(of token: [UInt8], now: Int64) throws(TokenError) -> SubscriptionGrant {
     try Claims(verified: payload(of: token), rules, now: now).grant()
+  }
+
+  /// The claims of a subscription token as they were written, behind the same checks.
+  public func grantClaims(of token: [UInt8], now: Int64) throws(TokenError) -> [UInt8] {
+    let payload = try payload(of: token)
+    _ = try Claims(verified: payload, rules, now: now).grant()
+    return payload
   }
 
   /// The claims' bytes of a token whose signature is good.

@@ -33,6 +33,8 @@ public final class EventLoop {
   private var isStopping = false
   private var receiveBuffer: [UInt8]
   private var spareBuffers: [[UInt8]] = []
+  private var largeBuffers: [[UInt8]] = []
+  private var openingsLeft = EventLoop.openingsPerTurn
 
   /// The monotonic time at which this turn began.
   public private(set) var now: Instant
@@ -41,6 +43,10 @@ public final class EventLoop {
 
   /// BUDGET: one read takes at most this much of a connection, so that a fast one can't hold a turn.
   public static let receiveBytesMax = 256 * 1024
+
+  /// BUDGET: streams whose transform is taken further in its opening in one turn, each of which costs
+  /// half a millisecond; the others wait in the kernel, so that a storm holds up nobody who is in.
+  public static let openingsPerTurn = 8
 
   public init() throws(SystemError) {
     poller = try Poller()
@@ -147,6 +153,26 @@ public final class EventLoop {
     spareBuffers.append(buffer)
   }
 
+  /// An empty array that may have a large capacity, for the length of one call.
+  func takeLargeBuffer() -> [UInt8] { largeBuffers.popLast() ?? [] }
+
+  /// Keeps a few arrays' capacity for the next takers.
+  func giveBack(large buffer: consuming [UInt8]) {
+    guard largeBuffers.count < 4, buffer.capacity >= 16 * 1024, buffer.capacity <= 1 << 20 else {
+      return
+    }
+    buffer.removeAll(keepingCapacity: true)
+    largeBuffers.append(buffer)
+  }
+
+  // MARK: openings
+
+  /// Whether a transform's opening may be taken further in this turn.
+  var mayOpen: Bool { openingsLeft > 0 }
+
+  /// One was, at a cost.
+  func countOpening() { openingsLeft -= 1 }
+
   // MARK: running
 
   /// Turns until `stop`.
@@ -162,6 +188,7 @@ public final class EventLoop {
     let count = poller.wait(timeoutMs: sleepMs(waiting))
     now = SystemClock.monotonic()
     wallMilliseconds = SystemClock.wallMilliseconds()
+    openingsLeft = Self.openingsPerTurn
     var index = 0
     while index < count {
       let (slot, readiness) = poller.event(at: index)

@@ -105,6 +105,30 @@ struct OutQueue {
     }
   }
 
+  /// Lends the first bytes, at most `limit` of them, in one piece, and forgets them.
+  ///
+  /// - Parameter scratch: an empty array, for pieces that lie in several chunks.
+  mutating func take(
+    upTo limit: Int, gathering scratch: inout [UInt8], _ body: (borrowing Span<UInt8>) -> Void
+  ) {
+    if firstChunk == chunks.count, count <= limit {
+      body(tail.span)
+      tail.removeAll(keepingCapacity: true)
+      count = 0
+      return
+    }
+    var left = limit
+    while left > 0, count > 0 {
+      if firstChunk == chunks.count { sealTail() }
+      let chunk = chunks[firstChunk]
+      let taken = min(left, chunk.count - headOffset)
+      scratch.append(copying: chunk.span.extracting(headOffset..<headOffset + taken))
+      advance(taken, chunkBytes: chunk.count)
+      left -= taken
+    }
+    body(scratch.span)
+  }
+
   /// The tail's storage, once everything has been written.
   mutating func releaseTail() -> [UInt8] {
     var released: [UInt8] = []

@@ -11,10 +11,15 @@ public enum StreamEnd: Equatable, Sendable {
   case failed(Int32)
   /// The peer sent more than its protocol may leave unread.
   case unreadTooLong
+  /// What the peer sent means nothing to the stream's transform, or ended before its time.
+  case broken(reason: String)
 }
 
 /// What a stream tells its owner. Calls come on the loop, never after `streamEnded`.
 public protocol StreamOwner: AnyObject {
+  /// The stream's transform is open: what was sent before now leaves, and bytes follow. Once, and
+  /// never for a stream without a transform.
+  func streamOpened(_ stream: Stream)
   /// Bytes are here: what was left last time, then what is new. Returns how many were taken; the
   /// rest comes back with the next read, and once more before the end. A protocol that takes nothing of 128 KiB is cut off.
   func streamReceived(_ stream: Stream, _ bytes: borrowing Span<UInt8>) -> Int
@@ -29,10 +34,12 @@ public protocol StreamOwner: AnyObject {
 }
 
 extension StreamOwner {
+  public func streamOpened(_ stream: Stream) {}
   public func streamPeerFinished(_ stream: Stream) -> Bool { false }
 }
 
-/// A connected byte stream on a loop, with its outgoing queue.
+/// A connected byte stream on a loop, with its outgoing queue, and perhaps a transform such as TLS.
+/// An owner need not know of the transform: what it sends, and what it receives, is plaintext.
 ///
 /// Owns the descriptor. Holds no buffer while idle: reads use the loop's buffer, writes a spare
 /// one. Queued bytes leave at the end of the turn. Knows no protocol and enforces no bound on the
@@ -45,6 +52,7 @@ public final class Stream: LoopHandler, Flushable {
   private var slot: PollSlot?
   private var unread: [UInt8] = []
   private var queue = OutQueue()
+  private var transformed: TransformedBytes?
   private var state: State = .open
   private var isDirty = false
   private var tellsWhenEmpty = false
@@ -64,23 +72,32 @@ public final class Stream: LoopHandler, Flushable {
   /// The most that a protocol may leave unread between two reads.
   public static let unreadBytesMax = 128 * 1024
 
-  public init(_ descriptor: consuming Descriptor, on loop: EventLoop) {
+  public init(
+    _ descriptor: consuming Descriptor, on loop: EventLoop,
+    transform: (any StreamTransform)? = nil
+  ) {
     self.loop = loop
     self.descriptor = descriptor
+    if let transform { transformed = TransformedBytes(transform) }
   }
 
   /// Begins to read and to tell `owner`, who must keep the stream.
   public func start(_ owner: any StreamOwner) throws(SystemError) {
     self.owner = owner
     slot = try loop.add(self, descriptor, interest)
+    if let transformed, transformed.count > 0 { scheduleAlways() }
   }
 
   /// Bytes queued and not yet taken by the kernel.
   @inline(__always)
-  public var queuedBytes: Int { queue.count }
+  public var queuedBytes: Int { transformed == nil ? queue.count : queue.count + transformedBytes }
 
-  /// Whether the kernel has refused bytes that are still queued.
-  public var isBlocked: Bool { isWaitingForRoom }
+  private var transformedBytes: Int { transformed?.count ?? 0 }
+
+  /// Whether the kernel has refused bytes that are still queued, or they wait for the transform.
+  public var isBlocked: Bool {
+    isWaitingForRoom || !queue.isEmpty && transformed?.isOpening == true
+  }
 
   public var isOpen: Bool { state == .open }
 
@@ -112,8 +129,14 @@ public final class Stream: LoopHandler, Flushable {
 
   /// Writes `chunk` at once if nothing is queued before it; what the kernel does not take is
   /// queued by reference. For one chunk that many streams get. Only in the flush step of a turn.
+  /// With a transform it is queued, and leaves with all that this turn has for the stream.
   public func sendShared(_ chunk: [UInt8]) {
     guard state == .open else { return }
+    guard transformed == nil else {
+      prepareTail()
+      queue.append(shared: chunk, from: 0)
+      return schedule()
+    }
     var offset = 0
     if queue.isEmpty {
       switch Syscalls.send(descriptor, chunk, from: 0) {
@@ -136,6 +159,7 @@ public final class Stream: LoopHandler, Flushable {
   public func closeAfterWriting() {
     guard state == .open else { return }
     state = .closingAfterWrite
+    transformed?.sayEndBehindAll()
     scheduleAlways()
     loop.after(Self.closingMax) { [self] in end(.closedHere) }
   }
@@ -154,7 +178,18 @@ public final class Stream: LoopHandler, Flushable {
   }
 
   /// Closes now; what is queued is lost.
-  public func close() { end(.closedHere) }
+  public func close() {
+    sayEnd()
+    end(.closedHere)
+  }
+
+  /// Tells the peer's transform that nothing is missing, if nothing is.
+  private func sayEnd() {
+    guard transformed != nil, state == .open || state == .closingAfterWrite, queue.isEmpty else {
+      return
+    }
+    transformed?.endNow(descriptor)
+  }
 
   /// Closes now with a reset, for a peer that is to get nothing more.
   public func abort() {
@@ -188,6 +223,7 @@ public final class Stream: LoopHandler, Flushable {
     var held: [UInt8] = []
     swap(&held, &unread)
     offer(held, held.count)
+    endIfEnded()
   }
 
   // MARK: loop
@@ -212,6 +248,7 @@ public final class Stream: LoopHandler, Flushable {
   }
 
   private func read() {
+    guard transformed == nil else { return readTransformed() }
     var buffer = loop.takeReceiveBuffer()
     var filled = unread.count
     if filled > 0 {
@@ -239,19 +276,87 @@ public final class Stream: LoopHandler, Flushable {
     loop.giveBack(receiveBuffer: buffer)
   }
 
+  /// As `read`, for bytes that have to be turned over first.
+  private func readTransformed() {
+    // The kernel keeps them, and says so again in the next turn.
+    let isOpening = transformed?.isOpening ?? false
+    guard !isOpening || loop.mayOpen else { return }
+    var plaintext = loop.takeLargeBuffer()
+    defer { loop.giveBack(large: plaintext) }
+    plaintext += unread
+    unread = []
+    guard plaintext.count < EventLoop.receiveBytesMax else { return offer(plaintext, plaintext.count) }
+    var buffer = loop.takeReceiveBuffer()
+    let outcome = Syscalls.receive(descriptor, into: &buffer, at: 0)
+    if case .count(let count) = outcome, state != .lingering {
+      let owed = transformedBytes
+      transformed?.receive(buffer.span.extracting(0..<count), plaintext: &plaintext)
+      if isOpening, transformedBytes > owed { loop.countOpening() }
+    }
+    loop.giveBack(receiveBuffer: buffer)
+    switch outcome {
+    case .count: turnedOver(plaintext)
+    case .wouldBlock: unread = [UInt8](copying: plaintext.span)
+    case .endOfStream:
+      if !plaintext.isEmpty { offer(plaintext, plaintext.count) }
+      transformed?.isTruncated = true
+      peerFinished()
+    case .failed(let code): end(.failed(code))
+    }
+  }
+
+  /// What the transform has made of the peer's bytes: an answer of its own, plaintext, or its end.
+  private func turnedOver(_ plaintext: [UInt8]) {
+    guard state != .lingering, state != .ended, let now = transformed else { return }
+    if now.failure != nil { return fail() }
+    if now.count > TransformedBytes.owedBytesMax { return end(.broken(reason: "the peer takes no answer")) }
+    if now.count > 0 { schedule() }
+    if !now.hasOpened, !now.isOpening {
+      transformed?.hasOpened = true
+      if !queue.isEmpty { schedule() }
+      if state == .open { owner?.streamOpened(self) }
+    }
+    if !plaintext.isEmpty { offer(plaintext, plaintext.count) }
+    endIfEnded()
+  }
+
+  /// The peer has said that nothing follows: its end, once all before it has been taken.
+  private func endIfEnded() {
+    guard state != .ended, transformed?.isEnded == true, !hasPeerFinished else { return }
+    if !isReadingPaused || unread.isEmpty { peerFinished() }
+  }
+
+  /// The peer is told why, if the transform has a way to say it; nothing else is.
+  private func fail() {
+    queue.removeAll()
+    tellsWhenEmpty = false
+    guard state == .open else { return end(broken) }
+    state = .closingAfterWrite
+    scheduleAlways()
+    loop.after(Self.closingMax) { [self] in end(.closedHere) }
+  }
+
+  private var broken: StreamEnd { .broken(reason: transformed?.failure ?? "the transform failed") }
+
   /// A peer that sends no more may still read what is on its way before a close.
   private func peerFinished() {
     if state == .lingering { return end(.closedHere) }
     let isAwaited =
       switch state {
       case .open: owner?.streamPeerFinished(self) ?? false
-      case .closingAfterWrite: !queue.isEmpty
+      case .closingAfterWrite: queuedBytes > 0
       case .lingering, .ended: false
       }
-    guard isAwaited else { return end(.peerClosed) }
+    guard isAwaited else {
+      sayEnd()
+      return end(isTruncated ? .broken(reason: "the connection ended without close_notify") : .peerClosed)
+    }
     hasPeerFinished = true
     updateInterest()
   }
+
+  /// Whether the peer went without a word that nothing is missing.
+  private var isTruncated: Bool { transformed.map { $0.isTruncated && !$0.isEnded } ?? false }
 
   private func offer(_ buffer: [UInt8], _ filled: Int) {
     guard state == .open, let owner else { return }
@@ -282,7 +387,19 @@ public final class Stream: LoopHandler, Flushable {
 
   private func flushQueue() {
     let written = queue.count
-    if !queue.isEmpty {
+    if transformed != nil {
+      switch writeTransformed() {
+      case .drained: break
+      case .blocked: return waitForRoom()
+      case .failed(let code): return end(.failed(code))
+      }
+      if state == .open, transformed?.failure != nil { return fail() }
+      // Nothing leaves before the transform is open: until then it is as if the kernel took nothing.
+      guard queue.isEmpty else {
+        tellsWhenEmpty = true
+        return stopWaitingForRoom()
+      }
+    } else if !queue.isEmpty {
       switch queue.writeTail(to: descriptor) {
       case .drained: break
       case .blocked: return waitForRoom()
@@ -291,14 +408,22 @@ public final class Stream: LoopHandler, Flushable {
     }
     loop.giveBack(spare: queue.releaseTail())
     let wasBlocked = isWaitingForRoom
-    if wasBlocked {
-      isWaitingForRoom = false
-      updateInterest()
-    }
+    stopWaitingForRoom()
     let isAwaited = wasBlocked || tellsWhenEmpty || written > Self.drainedBytes
     tellsWhenEmpty = false
     if state == .closingAfterWrite { return linger() }
     if isAwaited { owner?.streamDrained(self) }
+  }
+
+  private func writeTransformed() -> OutQueue.WriteResult {
+    guard let transformed else { return .drained }
+    return transformed.write(&queue, to: descriptor, loop)
+  }
+
+  private func stopWaitingForRoom() {
+    guard isWaitingForRoom else { return }
+    isWaitingForRoom = false
+    updateInterest()
   }
 
   private func waitForRoom() {
@@ -335,12 +460,16 @@ public final class Stream: LoopHandler, Flushable {
 
   private func end(_ reason: StreamEnd) {
     guard state != .ended else { return }
+    // A stream that has failed ends with the reason, however it was closed behind that.
+    let reason = reason == .closedHere && transformed?.failure != nil ? broken : reason
     state = .ended
     if let slot { loop.remove(slot, descriptor) }
     slot = nil
     descriptor.close()
     queue.removeAll()
     unread = []
+    // A timer may hold this object for some seconds more.
+    transformed = nil
     loop.retire(self)
     loop.atTurnEnd { [self] in
       let told = owner

@@ -18,7 +18,7 @@ internal import COpenSSL
 ///          └────────────┴──▶ failed       an alert may have been written; then close the transport
 ///
 /// - Isolation: its holder's loop; nothing suspends inside.
-/// - Memory: what libssl holds, some 10 KiB when idle, and of the peer's bytes at most one record
+/// - Memory: what libssl holds, some 15 KiB when idle, and of the peer's bytes at most one record
 ///   (16 KiB) that has not ended, or one message of the handshake.
 /// - Deadlines are the caller's: a handshake within seconds, and so many per turn.
 @safe
@@ -37,12 +37,19 @@ public final class TLSConnection {
   private static let recordBytes = 16_384
   private static let chunkBytes = 16_384 + 512
 
+  /// BUDGET: messages of the handshake protocol behind the handshake: updates of keys, tickets, attempts
+  /// to renegotiate. One more for each `bytesPerLateMessage` that came; each costs us an answer.
+  public static let lateMessagesMax = 32
+  public static let bytesPerLateMessage = 65_536
+
   private let context: TLSContext
   private let ssl: OpaquePointer
   private let lent: UnsafeMutablePointer<copenssl_lent>
   public private(set) var state = State.handshaking
-  private var failure: TLSError?
+  /// What the connection has failed of.
+  public private(set) var failure: TLSError?
   private var handshakeBytes = 0
+  private var receivedBytes: UInt64 = 0
   private var hasSentClose = false
 
   /// A connection that has not begun. Without memory the process stops.
@@ -51,6 +58,7 @@ public final class TLSConnection {
     // SAFE BECAUSE the results are checked, and `deinit` frees them. `lent` has no pointers yet.
     unsafe lent = .allocate(capacity: 1)
     unsafe lent.initialize(to: copenssl_lent())
+    unsafe lent.pointee.late_messages_max = UInt32(Self.lateMessagesMax)
     guard let ssl = unsafe SSL_new(context.context),
       unsafe copenssl_lend(ssl, context.method, lent) == 1
     else { preconditionFailure("libssl has no memory for a connection") }
@@ -60,8 +68,10 @@ public final class TLSConnection {
     case .client(let name):
       unsafe SSL_set_connect_state(ssl)
       if let name {
-        guard unsafe SSL_set1_host(ssl, name) == 1, unsafe copenssl_set_server_name(ssl, name) == 1
-        else { preconditionFailure("libssl has no memory for a name") }
+        let isAddress: Int32 = TLSCertificate.isAddress(name) ? 1 : 0
+        guard unsafe copenssl_expect(ssl, name, isAddress) == 1 else {
+          preconditionFailure("libssl has no memory for a name")
+        }
       }
     }
   }
@@ -84,6 +94,10 @@ public final class TLSConnection {
   ) throws(TLSError) {
     if let failure { throw failure }
     if state == .handshaking {
+      if handshakeBytes == 0, context.isServer, ciphertext.count > 0, Self.isText(ciphertext[0]) {
+        output += context.plainAnswer
+        throw fail(TLSError(.plainHTTP, "the peer speaks without TLS"))
+      }
       handshakeBytes += ciphertext.count
       guard handshakeBytes <= Self.handshakeBytesMax else {
         throw fail(TLSError(.handshakeTooLong, "the handshake is too long"))
@@ -93,10 +107,15 @@ public final class TLSConnection {
       while state == .handshaking {
         guard try step({ unsafe SSL_do_handshake(ssl) }) else { return }
         state = .open
+        // SAFE BECAUSE it is a plain number of what this object owns.
+        unsafe lent.pointee.is_open = 1
       }
       try readAll(into: &plaintext)
     }
   }
+
+  /// No record of TLS begins with a capital letter; every request of HTTP does.
+  private static func isText(_ byte: UInt8) -> Bool { (0x41...0x5A).contains(byte) }
 
   /// Decrypts all records that are whole.
   private func readAll(into plaintext: inout [UInt8]) throws(TLSError) {
@@ -108,8 +127,17 @@ public final class TLSConnection {
         guard try step({ unsafe SSL_read_ex(ssl, buffer.baseAddress, buffer.count, &count) })
         else { return }
         unsafe plaintext.append(contentsOf: UnsafeBufferPointer(rebasing: buffer[..<count]))
+        allowLateMessages(for: count)
       }
     }
+  }
+
+  private func allowLateMessages(for count: Int) {
+    let before = receivedBytes / UInt64(Self.bytesPerLateMessage)
+    receivedBytes &+= UInt64(count)
+    let more = receivedBytes / UInt64(Self.bytesPerLateMessage) &- before
+    // SAFE BECAUSE it is a plain number of what this object owns.
+    unsafe lent.pointee.late_messages_max &+= UInt32(clamping: more)
   }
 
   /// Appends `plaintext`, encrypted, to `output`.
@@ -161,6 +189,23 @@ public final class TLSConnection {
     }
   }
 
+  /// Changes to new keys, and asks the peer to do so as well (RFC 8446 §4.6.3).
+  ///
+  /// - Errors: `.unusable` before TLS 1.3 stands.
+  public func updateKeys(into output: inout [UInt8]) throws(TLSError) {
+    if let failure { throw failure }
+    guard state == .open, version == "TLSv1.3" else {
+      throw TLSError(.unusable, "keys can't be changed in this state")
+    }
+    try withLent([UInt8]().span, output: &output) { () throws(TLSError) in
+      // SAFE BECAUSE nothing is lent beyond the calls.
+      guard unsafe SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED) == 1 else { throw fail(error()) }
+      // The peer's answer is one that was asked for.
+      unsafe lent.pointee.late_messages_max &+= 1
+      _ = try step { unsafe SSL_do_handshake(ssl) }
+    }
+  }
+
   /// Tells that the transport has ended: an error unless the peer had said close_notify before, for
   /// then anybody may have cut the end off.
   public func transportEnded() throws(TLSError) {
@@ -204,15 +249,27 @@ public final class TLSConnection {
       case SSL_ERROR_ZERO_RETURN:
         state = .ended
         return false
-      default: throw fail(Self.error())
+      default: throw fail(self.error())
       }
     }
   }
 
   /// What the thread's queue says about a failed call.
-  private static func error() -> TLSError {
+  private func error() -> TLSError {
+    // SAFE BECAUSE both are plain numbers of `lent`, and the text is a constant of the library.
+    guard unsafe lent.pointee.late_messages <= lent.pointee.late_messages_max else {
+      return TLSError(.tooManyMessages, "too many updates of keys or attempts to renegotiate")
+    }
     guard let (reason, text) = LibSSL.firstError() else {
       return TLSError(.violation, "the connection failed")
+    }
+    if reason == SSL_R_CERTIFICATE_VERIFY_FAILED, let why = unsafe copenssl_verify_error(ssl) {
+      return TLSError(.untrusted, unsafe String(cString: why))
+    }
+    if reason == SSL_R_UNSUPPORTED_PROTOCOL || reason == SSL_R_NO_SHARED_CIPHER
+      || reason == SSL_R_NO_APPLICATION_PROTOCOL || reason == SSL_R_VERSION_TOO_LOW
+    {
+      return TLSError(.nothingInCommon, text)
     }
     // An alert's number stands behind 1,000 (ssl.h, SSL_AD_REASON_OFFSET).
     if (1_000...1_255).contains(reason) {
@@ -228,7 +285,7 @@ public final class TLSConnection {
     return error
   }
 
-  /// Output of the call that runs, beyond what the chunk held.
+  /// While a call runs, where its output goes.
   private var taken: [UInt8] = []
 
   private func takeOutput() {
@@ -243,13 +300,24 @@ public final class TLSConnection {
   private func withLent(
     _ input: borrowing Span<UInt8>, output: inout [UInt8], _ body: () throws(TLSError) -> Void
   ) throws(TLSError) {
+    // The caller's array is written to in place.
+    swap(&taken, &output)
+    defer { swap(&taken, &output) }
     // SAFE BECAUSE both buffers live until their closures end, and `lent` forgets them before.
     let result: Result<Void, TLSError> = unsafe input.withUnsafeBufferPointer { input in
       unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Self.chunkBytes) { chunk in
-        unsafe lent.pointee = copenssl_lent(
-          input: input.baseAddress, input_count: input.count, output: chunk.baseAddress,
-          output_room: chunk.count, output_count: 0)
-        defer { unsafe lent.pointee = copenssl_lent() }
+        unsafe lent.pointee.input = input.baseAddress
+        unsafe lent.pointee.input_count = input.count
+        unsafe lent.pointee.output = chunk.baseAddress
+        unsafe lent.pointee.output_room = chunk.count
+        unsafe lent.pointee.output_count = 0
+        defer {
+          unsafe lent.pointee.input = nil
+          unsafe lent.pointee.input_count = 0
+          unsafe lent.pointee.output = nil
+          unsafe lent.pointee.output_room = 0
+          unsafe lent.pointee.output_count = 0
+        }
         do throws(TLSError) {
           defer { takeOutput() }
           try body()
@@ -257,8 +325,6 @@ public final class TLSConnection {
         } catch { return .failure(error) }
       }
     }
-    output += taken
-    taken = []
     try result.get()
   }
 

@@ -23,6 +23,18 @@ public struct TLSCertificate: Sendable {
   }
 }
 
+extension TLSCertificate {
+  /// When the certificate is valid, in seconds since 1970.
+  public func validity() throws(TLSError) -> ClosedRange<Int64> {
+    try TLSContext.validity(ofChain: chain)
+  }
+
+  /// Whether the certificate is for `name`, a host name or an address.
+  public func isFor(_ name: String) -> Bool {
+    (try? TLSContext.isChain(chain, for: name)) ?? false
+  }
+}
+
 extension TLSCertificate: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
   public var description: String { "a certificate and its key" }
   public var debugDescription: String { description }
@@ -44,7 +56,7 @@ public final class TLSContext: Sendable {
     case tickets
   }
 
-  /// The newest version that is spoken.
+  /// A version that is spoken.
   public enum Version: Sendable {
     case tls12
     case tls13
@@ -55,10 +67,13 @@ public final class TLSContext: Sendable {
     case client(name: String?)
   }
 
-  /// BUDGET: certificates of a chain.
+  /// BUDGET: certificates of a chain, and of those that a client trusts.
   public static let chainMax = 16
+  public static let rootsMax = 1_024
 
   let role: Role
+  /// What a peer of a server is told that speaks without TLS, as it goes over the wire.
+  let plainAnswer: [UInt8]
   private let contextAddress: UInt
   private let methodAddress: UInt
 
@@ -71,33 +86,44 @@ public final class TLSContext: Sendable {
   /// - Errors: `.certificate` where PEM can't be read, the key is not the certificate's, is sealed
   ///   with a password or is too weak.
   public convenience init(
-    server certificate: TLSCertificate, resumption: Resumption = .off, newest: Version = .tls13
+    server certificate: TLSCertificate, resumption: Resumption = .off, oldest: Version = .tls12,
+    newest: Version = .tls13, plainAnswer: [UInt8] = []
   ) throws(TLSError) {
-    try self.init(role: .server, resumption: resumption, newest: newest)
+    try self.init(
+      role: .server, resumption: resumption, oldest: oldest, newest: newest,
+      plainAnswer: plainAnswer)
     try use(certificate)
   }
 
-  /// A client's end: trusts the certificates in `roots` (PEM) and no others, and wants the server's
-  /// to be for `name`, a host name.
+  /// A client's end: trusts the certificates in `roots` (PEM) and no others, the system's where nil,
+  /// and wants the server's to be for `name`, a host name or an address.
   public convenience init(
-    clientOf name: String, roots: [UInt8], resumption: Resumption = .off, newest: Version = .tls13
+    clientOf name: String, roots: [UInt8]?, resumption: Resumption = .off, newest: Version = .tls13
   ) throws(TLSError) {
-    try self.init(role: .client(name: name), resumption: resumption, newest: newest)
-    try trust(roots)
+    try self.init(
+      role: .client(name: name), resumption: resumption, oldest: .tls12, newest: newest,
+      plainAnswer: [])
+    if let roots { try trust(roots) } else { try trustSystem() }
   }
 
-  private init(role: Role, resumption: Resumption, newest: Version) throws(TLSError) {
+  var isServer: Bool { if case .server = role { true } else { false } }
+
+  private init(
+    role: Role, resumption: Resumption, oldest: Version, newest: Version, plainAnswer: [UInt8]
+  ) throws(TLSError) {
     let isServer = if case .server = role { true } else { false }
     // SAFE BECAUSE both results are checked, and `deinit` frees them from here on.
     guard let context = unsafe SSL_CTX_new(isServer ? TLS_server_method() : TLS_client_method()),
       let method = unsafe copenssl_lent_method()
     else { preconditionFailure("libssl has no memory for a context") }
     self.role = role
+    self.plainAnswer = plainAnswer
     contextAddress = UInt(bitPattern: context)
     methodAddress = UInt(bitPattern: method)
     defer { ERR_clear_error() }
     guard unsafe copenssl_configure(context, isServer ? 1 : 0, resumption == .tickets ? 1 : 0) == 1,
-      unsafe newest == .tls13 || copenssl_limit_to_tls12(context) == 1
+      unsafe newest == .tls13 || copenssl_limit_to_tls12(context) == 1,
+      unsafe oldest == .tls12 || copenssl_require_tls13(context) == 1
     else { throw TLSError(.certificate, "libssl lacks the ciphers or groups that are used here") }
   }
 
@@ -129,7 +155,7 @@ public final class TLSContext: Sendable {
     defer { ERR_clear_error() }
     // SAFE BECAUSE the store belongs to the context and takes references of its own.
     let store = unsafe SSL_CTX_get_cert_store(context)
-    for entry in try Self.certificates(roots) {
+    for entry in try Self.certificates(roots, most: Self.rootsMax) {
       guard unsafe X509_STORE_add_cert(store, entry.x509) == 1 else {
         throw failure("a root certificate can't be used")
       }
@@ -137,18 +163,57 @@ public final class TLSContext: Sendable {
     unsafe SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
   }
 
+  /// The certificates that the system trusts, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+  private func trustSystem() throws(TLSError) {
+    defer { ERR_clear_error() }
+    // SAFE BECAUSE the context is only lent.
+    guard unsafe SSL_CTX_set_default_verify_paths(context) == 1 else {
+      throw failure("the system's certificates can't be read")
+    }
+    unsafe SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
+  }
+
+  /// When the first certificate of `chain` is valid, in seconds since 1970.
+  static func validity(ofChain chain: [UInt8]) throws(TLSError) -> ClosedRange<Int64> {
+    defer { ERR_clear_error() }
+    guard let leaf = try certificates(chain).first else {
+      throw TLSError(.certificate, "there is no certificate")
+    }
+    var begin: Int64 = 0
+    var end: Int64 = 0
+    // SAFE BECAUSE the times belong to the certificate, which outlives the calls.
+    guard unsafe copenssl_seconds(X509_get0_notBefore(leaf.x509), &begin) == 1,
+      unsafe copenssl_seconds(X509_get0_notAfter(leaf.x509), &end) == 1, begin <= end
+    else { throw TLSError(.certificate, "the certificate's dates can't be read") }
+    return withExtendedLifetime(leaf) { begin...end }
+  }
+
+  /// Whether the first certificate of `chain` is for `name`, a host name or an address.
+  static func isChain(_ chain: [UInt8], for name: String) throws(TLSError) -> Bool {
+    defer { ERR_clear_error() }
+    guard let leaf = try certificates(chain).first else { return false }
+    // SAFE BECAUSE the certificate outlives the call, and the name is lent for its length.
+    return withExtendedLifetime(leaf) {
+      TLSCertificate.isAddress(name)
+        ? unsafe X509_check_ip_asc(leaf.x509, name, 0) == 1
+        : unsafe X509_check_host(leaf.x509, name, name.utf8.count, 0, nil) == 1
+    }
+  }
+
   /// All certificates of PEM text, at least one.
-  private static func certificates(_ pem: [UInt8]) throws(TLSError) -> [Certificate] {
+  private static func certificates(_ pem: [UInt8], most: Int = chainMax) throws(TLSError)
+    -> [Certificate]
+  {
     let found = unsafe withBIO(pem) { bio in
       var found: [Certificate] = []
       // SAFE BECAUSE each result is owned by its element of `found`.
-      while found.count <= chainMax, let next = unsafe PEM_read_bio_X509(bio, nil, nil, nil) {
+      while found.count <= most, let next = unsafe PEM_read_bio_X509(bio, nil, nil, nil) {
         unsafe found.append(Certificate(x509: next))
       }
       return found
     }
-    guard let found, (1...chainMax).contains(found.count) else {
-      throw TLSError(.certificate, "the certificate is not PEM, or there are more than 16")
+    guard let found, (1...most).contains(found.count) else {
+      throw TLSError(.certificate, "there is no certificate in PEM, or there are more than \(most)")
     }
     return found
   }

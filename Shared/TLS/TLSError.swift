@@ -6,6 +6,12 @@ public struct TLSError: Error, Equatable, Sendable, CustomStringConvertible {
     case violation
     /// The peer spoke HTTP without TLS.
     case plainHTTP
+    /// There is no version, cipher or protocol that both ends speak.
+    case nothingInCommon
+    /// The peer's certificate is not for its name, or nobody trusted vouches for it.
+    case untrusted
+    /// More updates of keys or attempts to renegotiate than anybody needs.
+    case tooManyMessages
     /// The peer ended the connection with this alert (RFC 8446 §6).
     case alert(UInt8)
     /// The transport ended without close_notify: something may be missing at the end.

@@ -21,7 +21,7 @@ public enum WebSocketEvent: Equatable, Sendable {
 public struct WebSocketLimits: Equatable, Sendable {
   /// Payload of one message, all fragments together.
   public var messageBytesMax: Int
-  /// Frames of one message. Bounds the work that empty fragments cost.
+  /// Frames of one message before its last. Bounds the work that empty fragments cost.
   public var fragmentsMax: Int
   /// What a compressed message may hold before it is unfolded: what compressing the largest one
   /// can add to it, in blocks that are stored as they are, is let through.
@@ -188,7 +188,8 @@ public struct WebSocketReader: Sendable {
     case .close, .ping, .pong: return
     }
     if header.opcode != .continuation { isCompressed = header.isCompressed }
-    fragments += 1
+    // Who cuts a message into whole pieces may end it with an empty one.
+    if !header.isFinal { fragments += 1 }
     guard fragments <= limits.fragmentsMax else { throw .tooManyFragments }
   }
 

@@ -54,15 +54,18 @@ class Sapphire:
         self.process = None
         self.lines = []
         self.url = ""
+        # Whom clients believe where the platform speaks https.
+        self.context = None
         self._helpers = []
 
     # Starting and stopping.
 
-    def start(self, configuration=None, environment=None):
-        options = []
+    def start(self, configuration=None, environment=None, options=()):
+        options = list(options)
         if configuration:
-            options = ["--config", os.path.join(self.folder, "sapphire.json5")]
-            with open(options[1], "w") as file:
+            file_name = os.path.join(self.folder, "sapphire.json5")
+            options += ["--config", file_name]
+            with open(file_name, "w") as file:
                 file.write(configuration)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
@@ -80,7 +83,7 @@ class Sapphire:
     def _ready(self):
         if self.process.poll() is not None:
             raise AssertionError(f"sapphire up ended with {self.process.returncode}\n{self.log_tail()}")
-        return next((line.split()[1] for line in self.lines if line.startswith("ready http://")), None)
+        return next((line.split()[1] for line in self.lines if line.startswith("ready http")), None)
 
     def stop(self):
         """Drains the platform; returns the exit code of `sapphire up`, or None where it had to be killed."""
@@ -134,7 +137,9 @@ class Sapphire:
     # Its doors.
 
     def socket(self, path, **options):
-        address = self.url.replace("http://", "ws://") + path
+        address = self.url.replace("http", "ws", 1) + path
+        if self.context and "ssl" not in options:
+            options["ssl"] = self.context
         return websockets.connect(address, max_size=None, open_timeout=10, **options)
 
     def get(self, path, **headers):
@@ -154,10 +159,9 @@ class Sapphire:
         assert status == 200 and "result" in answer, (status, answer)
         return answer["result"]
 
-    @staticmethod
-    def _request(request):
+    def _request(self, request):
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=10, context=self.context) as answer:
                 return answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as error:
             return error.code, error.headers, error.read()

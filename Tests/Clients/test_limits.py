@@ -36,7 +36,8 @@ SIZES = """{ channels: [{ match: "log:*", history: { durable: true } }, { match:
 TIMES = """{ limits: { httpHeadTimeout: "400ms", httpBodyTimeout: "1s", httpIdleTimeout: "1s", transferRate: 10000,
   wsHandshakeTimeout: "700ms", pollTimeout: "1s", wsFrameTimeout: "1s", pingInterval: "1s", pongTimeout: "500ms",
   idempotencyWindow: "1s", commitEvents: 1, commitBytes: 65536, appendQueueBytes: "1MiB",
-  publicationBytes: 65536 } }"""
+  publicationBytes: 65536, wsInflateRatio: 10, compressionContextBytes: "16KiB" },
+  compression: { contextTakeover: true } }"""
 # What loopback peers are free of, unless they are bound as here; each case comes from an address of its own.
 RATES = """{ limits: { loopbackExempt: false, connections: 12, connectionsPerAddress: 6, requestsPerSecond: 5,
   framesPerSecond: 20, publicationsPerSecond: 5, subscriptionsPerSecond: 5, burstWindow: "2s", requestTimeout: "1s" } }"""
@@ -60,7 +61,7 @@ def case(limit, on, alone=False):
 
 
 def unit(limit, path, name):
-    """The overrun of a row that no client can reach in a test's time is the unit test of that name."""
+    """The overrun of a row that no client can reach in a test's time, or here, is the test of that name."""
     CASES[limit] = (None, (path, name))
 
 
@@ -114,7 +115,8 @@ def test_overrun(platforms, limit):
     if on is None:
         path, name = function
         with open(os.path.join(ROOT, path)) as file:
-            assert f"func {name}(" in file.read(), f"{path} has no {name}"
+            text = file.read()
+            assert f"func {name}(" in text or f"def {name}(" in text, f"{path} has no {name}"
         return
     platform = running[on]
     if limit in waiting:
@@ -324,6 +326,20 @@ def _(sapphire):
         assert close_code(wire) == 1009
 
 
+@case("wsInflateRatio", TIMES)
+def _(sapphire):
+    async def send():
+        async with sapphire.socket("/ws/echo") as socket:
+            assert socket.extensions, "no compression"
+            text = "".join(f"{number:04}" for number in range(30000))
+            await socket.send(text)
+            assert await socket.recv() == text
+            await socket.send("0" * 120000)
+            await socket.wait_closed()
+            return socket.close_code
+    assert within(10, send()) == 1009
+
+
 @case("echoMessageBytes", SIZES)
 def _(sapphire):
     with upgraded(sapphire, "/ws/echo") as wire:
@@ -331,6 +347,9 @@ def _(sapphire):
         assert next_frame(wire) == (0x81, b"x" * 4096)
         wire.send(frame(0x81, claimed=4097))
         assert close_code(wire) == 1009
+
+
+unit("tlsHandshakeTimeout", "Tests/Clients/test_tls.py", "test_a_slow_handshake_is_given_up_and_counted")
 
 
 @case("wsHandshakeTimeout", TIMES)
@@ -495,6 +514,16 @@ def _(sapphire):
         eventually(5, "subscribed", lambda: "log:slow" in json.loads(sapphire.get("/channels")[2])["channels"])
         flood(sapphire, "log:slow", 2500)
         assert close_code(slow) == 4008
+
+
+@case("compressionContextBytes", TIMES)
+def _(sapphire):
+    async def connect():
+        async with sapphire.socket("/ws/contexts") as socket:
+            assert "server_no_context_takeover" in socket.response_headers["Sec-WebSocket-Extensions"]
+            await socket.send("x" * 5000)
+            assert await socket.recv() == "x" * 5000
+    within(10, connect())
 
 
 @case("recoveryHeldBytes", SIZES)

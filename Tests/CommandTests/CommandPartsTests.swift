@@ -36,7 +36,20 @@ private func arguments(_ words: [String], _ options: [Option]) throws -> Argumen
     #expect(try Server(hints).key == "told")
   }
 
-  @Test(arguments: ["example.org", "https://example.org", "http://"])
+  @Test func theCertificateOfThisMachineIsTrustedForThisMachineOnly() throws {
+    var hints = Server.Hints(option: "https://example.org", ownCertificate: [1])
+    #expect(try Server(hints).trust == .system)
+    hints.certificates = [2]
+    #expect(try Server(hints).trust == .certificates([2]))
+    hints.certificates = nil
+    hints.option = "https://localhost:8000"
+    #expect(try Server(hints).trust == .certificates([1]))
+    hints.option = nil
+    hints.file = "https://192.0.2.1:8000"
+    #expect(try Server(hints).trust == .certificates([1]))
+  }
+
+  @Test(arguments: ["example.org", "ftp://example.org", "http://"])
   func whatCantBeSpokenToIsRefused(text: String) {
     #expect(throws: UsageError.self) { _ = try Server(Server.Hints(option: text)) }
   }

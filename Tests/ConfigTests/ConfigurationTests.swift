@@ -1,6 +1,7 @@
 import Bytes
 import Config
 import JSON
+import Schema
 import Testing
 
 @Suite struct ConfigurationTests {
@@ -32,6 +33,18 @@ import Testing
     }
   }
 
+  @Test func aSchemaThatCantBeCheckedIsRefusedWithItsLine() {
+    let check = Self.check(
+      """
+      { channels: [{ match: "*", schema: {
+        properties: {
+          user: { pattern: "(?=x)" } } } }] }
+      """)
+    #expect(check.problems.map(\.setting) == ["channels[0].schema.properties.user.pattern"])
+    #expect(check.problems.first?.place == .line(3))
+    #expect(check.problems.first?.reason.contains("backtracking") == true)
+  }
+
   @Test func readsEverySetting() throws {
     let check = Self.check(
       """
@@ -39,7 +52,8 @@ import Testing
         channels: [
           { match: "a:*", type: "board", options: { x: [1, 'y'] }, history: { durable: true },
             subscribe: ["anonymous"], publish: ["role:admin", "user:alice", "user:*"],
-            presence: false, maxSubscribers: 100, requireFields: ["type", "timestamp"] },
+            presence: false, compress: false, maxSubscribers: 100, require: ["type", "timestamp"],
+            schema: { properties: { type: { maxLength: 20 } } } },
           { match: ["b", "c*"], history: { size: 5, ttl: "90s" }, publish: "none" },
           { match: "d", history: "none" },
           { match: "*", history: {} },
@@ -52,6 +66,8 @@ import Testing
         links: { hub: "10.0.0.2:7001", eventstore: "[fd00::1]:7002", keyFile: "/etc/k" },
         api: { keyFile: "/etc/api" },
         limits: { wsMessageBytes: "64KiB", httpFields: 50, pingInterval: "1m", connections: 7 },
+        compression: { enabled: false, threshold: "2KiB", level: 9, windowBits: 9,
+                       contextTakeover: true, contextWindowBits: 12 },
         diagnostics: { echo: "on" },
         log: { level: "warning", format: "json", subsystems: { "gateway.*": "debug" } },
         vault: { directory: "/srv/vault" },
@@ -66,8 +82,12 @@ import Testing
     #expect(rule.subscribe == AccessRule([.anonymous]))
     #expect(rule.publish == AccessRule([.role("admin"), .user("alice"), .anyUser]))
     #expect(!rule.presence)
+    #expect(!rule.compress)
     #expect(rule.maxSubscribers == 100)  // S003-25
-    #expect(rule.requireFields == ["type", "timestamp"])  // S003-22
+    #expect(rule.require == ["type", "timestamp"])  // S003-22
+    #expect(throws: SchemaFault.self) {
+      try rule.schema?.check(.object(["type": .string(String(repeating: "x", count: 21))]))
+    }
     #expect(c.channels.rules[1].match.map(\.text) == ["b", "c*"])
     #expect(c.channels.rules[1].history == .memory(size: 5, ttl: .seconds(90)))
     #expect(c.channels.rules[1].publish == AccessRule([]))
@@ -88,6 +108,10 @@ import Testing
     #expect(c.limits.httpFields == 50)
     #expect(c.limits.pingInterval == .seconds(60))
     #expect(c.limits.connections == 7)
+    #expect(!c.compression.enabled && c.compression.contextTakeover)
+    #expect(c.compression.threshold == 2_048)
+    #expect(c.compression.level == 9)
+    #expect(c.compression.windowBits == 9 && c.compression.contextWindowBits == 12)
     #expect(c.diagnostics.echo == .on)
     #expect(c.log.levels == "warning,gateway.*=debug")
     #expect(c.log.format == .json)
@@ -139,6 +163,12 @@ import Testing
     ("{gateway:{listen:[]}}", "gateway.listen", "at least one"),
     ("{gateway:{origins:['https://a/b']}}", "gateway.origins[0]", "without a path"),
     ("{gateway:{origins:['app.example.org']}}", "gateway.origins[0]", "https://"),
+    ("{compression:{windowBits:8}}", "compression.windowBits", "9 to 15"),
+    ("{compression:{contextWindowBits:16}}", "compression.contextWindowBits", "9 to 15"),
+    ("{compression:{level:0}}", "compression.level", "1 to 9"),
+    ("{compression:{threshold:'1KB'}}", "compression.threshold", "KiB"),
+    ("{compression:{window:9}}", "compression.window", "unknown key"),
+    ("{channels:[{match:'a',compress:'no'}]}", "channels[0].compress", "true"),
     ("{eventstore:{data:''}}", "eventstore.data", "not empty"),
     ("{channels:{}}", "channels", "list"), ("{channels:[5]}", "channels[0]", "object"),
     ("{channels:[{match:'*'},{match:'a'}]}", "channels[1].match", "never reached"),

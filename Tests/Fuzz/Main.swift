@@ -18,6 +18,7 @@ let fuzzTargets: [FuzzTarget] = [
   FuzzTarget(name: "wire-frames", run: fuzzWireFrames),
   FuzzTarget(name: "json", run: fuzzJSON),
   FuzzTarget(name: "config", run: fuzzConfig),
+  FuzzTarget(name: "identity", run: fuzzIdentity),
 ]
 
 /// The target that the environment names; `list` prints all names, as `run` needs them.

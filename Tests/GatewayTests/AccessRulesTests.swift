@@ -1,3 +1,5 @@
+import Bytes
+import Config
 import HTTPCodec
 import Testing
 
@@ -95,18 +97,41 @@ struct AccessRulesTests {
 }
 
 struct APIKeysTests {
+  private func rule(_ key: String) -> APIKeyRule {
+    APIKeys.rule(ofPlain: [UInt8](key.utf8), name: "k")
+  }
+
   @Test func onlyAWholeKeyOpens() {
-    let keys = APIKeys([[UInt8]("0123456789abcdef".utf8), [UInt8]("second-key-second".utf8)])
+    let keys = APIKeys([rule("0123456789abcdef"), rule("second-key-second")])
     #expect(keys.contains("0123456789abcdef") && keys.contains("second-key-second"))
     for text in ["", "0123456789abcde", "0123456789abcdef ", "0123456789ABCDEF", nil] {
       #expect(!keys.contains(text))
     }
-    keys.replace([[UInt8]("third-key-third-k".utf8)])
+    keys.replace([rule("third-key-third-k")])
     #expect(!keys.contains("0123456789abcdef") && keys.contains("third-key-third-k"))
   }
 
   @Test func withoutKeysNothingOpens() {
     let keys = APIKeys([])
     #expect(!keys.contains("") && !keys.contains("x"))
+    // Whoever knows a digest does not know a key.
+    let digest = rule("0123456789abcdef").digest
+    #expect(!APIKeys([rule("0123456789abcdef")]).contains(hex(digest)))
+  }
+
+  @Test func aKeyOpensItsScopesForItsChannelsAlone() throws {
+    var key = rule("0123456789abcdef")
+    #expect(key.scopes == .all && key.allowsEverywhere(.admin))
+    key.scopes = [.publish, .history]
+    key.channels = [try #require(ChannelPattern("chat:*"))]
+    #expect(key.allows(.publish, channel("chat:1")) && key.allows(.history, channel("chat:1")))
+    #expect(!key.allows(.presence, channel("chat:1")) && !key.allows(.publish, channel("other")))
+    #expect(!key.allowsEverywhere(.publish))
+  }
+
+  @Test func nobodyGetsAtTheGatewaysOwnChannel() throws {
+    let name = try #require(ChannelName.identityOrders)
+    #expect(!rule("0123456789abcdef").allows(.history, name))
+    #expect(!channel("sapphire:identity").isReserved && !channel("@sapphire").isReserved)
   }
 }

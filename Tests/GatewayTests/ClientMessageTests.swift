@@ -40,10 +40,10 @@ struct ClientMessageTests {
   @Test func subscribingUnsubscribingAndPingsAreUnderstood() throws {
     #expect(
       try parse(#"{"type":"subscribe","id":1,"channel":"a","since":"start"}"#)
-        == .subscribe(id: .number(1), channel: "a", since: "start"))
+        == .subscribe(id: .number(1), channel: "a", since: "start", token: nil))
     #expect(
       try parse(#"{"type":"subscribe","channel":"a"}"#)
-        == .subscribe(id: nil, channel: "a", since: nil))
+        == .subscribe(id: nil, channel: "a", since: nil, token: nil))
     #expect(
       try parse(#"{"type":"unsubscribe","id":"x","channel":"a"}"#)
         == .unsubscribe(id: .text("x"), channel: "a"))

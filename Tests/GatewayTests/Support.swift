@@ -1,5 +1,6 @@
 import Bytes
 import HTTPCodec
+import Platform
 import Testing
 
 @testable import GatewayCore
@@ -15,3 +16,20 @@ func position(_ epoch: String, _ offset: UInt64) -> Position {
 }
 
 func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+
+/// A directory for one test, removed with its files when the value goes.
+final class TemporaryFolder {
+  let path: String
+
+  init() throws {
+    path = "/tmp/sapphire-test-\(Syscalls.processID)-\(UInt64.random(in: 0...(.max)))"
+    try Files.makeDirectories(FilePath(path))
+  }
+
+  deinit {
+    for name in (try? Files.list(FilePath(path))) ?? [] {
+      try? Files.remove(FilePath(path).appending(name))
+    }
+    try? Files.removeDirectory(FilePath(path))
+  }
+}

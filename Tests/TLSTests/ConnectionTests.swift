@@ -110,7 +110,8 @@ import Testing
   @Test func tellsPlainHTTPFromRubbish() throws {
     let ends = try Ends()
     #expect(feed(TLSConnection(ends.server), utf8("GET / HTTP/1.1\r\n")).error?.kind == .plainHTTP)
-    let rubbish = [UInt8](repeating: 0x55, count: 64)
+    #expect(feed(TLSConnection(ends.server), utf8("OPTIONS * HTTP/1.1\r\n")).error?.kind == .plainHTTP)
+    let rubbish = [UInt8](repeating: 0x95, count: 64)
     #expect(feed(TLSConnection(ends.server), rubbish).error?.kind == .violation)
     // A record, and rubbish in it: that is worth an alert.
     let (error, output) = feed(TLSConnection(ends.server), [0x16, 3, 1, 0, 64] + rubbish)

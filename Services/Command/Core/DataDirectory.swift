@@ -4,6 +4,7 @@ internal import Platform
 ///
 ///     DIR/                0700
 ///       api.key           0600, the key of the HTTP API
+///       tls/              0700, what `up --tls` has made: certificate.pem and key.pem, both 0600
 ///       eventstore/       durable streams
 ///       vault-watch/      what `sapphire vault watch` has announced
 ///       run/              0700, only while it runs
@@ -18,6 +19,9 @@ struct DataDirectory: Equatable {
   var key: FilePath { FilePath("\(path)/api.key") }
   var url: FilePath { FilePath("\(path)/run/url") }
   var lock: FilePath { FilePath("\(path)/run/up.lock") }
+  var secrets: FilePath { FilePath("\(path)/tls") }
+  var certificate: FilePath { FilePath("\(path)/tls/certificate.pem") }
+  var certificateKey: FilePath { FilePath("\(path)/tls/key.pem") }
   var eventStore: String { "\(path)/eventstore" }
   var vaultWatch: FilePath { FilePath("\(path)/vault-watch") }
 

@@ -100,6 +100,7 @@ private final class Observation {
 
   func run() -> ExitCode {
     var options = ClientOptions(url: server.url, key: server.key)
+    options.trust = server.trust
     options.wantsPresence = request.showsPresence
     let client = RealtimeClient(options, on: loop) { [weak self] in self?.received($0) }
     self.client = client

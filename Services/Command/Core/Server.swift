@@ -1,4 +1,5 @@
 internal import Client
+internal import Config
 internal import JSON
 internal import Loop
 internal import Platform
@@ -7,6 +8,7 @@ internal import Platform
 struct Server: Equatable {
   var url: ServerURL
   var key: String?
+  var trust = ClientTrust.system
   var expectation = Expectation.unknown
 
   /// Whether the data directory says that it runs.
@@ -15,6 +17,7 @@ struct Server: Equatable {
   static let options: [Option] = [
     .value("--url", "URL", "the server, such as http://127.0.0.1:8000 (or SAPPHIRE_URL)"),
     .value("--data", "DIR", "the data directory of a server on this machine"),
+    .value("--ca", "FILE", "certificates to trust for https, in PEM (or SAPPHIRE_CA)"),
   ]
 
   static let defaultURL = ServerURL(scheme: "http", host: "127.0.0.1", port: 8000)
@@ -28,6 +31,10 @@ struct Server: Equatable {
     var keyVariable: String?
     /// What DIR/api.key says.
     var keyFile: String?
+    /// The certificates of --ca or SAPPHIRE_CA.
+    var certificates: [UInt8]?
+    /// What `sapphire up --tls` has made in the data directory.
+    var ownCertificate: [UInt8]?
     /// Whether --data was given: its key is meant for the server, wherever that is.
     var namesDirectory = false
   }
@@ -36,16 +43,16 @@ struct Server: Equatable {
     let told = hints.option ?? hints.variable
     let text = told ?? hints.file ?? Self.defaultURL.description
     guard let url = ServerURL(text) else {
-      throw UsageError("`\(text)` is no server; write http://HOST:PORT")
-    }
-    guard url.scheme == "http" else {
-      throw UsageError("this program speaks http:// only; put a TLS tunnel before it")
+      throw UsageError("`\(text)` is no server; write http://HOST:PORT or https://HOST:PORT")
     }
     self.url = url
     if told == nil, hints.file != nil { expectation = .running }
     // The key of this machine's server is not shown to a server elsewhere.
     let isOurs = told == nil || url.address.isLoopback || hints.namesDirectory
     key = hints.keyVariable ?? (isOurs ? hints.keyFile : nil)
+    if let certificates = hints.certificates ?? (isOurs ? hints.ownCertificate : nil) {
+      trust = .certificates(certificates)
+    }
   }
 }
 
@@ -65,8 +72,25 @@ extension CommandContext {
     if let data {
       hints.file = firstLine(data.url)
       hints.keyFile = firstLine(data.key)
+      hints.ownCertificate = try? Files.read(data.certificate, bytesMax: Self.certificatesMax)
     }
+    hints.certificates = try certificates(arguments)
     return try Server(hints)
+  }
+
+  /// A file of certificates larger than this is some other file.
+  private static let certificatesMax = 4 << 20
+
+  private func certificates(_ arguments: Arguments) throws(UsageError) -> [UInt8]? {
+    guard let path = arguments["--ca"] ?? variable("SAPPHIRE_CA") else { return nil }
+    let pem: [UInt8]
+    do throws(SystemError) {
+      pem = try Files.read(FilePath(path), bytesMax: Self.certificatesMax)
+    } catch { throw UsageError("--ca \(path) can't be read: \(error.reason)") }
+    if let fault = ClientTrust.fault(inCertificates: pem) {
+      throw UsageError("--ca \(path): \(fault)")
+    }
+    return pem
   }
 
   /// An environment variable; an empty one is as good as none.
@@ -75,9 +99,10 @@ extension CommandContext {
   }
 
   private func firstLine(_ path: FilePath) -> String? {
-    guard let bytes = try? Files.read(path, bytesMax: 4096) else { return nil }
+    guard let bytes = try? Files.read(path, bytesMax: APIKeyFile.bytesMax) else { return nil }
     let line = String(decoding: bytes.prefix { $0 != 10 && $0 != 13 }, as: UTF8.self)
-    return line.isEmpty ? nil : line
+    // A key file may begin with a key of which only the digest is kept.
+    return line.isEmpty || line.hasPrefix("sha256:") || line.hasPrefix("#") ? nil : line
   }
 }
 
@@ -93,7 +118,7 @@ final class ServerCalls {
   init(_ server: Server) throws(SystemError) {
     self.server = server
     loop = try EventLoop()
-    client = HTTPClient(server.url, key: server.key, on: loop)
+    client = HTTPClient(server.url, key: server.key, trust: server.trust, on: loop)
   }
 
   /// Sends one request and waits for its answer.
@@ -123,6 +148,9 @@ extension CommandContext {
       console.report("is it running? `sapphire up` starts it; --url or SAPPHIRE_URL name another")
       return .unavailable
     case .transport(.malformed), .transport(.unsendable): return .failure
+    case .transport(.lost) where server.url.isSecure:
+      console.report("if it is the certificate: --ca FILE or SAPPHIRE_CA names one to trust")
+      return .unavailable
     case .transport, .notNow: return .unavailable
     case .notPermitted:
       let help =

@@ -1,5 +1,6 @@
 internal import Config
 internal import Platform
+internal import TLSStream
 
 /// The configuration as the services will read it, and what is wrong with it.
 struct CheckedSettings {
@@ -34,6 +35,23 @@ struct CheckedSettings {
 
   /// A configuration file larger than this is some other file.
   static let bytesMax = 4 << 20
+
+  /// What is wrong with the files that the settings name, as the gateway would say it.
+  func fileFault(_ file: String) -> Refusal? {
+    let tls = configuration.tls
+    guard let certificate = tls.certificate, let key = tls.key else { return nil }
+    let files = CertificateFiles(certificate: FilePath(certificate.path), key: FilePath(key.path))
+    do throws(CertificateFiles.Refused) {
+      _ = try files.load(at: SystemClock.wallMilliseconds() / 1_000)
+      return nil
+    } catch {
+      let problem = ConfigProblem(
+        file: file, place: error.part == .key ? key.place : certificate.place,
+        setting: "tls.\(error.part.rawValue)", reason: error.description)
+      return Refusal(
+        code: .configuration, message: "the configuration is refused:\n\(problem)")
+    }
+  }
 }
 
 /// A reason not to go on, with its exit code.
@@ -62,8 +80,9 @@ enum ConfigCheckCommand {
     }
     let file = arguments.operands[0]
     do throws(Refusal) {
-      _ = try CheckedSettings(
+      let settings = try CheckedSettings(
         file: file, environment: Processes.environment(), channelTypes: context.channelTypes)
+      if let fault = settings.fileFault(file) { throw fault }
       return context.console.line("\(file) is sound") ? .ok : .failure
     } catch {
       context.console.report(error.message)

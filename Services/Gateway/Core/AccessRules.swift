@@ -1,8 +1,6 @@
 internal import ChannelKit
-internal import Crypto
 internal import HTTPCodec
-internal import Platform
-internal import Synchronization
+internal import Identity
 
 /// Who may come in and what a client may do. Pure, but for the key, which a reload may change.
 struct AccessRules: Sendable {
@@ -33,6 +31,20 @@ struct AccessRules: Sendable {
     return parsed == host
   }
 
+  /// What a channel's rule lets a client do; a token may let it do more.
+  func may(_ right: Rights, _ client: ClientContext, _ policy: ChannelPolicy) -> Bool {
+    switch right {
+    case .publish: mayPublish(client, policy.publish)
+    case .history: may(client, policy.readHistory) ?? maySubscribe(client, policy)
+    case .presence: may(client, policy.seePresence) ?? maySubscribe(client, policy)
+    default: maySubscribe(client, policy)
+    }
+  }
+
+  private func may(_ client: ClientContext, _ list: [Principal]?) -> Bool? {
+    list.map { client.isAPI || $0.include(client) }
+  }
+
   /// - Parameter publishers: who may by the channel's rule or type; nil: the listener's default.
   func mayPublish(_ client: ClientContext, _ publishers: [Principal]?) -> Bool {
     if client.isAPI { return true }
@@ -56,32 +68,5 @@ struct AccessRules: Sendable {
       return HTTPAuthority(String(origin.dropFirst(scheme.count)))
     }
     return nil
-  }
-}
-
-/// The API keys in force; compared in constant time.
-final class APIKeys: Sendable {
-  private let keys = Mutex<[[UInt8]]>([])
-
-  init(_ keys: [[UInt8]]) { replace(keys) }
-
-  func replace(_ keys: [[UInt8]]) { self.keys.withLock { $0 = keys } }
-
-  /// The key of `X-API-Key`, or of `Authorization: apikey …`.
-  static func offered(_ headers: HTTPHeaders) -> String? {
-    if let key = headers.first("x-api-key") { return key }
-    guard let value = headers.first("authorization") else { return nil }
-    let parts = value.split(separator: " ", maxSplits: 1)
-    guard parts.count == 2, parts[0].lowercased() == "apikey" else { return nil }
-    return String(parts[1])
-  }
-
-  func contains(_ text: String?) -> Bool {
-    guard let text else { return false }
-    let offered = [UInt8](text.utf8)
-    // All keys are compared, so that the time tells nothing of which one was near.
-    return keys.withLock { list in
-      list.reduce(false) { found, key in constantTimeEqual(key, offered) || found }
-    }
   }
 }

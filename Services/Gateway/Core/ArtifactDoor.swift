@@ -1,6 +1,8 @@
 internal import Bytes
 internal import ChannelKit
+internal import Config
 internal import HTTPCodec
+internal import Identity
 internal import Link
 internal import Wire
 
@@ -68,7 +70,11 @@ final class ArtifactDoor {
     guard let store = gateway.upstreams.eventstore else {
       return exchange.respond(.error(.unavailable))
     }
-    let isKeyed = gateway.settings.access.keys.contains(APIKeys.offered(head.headers))
+    let key = gateway.settings.access.keys.find(APIKeys.offered(head.headers))
+    let identity: Identity?
+    do throws(Refusal) {
+      identity = try gateway.settings.authenticator.identity(head)
+    } catch { return exchange.respond(.error(error)) }
     let find = FindArtifact(remainingMs: gateway.settings.publishMaxMs, sha256: hash)
     gateway.ask(store, find, expecting: ArtifactStreams.self) { [weak self] result in
       guard let self else { return }
@@ -76,7 +82,12 @@ final class ArtifactDoor {
       case .failure(let refusal): exchange.respond(.error(refusal))
       case .success(let found):
         // Who may not read it learns no more than who asks for nothing that exists.
-        guard found.isStored, isKeyed || found.streams.contains(where: mayRead) else {
+        let isOpen =
+          key?.allowsEverywhere(.history) ?? false
+          || found.streams.contains { name in
+            key?.allows(.history, name) ?? false || self.mayRead(name, identity)
+          }
+        guard found.isStored, isOpen else {
           return exchange.respond(RequestHandler.notFound)
         }
         answer(hash, found.size, head, exchange)
@@ -84,9 +95,9 @@ final class ArtifactDoor {
     }
   }
 
-  private func mayRead(_ name: ChannelName) -> Bool {
-    let anonymous = ClientContext(id: ClientID(number: 0))
-    return gateway.settings.access.maySubscribe(anonymous, gateway.settings.policy(name))
+  private func mayRead(_ name: ChannelName, _ identity: Identity?) -> Bool {
+    let client = ClientStanding(ClientID(number: 0), identity)
+    return client.may(.subscribe, name, gateway.settings.policy(name), gateway.settings)
   }
 
   private func answer(

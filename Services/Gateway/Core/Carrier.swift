@@ -9,12 +9,17 @@ protocol Carrier: AnyObject {
   /// Publications are written to it as they are encoded, in the flush step and without another
   /// word to the carrier; nil where the carrier has to take them itself. The same for ever.
   var directStream: Stream? { get }
-  /// Publications where there is no `directStream`; the carrier keeps what its client has not read.
+  /// How publications are compressed for this client; nil where they are not. The same for ever.
+  var compression: SocketCompression? { get }
+  /// Publications where there is no `directStream`, or where the client's compression is its own;
+  /// the carrier keeps what its client has not read.
   func deliver(_ publications: EncodedPublications, of subscription: Subscription)
   /// Bytes that the client has not taken yet.
   var queuedBytes: Int { get }
   /// Whether the client takes nothing at the moment.
   var isBlocked: Bool { get }
+  /// Whether another page of a replay is of use to the client.
+  var takesPages: Bool { get }
   /// The session's `drained` is to be called once nothing is queued.
   func tellWhenEmpty()
   /// Something that is no publication. A carrier that is closing says nothing more.
@@ -31,6 +36,8 @@ protocol Carrier: AnyObject {
 }
 
 extension Carrier {
+  var takesPages: Bool { true }
+  var compression: SocketCompression? { nil }
   func begins(_ subscription: Subscription, after position: Subscription.Since) {}
 }
 
@@ -58,4 +65,11 @@ struct EncodedPublications {
   var count: Int
   /// One for each publication, of encodings that have marks.
   var marks: [Mark]
+
+  /// The bytes, no longer held here: a buffer held twice can't be used again without a copy.
+  mutating func releaseBytes() -> [UInt8] {
+    var released: [UInt8] = []
+    swap(&released, &bytes)
+    return released
+  }
 }

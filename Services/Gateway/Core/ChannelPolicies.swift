@@ -2,6 +2,7 @@ internal import Bytes
 internal import ChannelKit
 internal import Config
 internal import JSON
+internal import Schema
 internal import Service
 
 /// The configured rules as policies, checked against the channel types once, at start.
@@ -13,7 +14,7 @@ struct ChannelPolicies: Sendable {
     self.rules = rules
     var problems = ""
     for rule in rules.rules {
-      let policy = Self.policy(rule)
+      let policy = Self.policy(rule, owners: [])
       do throws(ChannelOptionsError) {
         try registry.check(policy.type, options: policy.options, history: policy.history)
       } catch {
@@ -28,10 +29,11 @@ struct ChannelPolicies: Sendable {
 
   /// The first rule that matches; a channel that none does is a plain relay.
   func policy(_ name: ChannelName) -> ChannelPolicy {
-    rules.rule(for: name).map(Self.policy) ?? ChannelPolicy()
+    guard let rule = rules.rule(for: name) else { return ChannelPolicy() }
+    return Self.policy(rule, owners: rules.owners(of: name))
   }
 
-  private static func policy(_ rule: ChannelRule) -> ChannelPolicy {
+  private static func policy(_ rule: ChannelRule, owners: [String]) -> ChannelPolicy {
     var policy = ChannelPolicy(type: rule.type)
     switch rule.history {
     case .none: policy.history = .none
@@ -41,22 +43,27 @@ struct ChannelPolicies: Sendable {
       policy.historyCount = UInt32(clamping: size)
       policy.historyMs = UInt32(clamping: ttl.millisecondsMax)
     }
-    policy.subscribe = rule.subscribe.map(principals)
-    policy.publish = rule.publish.map(principals)
+    policy.subscribe = rule.subscribe.map { principals($0, owners) }
+    policy.publish = rule.publish.map { principals($0, owners) }
+    policy.readHistory = rule.readHistory.map { principals($0, owners) }
+    policy.seePresence = rule.seePresence.map { principals($0, owners) }
     policy.hasPresence = rule.presence
+    policy.isCompressed = rule.compress
     policy.subscribersMax = rule.maxSubscribers
-    policy.requiredFields = rule.requireFields
+    if !rule.require.isEmpty { policy.schemas.append(JSONSchema(requiring: rule.require)) }
+    if let schema = rule.schema { policy.schemas.append(schema) }
     policy.options = ChannelOptions(rule.options)
     return policy
   }
 
-  private static func principals(_ rule: AccessRule) -> [Principal] {
-    rule.grants.map { grant in
+  private static func principals(_ rule: AccessRule, _ owners: [String]) -> [Principal] {
+    rule.grants.flatMap { grant -> [Principal] in
       switch grant {
-      case .anonymous: .anyone
-      case .anyUser: .users
-      case .user(let name): .user(UserID(name))
-      case .role(let name): .role(name)
+      case .anonymous: [.anyone]
+      case .anyUser: [.users]
+      case .user(let name): [.user(UserID(name))]
+      case .role(let name): [.role(name)]
+      case .owner: owners.map { .user(UserID($0)) }
       }
     }
   }

@@ -4,9 +4,28 @@ internal import JSON
 /// What a client says on a socket of several channels. Pure.
 enum ClientMessage: Equatable {
   case publish(id: MessageID?, channel: String, payload: Payload, key: String)
-  case subscribe(id: MessageID?, channel: String, since: String?)
+  case subscribe(id: MessageID?, channel: String, since: String?, token: Credential?)
+  case connect(id: MessageID?, Credential)
+  /// Another token for the connection, or for one channel's subscription.
+  case refresh(id: MessageID?, channel: String?, Credential)
   case unsubscribe(id: MessageID?, channel: String)
   case ping(id: MessageID?)
+
+  /// What may be said before a client has signed in, where it has to.
+  var mayComeFirst: Bool {
+    switch self {
+    case .connect, .ping: true
+    default: false
+    }
+  }
+
+  var id: MessageID? {
+    switch self {
+    case .publish(let id, _, _, _), .subscribe(let id, _, _, _), .unsubscribe(let id, _),
+      .ping(let id), .connect(let id, _), .refresh(let id, _, _):
+      id
+    }
+  }
 
   struct Malformed: Error, Equatable {
     var id: MessageID?
@@ -33,6 +52,8 @@ enum ClientMessage: Equatable {
     var channel: String?
     var since: String?
     var key = ""
+    var token: Credential?
+    var ticket: Credential?
     var payload: Payload?
     var problem: String?
 
@@ -55,6 +76,10 @@ enum ClientMessage: Equatable {
         type = text(member, span, "type")
       } else if member.isKey("since", in: span) {
         since = text(member, span, "since")
+      } else if member.isKey("token", in: span) {
+        token = text(member, span, "token").map { .token($0) }
+      } else if member.isKey("ticket", in: span) {
+        ticket = text(member, span, "ticket").map { .ticket($0) }
       }
     }
 
@@ -76,7 +101,10 @@ enum ClientMessage: Equatable {
     func message() throws(Malformed) -> ClientMessage {
       switch type {
       case "ping": return .ping(id: id)
-      case "subscribe": return .subscribe(id: id, channel: try named(), since: since)
+      case "subscribe":
+        return .subscribe(id: id, channel: try named(), since: since, token: token)
+      case "connect": return .connect(id: id, try credential())
+      case "refresh": return .refresh(id: id, channel: channel, try credential())
       case "unsubscribe": return .unsubscribe(id: id, channel: try named())
       case nil, "publish":
         let channel = try named()
@@ -89,7 +117,15 @@ enum ClientMessage: Equatable {
         return .publish(id: id, channel: channel, payload: payload, key: key)
       default:
         throw Malformed(
-          id: id, message: "unknown type; there are publish, subscribe, unsubscribe and ping")
+          id: id,
+          message: "unknown type; there are publish, subscribe, unsubscribe, connect, refresh and ping")
+      }
+    }
+
+    private func credential() throws(Malformed) -> Credential {
+      switch (token, ticket) {
+      case (let one?, nil), (nil, let one?): return one
+      default: throw Malformed(id: id, message: "send token or ticket, one of them")
       }
     }
 

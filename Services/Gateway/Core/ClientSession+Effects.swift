@@ -25,7 +25,7 @@ extension ClientSession: EffectTarget {
   }
 
   /// Ends one subscription; a session of one channel goes with it.
-  private func end(_ channel: LocalChannel, _ refusal: Refusal) {
+  func end(_ channel: LocalChannel, _ refusal: Refusal) {
     tell(.error(id: nil, refusal, channel: channel.name.text))
     unsubscribe(channel.name)
     if case .oneChannel = door.style { carrier?.end(.refused(refusal)) }

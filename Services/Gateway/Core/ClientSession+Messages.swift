@@ -1,18 +1,24 @@
 internal import Bytes
 internal import ChannelKit
 internal import Config
+internal import Identity
 internal import Loop
 internal import Observe
 
 /// What a client says: publications, and on sessions of several channels subscriptions.
 extension ClientSession: UnaskedPublisher {
   func received(_ message: ClientMessage) {
+    guard awaitsSignIn == nil || message.mayComeFirst else {
+      return tell(.error(id: message.id, .signInFirst, channel: nil))
+    }
     switch message {
+    case .connect(let id, let credential): connect(id, credential)
+    case .refresh(let id, let channel, let credential): refresh(id, channel, credential)
     case .ping(let id): tell(.pong(id: id, timeMs: gateway.loop.wallMilliseconds))
     case .publish(let id, let channel, let payload, let key):
       guard let name = named(channel, id) else { return }
       publish(name, payload, key: key, id)
-    case .subscribe(let id, let channel, let since):
+    case .subscribe(let id, let channel, let since, let token):
       guard let name = named(channel, id) else { return }
       guard let from = Subscription.Since(since) else {
         return tell(
@@ -22,7 +28,7 @@ extension ClientSession: UnaskedPublisher {
       if let refusal = subscribesTooOften() {
         refuse(refusal, channel, id)
       } else {
-        subscribe(name, from, id: id)
+        subscribe(name, from, id: id, token: token)
       }
     case .unsubscribe(let id, let channel):
       guard let name = named(channel, id) else { return }
@@ -31,7 +37,7 @@ extension ClientSession: UnaskedPublisher {
     }
   }
 
-  private func named(_ text: String, _ id: MessageID?) -> ChannelName? {
+  func named(_ text: String, _ id: MessageID?) -> ChannelName? {
     if let name = ChannelName(text) { return name }
     tell(.error(id: id, .unknownChannel(text), channel: nil))
     return nil
@@ -56,6 +62,7 @@ extension ClientSession: UnaskedPublisher {
   /// Publishes for the client and tells it what became of that: always with an `id`, without one
   /// only what was refused or what a plugin answers.
   func publish(_ name: ChannelName, _ payload: Payload, key: String, _ id: MessageID?) {
+    hasPublished = true
     if isBound, let refusal = publishesTooOften() {
       return tell(.error(id: id, refusal, channel: name.text))
     }
@@ -69,6 +76,7 @@ extension ClientSession: UnaskedPublisher {
       channel: channel,
       event: ChannelEvent(payload, idempotencyKey: key.isEmpty ? nil : key), client: context,
       clientNumber: clientNumber)
+    request.isAllowedByToken = standing.identity?.allows(.publish, in: name) ?? false
     // Without an id nobody waits for the hub's answer; refusals found here are told all the same.
     let needsAnswer = id != nil || channel.policy.isDurable || channel.plugin != nil || !key.isEmpty
     guard needsAnswer else {
@@ -96,9 +104,10 @@ extension ClientSession: UnaskedPublisher {
   private func openForPublishing(_ name: ChannelName) -> Result<LocalChannel, Refusal> {
     if let known = gateway.existing(name) { return .success(known) }
     // Asked before the channel is made, so that refused names cost nothing.
-    guard gateway.publishing.mayPublish(context, in: name) else {
-      return .failure(.permissionDenied)
-    }
+    guard
+      standing.identity?.allows(.publish, in: name) ?? false
+        || gateway.publishing.mayPublish(context, in: name)
+    else { return .failure(.permissionDenied) }
     guard opened < Self.openedMax else { return .failure(.limitExceeded) }
     opened += 1
     return gateway.channel(name)

@@ -1,6 +1,7 @@
 internal import Bytes
 internal import ChannelKit
 internal import Config
+internal import Identity
 internal import Loop
 internal import Observe
 internal import Wire
@@ -46,16 +47,26 @@ final class ClientSession {
   var timers: [TimerKey: TimerID] = [:]
   /// Channels that this session brought into being by publishing.
   var opened = 0
+  /// Something was published in the name that the client had then.
+  var hasPublished = false
+  /// Who the client is.
+  var standing: ClientStanding
+  /// The channels of the address, where the client has to sign in first, and until when.
+  var awaitsSignIn: AwaitedSignIn?
 
-  init(_ gateway: GatewayLoop, _ door: Door, session: SessionToken?, isBound: Bool) {
+  init(
+    _ gateway: GatewayLoop, _ door: Door, session: SessionToken?, isBound: Bool,
+    identity: Identity? = nil
+  ) {
     self.gateway = gateway
     self.door = door
     self.isBound = isBound
     sessionToken = session
     clientNumber = gateway.takeClientNumber()
+    standing = ClientStanding(ClientID(number: clientNumber), identity)
   }
 
-  var context: ClientContext { ClientContext(id: ClientID(number: clientNumber)) }
+  var context: ClientContext { standing.context }
   /// Bytes that may wait for this client; past it the overflow action of the channel is taken.
   var queueBytesMax: Int { gateway.settings.queueBytesMax }
   /// Nothing that is said now reaches the client.
@@ -75,17 +86,29 @@ final class ClientSession {
   /// Subscribes to what the address named. Once, before anything else.
   func open(_ carrier: any Carrier, _ channels: [(ChannelName, Subscription.Since)]) {
     self.carrier = carrier
+    if standing.identity == nil, gateway.settings.authenticator.settings.isRequired {
+      return awaitSignIn(channels)
+    }
+    open(channels)
+  }
+
+  /// Only to be let go again.
+  func begin(_ carrier: any Carrier) { self.carrier = carrier }
+
+  func open(_ channels: [(ChannelName, Subscription.Since)]) {
     if door.welcomes, pendingWelcome.expect(channels.count) { welcome() }
     for (name, since) in channels {
       if !subscribe(name, since, id: nil, isWelcomed: door.welcomes) { answered(nil) }
     }
+    subscribeByToken()
     checkAnswered()
   }
 
   /// Whether the subscription is made, or under way.
   @discardableResult
   func subscribe(
-    _ name: ChannelName, _ since: Subscription.Since, id: MessageID?, isWelcomed: Bool = false
+    _ name: ChannelName, _ since: Subscription.Since, id: MessageID?, isWelcomed: Bool = false,
+    grant: SubscriptionGrant? = nil
   ) -> Bool {
     // Subscribing twice on one connection is subscribing once (S003-24).
     if let known = subscriptions.first(where: { $0.channel.name == name }) {
@@ -97,9 +120,12 @@ final class ClientSession {
       return refuse(.limitExceeded, name.text, id)
     }
     let policy = gateway.settings.policy(name)
-    guard gateway.settings.access.maySubscribe(context, policy) else {
-      return refuse(.permissionDenied, name.text, id)
-    }
+    let mayReadHistory =
+      since == .now || standing.may(.history, name, policy, gateway.settings, grant: grant)
+    // Who asks for the past is refused; who only comes back goes on, and is told what it misses.
+    guard standing.may(.subscribe, name, policy, gateway.settings, grant: grant),
+      mayReadHistory || since != .start
+    else { return refuse(.permissionDenied, name.text, id) }
     switch gateway.channel(name) {
     case .failure(let refusal): return refuse(refusal, name.text, id)
     case .success(let channel):
@@ -112,9 +138,12 @@ final class ClientSession {
       do throws(ChannelError) {
         effects = try channel.plugin?.admit(context) ?? []
       } catch { return refuse(Refusal(error), name.text, id) }
-      let subscription = Subscription(self, channel, door.encoding, since: since)
+      let subscription = Subscription(
+        self, channel, door.encoding, since: mayReadHistory ? since : .now)
+      subscription.isCutOffFromHistory = !mayReadHistory
       subscription.messageID = id
       subscription.isWelcomed = isWelcomed
+      subscription.grant = grant
       subscriptions.append(subscription)
       channel.add(subscription)
       gateway.publishing.carryOut(
@@ -146,7 +175,18 @@ final class ClientSession {
           position: channel.position))
     }
     if channel.policy.hasPresence, door.isPresent { join(subscription) }
-    if door.wantsPresence { gateway.presence.watch(subscription) }
+    if subscription.isCutOffFromHistory { tellCutOff(channel) }
+    guard door.wantsPresence else { return }
+    if may(.presence, subscription) { return gateway.presence.watch(subscription) }
+    tell(.error(id: nil, .presenceDenied, channel: channel.name.text))
+  }
+
+  private func tellCutOff(_ channel: LocalChannel) {
+    tell(
+      .unrecoverable(
+        ServerMessage.Unrecoverable(
+          channel: channel.name, reason: .notPermitted, epoch: channel.position?.epoch,
+          floor: .zero, head: channel.position?.offset ?? .zero)))
   }
 
   /// What the client gets of the channel follows `position`.
@@ -261,7 +301,8 @@ final class ClientSession {
     return MemberEvent(
       .joined, subscription.channel.name, client: clientNumber, user: context.user?.text ?? "",
       session: isNamed ? session.publicName : "",
-      info: subscription.info.isEmpty ? context.info : subscription.info)
+      info: subscription.info.isEmpty
+        ? subscription.grant?.info ?? context.info : subscription.info)
   }
 
   /// Adds where this client is, as joins.

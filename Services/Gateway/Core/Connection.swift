@@ -1,12 +1,19 @@
 internal import Bytes
+internal import Config
 internal import HTTPCodec
 internal import Loop
+internal import Observe
 internal import Platform
+internal import TLS
+internal import TLSStream
 
 /// One client's connection: speaks HTTP until it is upgraded to a socket, or an answer without end
 /// takes it.
 ///
-/// Owns the stream; hands its bytes to whichever conversation is on. Loop-confined.
+///     starting ──▶ securing, where TLS is spoken ──▶ http ──▶ socket or echo ──▶ ended
+///
+/// Owns the stream; hands its bytes to whichever conversation is on, which knows nothing of TLS.
+/// Loop-confined.
 final class Connection: StreamOwner {
   let gateway: GatewayLoop
   let stream: Stream
@@ -14,9 +21,11 @@ final class Connection: StreamOwner {
   /// Whether the limits of clients bind this peer.
   let isBound: Bool
   private var mode: Mode
+  private let secure: TLSTransform?
 
   private enum Mode {
     case starting
+    case securing(since: Instant)
     case http(HTTPConversation)
     case socket(SocketSession)
     case echo(EchoSession)
@@ -28,12 +37,13 @@ final class Connection: StreamOwner {
     self.gateway = gateway
     self.peer = peer
     isBound = gateway.settings.binds(peer)
-    stream = Stream(descriptor, on: gateway.loop)
+    secure = gateway.settings.tls.map { TLSTransform($0.context) }
+    stream = Stream(descriptor, on: gateway.loop, transform: secure)
     mode = .starting
   }
 
   func start() {
-    mode = .http(HTTPConversation(self))
+    mode = secure == nil ? .http(HTTPConversation(self)) : .securing(since: gateway.loop.now)
     do throws(SystemError) {
       try stream.start(self)
     } catch {
@@ -56,12 +66,19 @@ final class Connection: StreamOwner {
   func become(_ session: EchoSession) { mode = .echo(session) }
   func become(_ session: StreamSession) { mode = .stream(session) }
 
+  /// TLS' handshake is over.
+  func streamOpened(_ stream: Stream) {
+    gateway.metrics.tls.handshakes.add()
+    if secure?.connection.isResumed == true { gateway.metrics.tls.resumed.add() }
+    if case .securing = mode { mode = .http(HTTPConversation(self)) }
+  }
+
   /// The client that this connection carries, once it does.
   var session: ClientSession? {
     switch mode {
     case .socket(let socket): socket.session
     case .stream(let stream): stream.session
-    case .starting, .http, .echo, .ended: nil
+    case .starting, .securing, .http, .echo, .ended: nil
     }
   }
 
@@ -76,7 +93,7 @@ final class Connection: StreamOwner {
       case .socket(let session): step = session.received(rest)
       case .echo(let session): step = session.received(rest)
       // Nothing that a client of an endless answer says is heard.
-      case .stream, .starting, .ended: return bytes.count
+      case .stream, .starting, .securing, .ended: return bytes.count
       }
       if step == 0 { return taken }
       taken += step
@@ -90,7 +107,7 @@ final class Connection: StreamOwner {
     case .http(let conversation): conversation.drained()
     case .echo(let session): session.drained()
     case .stream(let session): session.drained()
-    case .starting, .ended: break
+    case .starting, .securing, .ended: break
     }
   }
 
@@ -105,9 +122,21 @@ final class Connection: StreamOwner {
     case .socket(let session): session.ended()
     case .http(let conversation): conversation.ended()
     case .stream(let session): session.ended()
-    case .echo, .starting, .ended: break
+    case .securing: noteFailure(secure?.connection.failure.map { TLSFailureReason($0) } ?? .left)
+    case .echo, .starting: break
+    case .ended: return gateway.ended(self)
+    }
+    if case .securing = before {} else if let error = secure?.connection.failure {
+      noteFailure(TLSFailureReason(error))
     }
     gateway.ended(self)
+  }
+
+  private func noteFailure(_ reason: TLSFailureReason) {
+    gateway.metrics.tls.failures[reason].add()
+    gateway.logger.debug(
+      "a TLS connection failed",
+      ["reason": .text(secure?.connection.failure?.reason ?? reason.rawValue)])
   }
 
   func sweep(_ now: Instant) {
@@ -116,8 +145,18 @@ final class Connection: StreamOwner {
     case .socket(let session): session.sweep(now)
     case .echo(let session): session.sweep(now)
     case .stream(let session): session.sweep(now)
+    case .securing(let since):
+      if now.since(since) > gateway.settings.tlsHandshakeMax { giveUpHandshake() }
     case .starting, .ended: break
     }
+  }
+
+  private func giveUpHandshake() {
+    guard stream.isOpen else { return }
+    mode = .ended
+    gateway.metrics.limits.reached(.tlsHandshakeTimeout)
+    noteFailure(.timeout)
+    stream.close()
   }
 
   func drain() {
@@ -126,6 +165,7 @@ final class Connection: StreamOwner {
     case .socket(let session): session.drain()
     case .echo(let session): session.drain()
     case .stream(let session): session.drain()
+    case .securing: stream.close()
     case .starting, .ended: break
     }
   }

@@ -71,6 +71,7 @@ enum ControlMessage {
     case ahead
     case corrupt
     case noHistory = "no_history"
+    case notPermitted = "not_permitted"
   }
 
   static func unrecoverable(
@@ -96,6 +97,22 @@ enum ControlMessage {
     id?.append(to: &writer)
     writer.field("time", timeMs)
     return end(&writer)
+  }
+
+  static func signedIn(id: MessageID?, client: String, user: String?, expires: Int64?) -> [UInt8] {
+    var writer = begin("connected")
+    id?.append(to: &writer)
+    writer.field("client", client)
+    if let user { writer.field("user", user) }
+    if let expires { writer.field("expires", expires) }
+    return end(&writer)
+  }
+
+  static func expiring(channel: String?, at end: Int64) -> [UInt8] {
+    var writer = begin("expiring")
+    if let channel { writer.field("channel", channel) }
+    writer.field("expires", end)
+    return self.end(&writer)
   }
 
   struct Person: Equatable {

@@ -7,16 +7,19 @@ internal import WebSocketCodec
 /// `/ws/echo`: every message comes back as it was.
 final class EchoSession {
   private let connection: Connection
+  private let compression: SocketCompression?
   private var reader: WebSocketReader
   private var keepAlive: SocketKeepAlive
   private var watch = SocketWatch()
   private var isHeldBack = false
 
-  init(_ connection: Connection) {
+  init(_ connection: Connection, _ compression: SocketCompression?) {
     self.connection = connection
+    self.compression = compression
     let settings = connection.gateway.settings
     reader = WebSocketReader(
-      role: .server, limits: settings.echo)
+      role: .server, limits: settings.echo,
+      compression: compression == nil ? .none : .permessageDeflate)
     keepAlive = SocketKeepAlive(connection.gateway.loop.now)
   }
 
@@ -24,10 +27,9 @@ final class EchoSession {
     var offset = 0
     let stream = connection.stream
     do throws(WebSocketError) {
-      while let event = try reader.next(bytes, from: &offset) {
+      while let event = try next(bytes, &offset) {
         switch event {
-        case .message(let kind, let payload):
-          stream.send { WebSocketFrame.append(kind, payload, into: &$0) }
+        case .message(let kind, let payload): echo(kind, payload)
         case .ping(let payload):
           stream.send { WebSocketFrame.append(.pong, payload.span, into: &$0) }
         case .pong: _ = keepAlive.receivedPong(connection.gateway.loop.now)
@@ -54,6 +56,24 @@ final class EchoSession {
       stream.pauseReading()
     }
     return offset
+  }
+
+  private func next(
+    _ bytes: borrowing Span<UInt8>, _ offset: inout Int
+  ) throws(WebSocketError) -> WebSocketEvent? {
+    guard let compression else { return try reader.next(bytes, from: &offset) }
+    return try compression.next(&reader, bytes, &offset, &watch)
+  }
+
+  private func echo(_ kind: WebSocketMessageKind, _ payload: [UInt8]) {
+    let compressor = compression?.compressor
+    connection.stream.send {
+      if let compressor {
+        compressor.append(kind == .text ? .text : .binary, payload.span, into: &$0)
+      } else {
+        WebSocketFrame.append(kind, payload, into: &$0)
+      }
+    }
   }
 
   private var gateway: GatewayLoop { connection.gateway }

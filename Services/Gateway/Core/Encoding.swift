@@ -7,7 +7,7 @@ internal import Wire
 enum Encoding: Int, CaseIterable {
   /// The published bytes as they are, text as text, binary as binary.
   case raw
-  /// JSON `{channel, epoch, offset, time, data}`.
+  /// JSON `{channel, epoch, offset, time, user, data}`.
   case envelope
   /// An event of an event stream of one channel: its position as `id`, the envelope as `data`.
   case event
@@ -26,24 +26,29 @@ enum Encoding: Int, CaseIterable {
     }
   }
 
-  /// Appends one publication in the form of its carrier.
+  /// Appends one publication in the form of its carrier, compressed where there is a compressor.
+  ///
+  /// - Parameter user: whose it is; empty: nobody's who has signed in.
   func append(
-    _ payload: Payload, position: Position?, timeMs: Int64, prefix: [UInt8],
-    to output: inout [UInt8]
+    _ payload: Payload, position: Position?, timeMs: Int64, user: String = "", prefix: [UInt8],
+    compressor: MessageCompressor? = nil, to output: inout [UInt8]
   ) {
     switch self {
     case .raw:
-      WebSocketFrame.append(payload.kind.isText ? .text : .binary, payload.bytes, into: &output)
+      Self.message(payload.kind.isText ? .text : .binary, payload.bytes, compressor, &output)
     case .envelope:
-      let body = Self.envelope(payload, position: position, timeMs: timeMs, prefix: prefix)
-      WebSocketFrame.append(.text, body, into: &output)
+      let body = Self.envelope(
+        payload, position: position, timeMs: timeMs, user: user, prefix: prefix)
+      Self.message(.text, body, compressor, &output)
     case .event, .eventPart:
-      let body = Self.envelope(payload, position: position, timeMs: timeMs, prefix: prefix)
+      let body = Self.envelope(
+        payload, position: position, timeMs: timeMs, user: user, prefix: prefix)
       EventStream.append(
         id: self == .event ? Self.id(position, prefix) : nil, data: body, to: &output)
     case .rawEvent: Self.appendRawEvent(payload, Self.id(position, prefix), to: &output)
     case .line:
-      let body = Self.envelope(payload, position: position, timeMs: timeMs, prefix: prefix)
+      let body = Self.envelope(
+        payload, position: position, timeMs: timeMs, user: user, prefix: prefix)
       JSONLines.append(body, to: &output)
     }
   }
@@ -63,15 +68,23 @@ enum Encoding: Int, CaseIterable {
     }
   }
 
+  private static func message(
+    _ opcode: WebSocketOpcode, _ body: [UInt8], _ compressor: MessageCompressor?,
+    _ output: inout [UInt8]
+  ) {
+    guard let compressor else { return WebSocketFrame.append(opcode, body.span, into: &output) }
+    compressor.append(opcode, body.span, into: &output)
+  }
+
   /// `{"channel":"NAME"`, which every envelope of a channel begins with. No character of a name is
   /// escaped.
   static func prefix(_ channel: ChannelName) -> [UInt8] {
     [UInt8]("{\"channel\":\"\(channel.text)\"".utf8)
   }
 
-  static func envelope(_ payload: Payload, position: Position?, timeMs: Int64, prefix: [UInt8])
-    -> [UInt8]
-  {
+  static func envelope(
+    _ payload: Payload, position: Position?, timeMs: Int64, user: String = "", prefix: [UInt8]
+  ) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(prefix.count + payload.bytes.count + 96)
     bytes.append(contentsOf: prefix)
@@ -83,10 +96,18 @@ enum Encoding: Int, CaseIterable {
     }
     bytes.append(contentsOf: ",\"time\":".utf8)
     Self.append(UInt64(clamping: timeMs), to: &bytes)
+    append(user: user, to: &bytes)
     bytes.append(UInt8(ascii: ","))
     appendData(payload, to: &bytes)
     bytes.append(UInt8(ascii: "}"))
     return bytes
+  }
+
+  /// `,"user":"…"` where a user published it.
+  static func append(user: String, to bytes: inout [UInt8]) {
+    guard !user.isEmpty else { return }
+    bytes.append(contentsOf: ",\"user\":".utf8)
+    JSON.appendQuoted(user, to: &bytes)
   }
 
   /// `"data":…` or `"b64data":"…"`.

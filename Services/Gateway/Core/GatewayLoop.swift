@@ -29,6 +29,7 @@ final class GatewayLoop {
   private(set) var isDraining = false
   var upstreamsChanged: () -> Void = {}
   private var sweepCount: UInt64 = 0
+  private var seenOrders: UInt64 = 0
   /// Connections that are being told why they can't come in.
   private var turnedAway = 0
   private var madeRoomAt = Instant(nanoseconds: 0)
@@ -53,10 +54,15 @@ final class GatewayLoop {
   private(set) lazy var presence = PresenceReporter(self)
   private(set) lazy var artifacts = ArtifactDoor(self)
   private(set) lazy var publishing = Publishing(self)
+  private(set) lazy var identityFeed = IdentityFeed(self)
   private(set) lazy var health = HealthReport(self)
+  private(set) lazy var compression = LoopCompression(
+    settings.compression, contextBytesMax: settings.compressionContextBytesMax,
+    ratioMax: settings.inflateRatioMax, freeBytes: settings.inflateFreeBytes, metrics)
 
   func start() {
     upstreams.start()
+    if index == 0 { identityFeed.start() }
     sweep()
   }
 
@@ -118,6 +124,7 @@ final class GatewayLoop {
   private func sweep() {
     sweepCount &+= 1
     for connection in connections.values { connection.sweep(loop.now) }
+    checkIdentities()
     if sweepCount % 10 == 0 {
       closeIdleChannels(after: .seconds(60))
       if index == 0 { settings.addresses.forgetIdle(loop.now) }
@@ -125,10 +132,21 @@ final class GatewayLoop {
     loop.after(.seconds(1)) { [self] in sweep() }
   }
 
+  /// Whether every client is still who it was and may do what it does.
+  private func checkIdentities() {
+    let orders = settings.authenticator.orders(after: &seenOrders)
+    if orders.contains(.lookAgain) {
+      for channel in channels.values { channel.adoptRights(of: settings.policy(channel.name)) }
+    }
+    let now = Authenticator.now
+    for connection in connections.values { connection.session?.checkIdentity(now, orders) }
+  }
+
   // MARK: channels
 
   /// The channel on this loop, made if need be. Nil where no more channels can be kept.
   func channel(_ name: ChannelName) -> Result<LocalChannel, Refusal> {
+    guard !name.isReserved else { return .failure(.permissionDenied) }
     if let known = channels[name] { return .success(known) }
     guard hasRoomForChannel() else {
       metrics.limits.reached(.linkChannels)

@@ -16,7 +16,10 @@ struct GatewayMetrics: Sendable {
   let messages: Counter
   let roundTrip: Histogram
   let acked: Counter
+  let compression: CompressionMetrics
   let limits: LimitCounters
+  let identity: IdentityMetrics
+  let tls: TLSMetrics
 
   init(_ metrics: Metrics) {
     connections = metrics.gauge("sapphire_gateway_connections", "Connections that are open.")
@@ -42,8 +45,29 @@ struct GatewayMetrics: Sendable {
       "sapphire_gateway_messages_total", "Messages that clients sent on sockets.")
     roundTrip = metrics.histogram(
       "sapphire_gateway_round_trip_seconds", "From a WebSocket ping to its pong.", .seconds)
+    compression = CompressionMetrics(metrics)
     limits = LimitCounters(metrics)
+    identity = IdentityMetrics(metrics)
+    tls = TLSMetrics(metrics)
     acked = metrics.counter(
       "sapphire_gateway_acked_total", "Publications whose publisher was told that they stand.")
+  }
+}
+
+/// What became of tokens and tickets, over all loops.
+struct IdentityMetrics: Sendable {
+  let accepted: Counter
+  let refused: Counter
+  let signedOut: Counter
+
+  init(_ metrics: Metrics) {
+    accepted = metrics.counter(
+      "sapphire_gateway_credentials_accepted_total", "Tokens and tickets that were good.")
+    refused = metrics.counter(
+      "sapphire_gateway_credentials_refused_total",
+      "Tokens and tickets that were wrong, over, used or revoked.")
+    signedOut = metrics.counter(
+      "sapphire_gateway_signed_out_total",
+      "Connections ended since their right had ended, or by a back end.")
   }
 }

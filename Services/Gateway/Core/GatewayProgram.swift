@@ -8,6 +8,7 @@ internal import Observe
 internal import Platform
 public import Service
 internal import Synchronization
+internal import TLSStream
 internal import Wire
 
 /// `sapphire-gateway`: one loop per processor it may use, sharing the address.
@@ -37,20 +38,34 @@ public enum GatewayProgram {
     -> any RunningService
   {
     let address = try context.listenAddress(.gateway)
-    let keys = APIKeys(try readKeys(context))
-    let rules = try ChannelPolicies(context.settings.channels, registry)
+    let files = IdentityFiles(context)
+    let keys = APIKeys(try files.apiKeys())
+    let book = RuleBook(try ChannelPolicies(context.settings.channels, registry))
     let metrics = GatewayMetrics(context.metrics)
+    let authenticator = Authenticator(
+      context.settings.identity, keys: try files.tokenKeys(), metrics.identity)
     var settings = LoopSettings(
       upstreams: Upstreams.Addresses(
         hub: try context.linkAddress(.hub), eventstore: try context.linkAddress(.eventstore),
         presence: try context.linkAddress(.presence)),
-      registry: registry, rules: { rules.policy($0) },
-      access: access(context, address, keys),
+      registry: registry, rules: { book.policy($0) },
+      access: access(context, address, keys), authenticator: authenticator,
       isEchoOn: context.settings.diagnostics.echoIsOn(listening: [endpoint(address)]),
       startedAt: SystemClock.monotonic(),
       renderMetrics: { [metrics = context.metrics] in metrics.render() })
     settings.adopt(context.settings.limits)
-    let gateway = RunningGateway(context, keys)
+    settings.compression = context.settings.compression
+    settings.tls = try tlsDoor(context)
+    if let door = settings.tls {
+      settings.strictTransportSecurity = context.settings.tls.strictTransportSecurity.map {
+        "max-age=\($0.components.seconds)"
+      }
+      context.metrics.gauge(
+        "sapphire_tls_certificate_expires_timestamp_seconds",
+        "When the certificate expires, in seconds since 1970.", reading: { door.validUntil })
+    }
+    let desk = IdentityDesk(context, files, keys, authenticator, book, registry)
+    let gateway = RunningGateway(context, desk, settings.tls)
     try gateway.start(settings, metrics, address)
     return gateway
   }
@@ -62,6 +77,22 @@ public enum GatewayProgram {
     }
   }
 
+  /// What the listeners speak TLS with; nil where no certificate is configured.
+  static func tlsDoor(_ context: ServiceContext) throws -> TLSDoor? {
+    let tls = context.settings.tls
+    guard let certificate = tls.certificate, let key = tls.key else { return nil }
+    let files = CertificateFiles(certificate: FilePath(certificate.path), key: FilePath(key.path))
+    do throws(CertificateFiles.Refused) {
+      return try TLSDoor(files, tls, context.logger)
+    } catch {
+      let problem = ConfigProblem(
+        file: context.options["config"] ?? "defaults",
+        place: error.part == .key ? key.place : certificate.place,
+        setting: "tls.\(error.part.rawValue)", reason: error.description)
+      throw ConfigurationRefused(description: "the configuration is refused:\n\(problem)")
+    }
+  }
+
   private static func access(
     _ context: ServiceContext, _ address: SocketAddress, _ keys: APIKeys
   ) -> AccessRules {
@@ -70,19 +101,6 @@ public enum GatewayProgram {
       isLoopback: address.isLoopback,
       allowsAnonymous: gateway.allowsAnonymous(on: endpoint(address)), origins: gateway.origins,
       hosts: gateway.origins.compactMap { AccessRules.authority(ofOrigin: $0)?.host }, keys: keys)
-  }
-
-  /// The keys of `--api-key-file` or `api.keyFile`, one a line; none without a file.
-  static func readKeys(_ context: ServiceContext) throws -> [[UInt8]] {
-    guard let path = context.options["api-key-file"] ?? context.settings.api.keyFile else {
-      return []
-    }
-    let bytes = try Files.read(FilePath(path), bytesMax: 64 * 1024)
-    let keys = bytes.split(whereSeparator: { $0 == 10 || $0 == 13 || $0 == 32 }).map(Array.init)
-    guard keys.allSatisfy({ $0.count >= 16 }) else {
-      throw UsageError("an API key in \(path) has fewer than 16 characters")
-    }
-    return keys
   }
 }
 
@@ -104,15 +122,21 @@ final class RunningGateway: RunningService {
 
   private let state = Mutex(State())
   private let context: ServiceContext
-  private let keys: APIKeys
+  private let desk: IdentityDesk
+  private let tls: TLSDoor?
 
   /// How long the public port waits for the services behind it; then it opens all the same and
   /// answers 503 with the reason.
   static let patience = Duration.seconds(3)
 
-  init(_ context: ServiceContext, _ keys: APIKeys) {
+  init(_ context: ServiceContext, _ desk: IdentityDesk, _ tls: TLSDoor?) {
     self.context = context
-    self.keys = keys
+    self.desk = desk
+    self.tls = tls
+  }
+
+  private func url(_ address: SocketAddress) -> String {
+    "\(tls == nil ? "http" : "https")://\(address.authority)"
   }
 
   func start(_ settings: LoopSettings, _ metrics: GatewayMetrics, _ address: SocketAddress) throws {
@@ -141,7 +165,7 @@ final class RunningGateway: RunningService {
       return Array(state.threads.dropFirst())
     }
     for thread in others { thread.mailbox.post(.listen(address)) }
-    context.report(.announce("listening http://\(address.authority)"))
+    context.report(.announce("listening \(url(address))"))
   }
 
   func ready(at address: SocketAddress) {
@@ -149,7 +173,7 @@ final class RunningGateway: RunningService {
       defer { state.isReady = true }
       return !state.isReady
     }
-    if isFirst { context.report(.announce("ready http://\(address.authority)")) }
+    if isFirst { context.report(.announce("ready \(url(address))")) }
   }
 
   func drain() {
@@ -169,14 +193,11 @@ final class RunningGateway: RunningService {
   }
 
   func reload() {
-    do {
-      keys.replace(try GatewayProgram.readKeys(context))
-      context.logger.info("the API keys were read again")
-    } catch {
-      context.logger.error(
-        "the API keys could not be read; the old ones stand", ["reason": .text("\(error)")])
-    }
+    tls?.reload()
+    desk.reload()
   }
+
+  func lookAtFiles() { desk.lookAtFiles() }
 }
 
 /// The address that the loops share. One that another process listens on is refused at once,
@@ -215,7 +236,28 @@ final class GatewayThread {
     self.claim = claim
     opensAt = loop.now + RunningGateway.patience
     gateway.start()
-    if index == 0 { waitToListen() }
+    if index == 0 {
+      renewTickets()
+      waitToListen()
+      lookAtFiles()
+    }
+  }
+
+  /// Files of keys that have changed are read again, so that a revoked key is none soon after.
+  private func lookAtFiles() {
+    gateway.loop.after(.seconds(5)) { [self] in
+      guard !isDone else { return }
+      running.lookAtFiles()
+      lookAtFiles()
+    }
+  }
+
+  private func renewTickets() {
+    guard let tls = gateway.settings.tls else { return }
+    gateway.loop.after(TLSDoor.renewEvery) { [weak self] in
+      tls.reload()
+      self?.renewTickets()
+    }
   }
 
   func receive(_ mail: [GatewayMail]) {
@@ -274,7 +316,7 @@ final class GatewayThread {
       let listener = try Listener(descriptor, address: bound, on: gateway.loop) {
         [gateway] descriptor, peer in gateway.accepted(descriptor, peer)
       }
-      listener.refusal = [UInt8](
+      listener.refusal = gateway.settings.tls != nil ? TLSDoor.alert : [UInt8](
         ("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
           + "Content-Length: 0\r\n\r\n").utf8)
       listener.failed = { [logger = context.logger] in

@@ -57,6 +57,9 @@ final class HTTPExchange {
       answer.fields.append(("Vary", "Origin"))
       if answer.isEndless { answer.fields.append(("Access-Control-Expose-Headers", "Last-Event-ID")) }
     }
+    if let strict = conversation?.owner.settings.strictTransportSecurity {
+      answer.fields.append(("Strict-Transport-Security", strict))
+    }
     if answer.status == .serviceUnavailable, !answer.fields.contains(where: { $0.0 == "Retry-After" }) {
       answer.fields.append(("Retry-After", "1"))
     }

@@ -51,6 +51,7 @@ struct LimitCounters: Sendable {
     switch error {
     case .messageTooBig: reached(messageLimit)
     case .tooManyFragments: reached(.wsFragments)
+    case .compressionBomb: reached(.wsInflateRatio)
     default: break
     }
   }

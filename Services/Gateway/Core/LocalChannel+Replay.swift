@@ -191,7 +191,9 @@ extension LocalChannel {
   }
 
   private func send(_ arrival: Arrival, to subscription: Subscription) {
-    subscription.send(arrival.payload, position: arrival.position, timeMs: arrival.timeMs)
+    subscription.send(
+      arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
+      user: arrival.publisher.user)
     gateway.metrics.replayed.add()
   }
 

@@ -28,11 +28,12 @@ final class LocalChannel: Flushable {
   enum Phase { case detached, catchingUp, live }
 
   let name: ChannelName
-  let policy: ChannelPolicy
+  private(set) var policy: ChannelPolicy
   let gateway: GatewayLoop
   let envelopePrefix: [UInt8]
   /// Who may publish where the rule or the channel's type says; nil: the listener's default.
-  let publishers: [Principal]?
+  private(set) var publishers: [Principal]?
+  private let publishersOfType: [Principal]?
   var plugin: AnyChannel?
   /// Where decisions depend on each other: nil until there was such a one.
   var decisions: Decisions?
@@ -78,7 +79,8 @@ final class LocalChannel: Flushable {
     self.name = name
     self.policy = policy
     self.gateway = gateway
-    publishers = policy.publish ?? made.traits.publishers
+    publishersOfType = made.traits.publishers
+    publishers = policy.publish ?? publishersOfType
     let plugin = made.isPassThrough ? nil : made
     self.plugin = plugin
     envelopePrefix = Encoding.prefix(name)
@@ -89,6 +91,12 @@ final class LocalChannel: Flushable {
     if let plugin, case .latestPerKey(let framesPerSecond) = plugin.delivery {
       merging = LatestPerKey(framesPerSecond: framesPerSecond)
     }
+  }
+
+  /// Other rules say who may do what; what the channel keeps stays as it is.
+  func adoptRights(of other: ChannelPolicy) {
+    policy.adoptRights(of: other)
+    publishers = policy.publish ?? publishersOfType
   }
 
   var subscriberCount: Int { groups.reduce(joining.count) { $0 + $1.members.count } }
@@ -105,7 +113,7 @@ final class LocalChannel: Flushable {
 
   func remove(_ subscription: Subscription) {
     switch subscription.state {
-    case .live(let index): groups[group(subscription.encoding)].remove(at: index)
+    case .live(let index): groups[group(of: subscription)].remove(at: index)
     case .waiting, .replaying: leaveJoining(subscription)
     case .ended: return
     }
@@ -205,12 +213,18 @@ final class LocalChannel: Flushable {
   func goLive(_ subscription: Subscription) {
     if isDirty { flush() }
     leaveJoining(subscription)
-    groups[group(subscription.encoding)].add(subscription)
+    groups[group(of: subscription)].add(subscription)
   }
 
-  private func group(_ encoding: Encoding) -> Int {
-    if let index = groups.firstIndex(where: { $0.encoding == encoding }) { return index }
-    groups.append(SubscriberGroup(encoding))
+  private func group(of subscription: Subscription) -> Int {
+    let encoding = subscription.encoding
+    let windowBits = subscription.sharedWindowBits
+    if let index = groups.firstIndex(where: {
+      $0.encoding == encoding && $0.windowBits == windowBits
+    }) {
+      return index
+    }
+    groups.append(SubscriberGroup(encoding, windowBits: windowBits, gateway.compression))
     return groups.count - 1
   }
 
@@ -285,7 +299,7 @@ final class LocalChannel: Flushable {
     for index in groups.indices where !groups[index].isEmpty {
       groups[index].append(
         arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
-        prefix: envelopePrefix, spare: gateway.loop.takeSpareBuffer)
+        user: arrival.publisher.user, prefix: envelopePrefix, spare: gateway.loop.takeSpareBuffer)
     }
     guard !isDirty else { return }
     isDirty = true
@@ -296,10 +310,10 @@ final class LocalChannel: Flushable {
   private func deliverToOthers(_ arrival: Arrival) {
     if isDirty { flush() }
     for group in groups where !group.isEmpty {
-      var single = SubscriberGroup(group.encoding)
+      var single = SubscriberGroup(like: group)
       single.append(
         arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
-        prefix: envelopePrefix, spare: { [] })
+        user: arrival.publisher.user, prefix: envelopePrefix, spare: { [] })
       let publication = single.take()
       for member in group.members where member.session.clientNumber != arrival.publisher.client {
         member.deliver(publication)
@@ -311,12 +325,12 @@ final class LocalChannel: Flushable {
   func flush() {
     isDirty = false
     for index in groups.indices where groups[index].hasGathered {
-      let gathered = groups[index].take()
+      var gathered = groups[index].take()
       // The list is copied by reference: a client that is cut off meanwhile leaves the list.
       let members = groups[index].members
       for member in members { member.deliver(gathered) }
       gateway.metrics.deliveries.add(UInt64(members.count * gathered.count))
-      gateway.loop.giveBack(spare: gathered.bytes)
+      gateway.loop.giveBack(spare: gathered.releaseBytes())
     }
   }
 }

@@ -11,6 +11,7 @@ struct LoopSettings: Sendable {
   var registry: ChannelRegistry
   var rules: @Sendable (ChannelName) -> ChannelPolicy
   var access: AccessRules
+  var authenticator: Authenticator
   var isEchoOn: Bool
   var startedAt: Instant
   /// The metrics of the whole process, in Prometheus' text format.
@@ -19,6 +20,10 @@ struct LoopSettings: Sendable {
   var connectionsPerAddressMax = 1_000
   /// What the gateway's peers have under way by their addresses, shared by all loops.
   let addresses = AddressLedger()
+  /// Where the listeners speak TLS.
+  var tls: TLSDoor?
+  /// The value of `Strict-Transport-Security`, if it is sent.
+  var strictTransportSecurity: String?
   var exemptsLoopback = true
   var rates = ClientRates(Limits())
   var channelsMax = 262_144
@@ -37,11 +42,21 @@ struct LoopSettings: Sendable {
   var head = HTTPLimits()
   /// One API request's body.
   var bodyBytesMax = 8 * 1024 * 1024
+  var compression = CompressionSettings()
+  /// A compressed message unfolds to at most this many times its size.
+  var inflateRatioMax = 100
+  /// Below it the ratio doesn't count: a publication that may be published may be as dull as it
+  /// likes, in base64 and with what a message has around it.
+  var inflateFreeBytes: Int { max(65_536, payloadBytesMax / 2 * 3) }
+  /// What contexts of compression may take, those of all loops together.
+  var compressionContextBytesMax = 64 * 1024 * 1024
   /// What may wait for one client.
   var queueBytesMax = 1024 * 1024
   var artifactBytesMax = 1024 * 1024 * 1024
   var publishMax = Duration.seconds(5)
-  /// From accept to the end of the first request's head.
+  /// From accept to the end of TLS' handshake.
+  var tlsHandshakeMax = Duration.seconds(10)
+  /// From accept, or TLS' handshake, to the end of the first request's head.
   var firstHeadMax = Duration.seconds(5)
   var headMax = Duration.seconds(5)
   var bodyMax = Duration.seconds(30)
@@ -72,6 +87,8 @@ struct LoopSettings: Sendable {
     batchMax = limits.batchCommands
     bodyBytesMax = limits.httpBodyBytes
     queueBytesMax = limits.clientQueueBytes
+    inflateRatioMax = limits.wsInflateRatio
+    compressionContextBytesMax = limits.compressionContextBytes
     artifactBytesMax = limits.vaultFileBytes
     publishMax = limits.requestTimeout
     adoptTimes(limits)
@@ -81,6 +98,7 @@ struct LoopSettings: Sendable {
     head = HTTPLimits(
       headBytesMax: limits.httpHeadBytes, fieldBytesMax: limits.httpFieldBytes,
       fieldsMax: limits.httpFields, targetBytesMax: limits.httpURLBytes)
+    tlsHandshakeMax = limits.tlsHandshakeTimeout
     firstHeadMax = limits.wsHandshakeTimeout
     headMax = limits.httpHeadTimeout
     bodyMax = limits.httpBodyTimeout

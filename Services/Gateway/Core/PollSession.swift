@@ -59,6 +59,7 @@ final class PollSession: Carrier {
   var isBlocked: Bool { false }
   var isClosing: Bool { exchange == nil }
   var queuedBytes: Int { lines.count }
+  var takesPages: Bool { !isAnswerDue }
   func tellWhenEmpty() {}
 
   func deliver(_ publications: EncodedPublications, of subscription: Subscription) {

@@ -6,6 +6,7 @@ internal import JSON
 internal import Link
 internal import Loop
 internal import Observe
+internal import Schema
 internal import Wire
 
 /// What became of a publication.
@@ -29,6 +30,8 @@ struct PublishRequest {
   var meta: [UInt8] = []
   var skipHistory = false
   var flags: Publish.Flags = []
+  /// The client's token allows it, whatever the rule says.
+  var isAllowedByToken = false
   /// Told where there is no completion, if the publication is refused or can't be sent.
   var publisher: (any UnaskedPublisher)?
 }
@@ -74,7 +77,10 @@ final class Publishing {
   ) {
     let channel = request.channel
     channel.lastUsed = gateway.loop.now
-    guard gateway.settings.access.mayPublish(request.client, channel.publishers) else {
+    guard
+      request.isAllowedByToken
+        || gateway.settings.access.mayPublish(request.client, channel.publishers)
+    else {
       return refuse(request, .permissionDenied, completion)
     }
     guard request.event.payload.bytes.count <= gateway.settings.payloadBytesMax else {
@@ -84,10 +90,7 @@ final class Publishing {
     if let refusal = refusal(ofKey: request.event.idempotencyKey) {
       return refuse(request, refusal, completion)
     }
-    if let missing = missingField(request) {
-      return refuse(
-        request, .badRequest("the event has no field \"\(missing)\""), completion)
-    }
+    if let refusal = refusal(ofPayload: request) { return refuse(request, refusal, completion) }
     guard channel.plugin != nil else {
       return sequence(
         request, request.event.payload, expected: request.expected, completion)
@@ -120,17 +123,30 @@ final class Publishing {
     return .badRequest("idempotency_key is over \(limit) bytes")
   }
 
-  /// A field that the rule requires and the payload lacks (S003-22).
-  private func missingField(_ request: PublishRequest) -> String? {
-    let required = request.channel.policy.requiredFields
-    guard !required.isEmpty else { return nil }
-    let span = request.event.payload.bytes.span
-    var found: Set<String> = []
-    do throws(JSONError) {
-      var scanner = try JSONScanner(object: span)
-      while let member = try scanner.next(span) { found.insert(member.keyText(in: span)) }
-    } catch { return required.first }
-    return required.first { !found.contains($0) }
+  /// Why the payload is not as the channel's rule says (S003-22, S002-20).
+  private func refusal(ofPayload request: PublishRequest) -> Refusal? {
+    let schemas = request.channel.policy.schemas
+    guard !schemas.isEmpty else { return nil }
+    guard let value = Self.value(of: request.event.payload) else {
+      return .invalidPayload("the payload is neither JSON nor text")
+    }
+    do throws(SchemaFault) {
+      for schema in schemas { try schema.check(value) }
+    } catch { return .invalidPayload("\(error)") }
+    return nil
+  }
+
+  /// A payload as an envelope shows it; nil for one that has no place there as it is.
+  private static func value(of payload: Payload) -> JSONValue? {
+    switch payload.kind {
+    case .text: return .string(String(decoding: payload.bytes, as: UTF8.self))
+    case .binary: return nil
+    case .json, .jsonWithParts: return try? JSONValue.parse(payload.bytes.span)
+    case .uncheckedText:
+      let parsed = try? JSONValue.parse(payload.bytes.span)
+      if let parsed, parsed.object != nil || parsed.array != nil { return parsed }
+      return .string(String(decoding: payload.bytes, as: UTF8.self))
+    }
   }
 
   // MARK: plugins

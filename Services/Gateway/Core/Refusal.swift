@@ -78,6 +78,11 @@ struct Refusal: Error, Equatable, Sendable {
       "the name \(shown) is no channel: 1 to 255 of A-Z a-z 0-9 _ : . @ # , = -", .notFound)
   }
 
+  /// - Parameter reason: where in the payload and what is wrong there.
+  static func invalidPayload(_ reason: String) -> Refusal {
+    Refusal(161, "invalid_payload", reason, .unprocessableContent)
+  }
+
   static func tooLarge(_ bytesMax: Int) -> Refusal {
     Refusal(155, "too_large", "the payload is over \(bytesMax) bytes", .contentTooLarge)
   }

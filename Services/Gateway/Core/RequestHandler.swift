@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Config
 internal import HTTPCodec
 internal import JSON
 internal import Link
@@ -24,12 +25,19 @@ struct RequestHandler {
     }
     let needsKey =
       switch route {
-      case .api: head.method == .post
+      // A ticket can be had for a token, too.
+      case .api(let method):
+        head.method == .post
+          && !(method == "ticket" && head.headers.credentials(of: "bearer") != nil)
       case .vault: head.method == .put
       default: false
       }
     guard needsKey else { return nil }
-    return gateway.settings.access.keys.contains(APIKeys.offered(head.headers)) ? nil : .unauthorized
+    guard let key = gateway.settings.access.keys.find(APIKeys.offered(head.headers)) else {
+      return .unauthorized
+    }
+    if case .vault = route, !key.scopes.contains(.publish) { return .error(.permissionDenied) }
+    return nil
   }
 
   /// Answers a request that was not refused and whose body has come.
@@ -92,8 +100,11 @@ struct ChannelList {
 
   func answer(_ exchange: HTTPExchange) {
     let access = gateway.settings.access
-    guard access.isLoopback || access.keys.contains(exchange.head.flatMap { APIKeys.offered($0.headers) })
-    else { return exchange.respond(.error(.unauthorized)) }
+    let key = access.keys.find(exchange.head.flatMap { APIKeys.offered($0.headers) })
+    guard access.isLoopback || key != nil else { return exchange.respond(.error(.unauthorized)) }
+    guard access.isLoopback || key?.allowsEverywhere(.presence) ?? false else {
+      return exchange.respond(.error(.permissionDenied))
+    }
     guard let hub = gateway.upstreams.hub else { return exchange.respond(.error(.unavailable)) }
     let request = CountChannels(
       remainingMs: gateway.settings.publishMaxMs, prefix: "", after: "", limit: Self.countMax)

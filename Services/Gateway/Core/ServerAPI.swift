@@ -16,6 +16,8 @@ internal import Wire
 /// *batch* can put several together.
 final class ServerAPI {
   private let gateway: GatewayLoop
+  /// What the caller's key opens.
+  private var key = APIKeyRule(name: "", digest: [], scopes: [])
 
   init(_ gateway: GatewayLoop) { self.gateway = gateway }
 
@@ -24,13 +26,15 @@ final class ServerAPI {
   typealias Completion = (Answer) -> Void
 
   func answer(_ exchange: HTTPExchange, _ method: String, _ body: [UInt8]) {
-    guard let headers = exchange.head?.headers,
-      gateway.settings.access.keys.contains(APIKeys.offered(headers))
-    else {
-      var response = Response.error(.unauthorized)
-      response.fields.append(("WWW-Authenticate", "apikey"))
-      return exchange.respond(response)
+    guard let headers = exchange.head?.headers else { return }
+    let tickets = IdentityAPI(gateway)
+    if method == "ticket", let token = headers.credentials(of: "bearer") {
+      return exchange.respond(tickets.ticket(bearer: token))
     }
+    guard let key = gateway.settings.access.keys.find(APIKeys.offered(headers)) else {
+      return exchange.respond(.unauthorized)
+    }
+    self.key = key
     let completion: Completion = { answer in
       switch answer {
       case .success(let result): exchange.respond(Self.response("result", result))
@@ -88,7 +92,11 @@ final class ServerAPI {
     case "presence": presence(value, completion)
     case "presence_stats": presenceStats(value, completion)
     case "channels": channels(value, completion)
+    case "info" where !key.scopes.contains(.presence): completion(.failure(.permissionDenied))
     case "info": info(completion)
+    case "ticket", "revoke", "disconnect", "unsubscribe":
+      guard key.allowsEverywhere(.admin) else { return completion(.failure(.permissionDenied)) }
+      IdentityAPI(gateway).call(method, value, completion)
     case "batch": batch(value, completion)
     default: completion(.failure(.methodNotFound))
     }
@@ -117,6 +125,7 @@ final class ServerAPI {
     _ parameters: APIParameters.Publish, to text: String, _ completion: @escaping Completion
   ) {
     guard let name = ChannelName(text) else { return completion(.failure(.unknownChannel(text))) }
+    guard key.allows(.publish, name) else { return completion(.failure(.permissionDenied)) }
     guard let payload = parameters.payload else {
       return completion(.failure(.badRequest("data or b64data is missing")))
     }
@@ -264,6 +273,7 @@ final class ServerAPI {
     guard let name = ChannelName(parameters.channel) else {
       return completion(.failure(.unknownChannel(parameters.channel)))
     }
+    guard key.allows(.history, name) else { return completion(.failure(.permissionDenied)) }
     let policy = gateway.settings.policy(name)
     guard policy.history != .none else { return completion(.failure(.noHistory)) }
     gateway.readHistory(
@@ -290,6 +300,7 @@ final class ServerAPI {
       if index > 0 { bytes.append(UInt8(ascii: ",")) }
       bytes.append(contentsOf: "{\"offset\":\(event.offset),\"time\":\(event.timeMs),".utf8)
       Encoding.appendData(event.payload, to: &bytes)
+      Encoding.append(user: event.publisher.user, to: &bytes)
       bytes.append(UInt8(ascii: "}"))
     }
     bytes.append(contentsOf: "],\"offset\":\(page.head),\"epoch\":\"\(page.epoch?.text ?? "")\"}".utf8)
@@ -306,6 +317,8 @@ final class ServerAPI {
   private func presence(_ value: JSONValue, _ completion: @escaping Completion) {
     switch named(value) {
     case .failure(let refusal): completion(.failure(refusal))
+    case .success(let name) where !key.allows(.presence, name):
+      completion(.failure(.permissionDenied))
     case .success(let name): presenceList(name, from: 0, [], completion)
     }
   }
@@ -359,6 +372,7 @@ final class ServerAPI {
     guard case .success(let name) = named(value) else {
       return completion(.failure(.badRequest("channel is missing or no channel")))
     }
+    guard key.allows(.presence, name) else { return completion(.failure(.permissionDenied)) }
     guard let link = gateway.upstreams.presence else {
       return completion(.failure(.unavailable))
     }
@@ -372,12 +386,13 @@ final class ServerAPI {
   }
 
   private func channels(_ value: JSONValue, _ completion: @escaping Completion) {
+    guard key.scopes.contains(.presence) else { return completion(.failure(.permissionDenied)) }
     guard let hub = gateway.upstreams.hub else { return completion(.failure(.unavailable)) }
     let pattern = value["pattern"]?.string ?? ""
     // A pattern is a prefix and a star; other patterns filter what the prefix finds.
     let prefix = String(pattern.prefix { $0 != "*" })
     let request = CountChannels(remainingMs: gateway.settings.publishMaxMs, prefix: prefix, after: "", limit: 10_000)
-    gateway.ask(hub, request, expecting: ChannelCounts.self) { result in
+    gateway.ask(hub, request, expecting: ChannelCounts.self) { [key] result in
       completion(
         result.map { counts in
           var writer = JSONWriter()
@@ -385,7 +400,9 @@ final class ServerAPI {
           writer.key("channels")
           writer.beginObject()
           for entry in counts.channels
-          where pattern.isEmpty || Glob.matches(pattern, entry.name.text) {
+          where (pattern.isEmpty || Glob.matches(pattern, entry.name.text))
+            && key.allows(.presence, entry.name)
+          {
             writer.key(entry.name.text)
             writer.beginObject()
             writer.field("num_clients", Int64(entry.subscribers))

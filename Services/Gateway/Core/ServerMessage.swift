@@ -14,6 +14,10 @@ enum ServerMessage {
   case unrecoverable(Unrecoverable)
   case reconnect(afterMs: Int)
   case pong(id: MessageID?, timeMs: Int64)
+  /// Who the client is now, and until when in seconds of Unix time.
+  case signedIn(id: MessageID?, client: String, user: String?, expires: Int64?)
+  /// The client's right, or the one to a channel, ends at that time unless it is refreshed.
+  case expiring(ChannelName?, at: Int64)
   /// Who is there now.
   case presence(ChannelName, [ControlMessage.Person], total: Int)
   /// One who came, went or changed; `json` is made once for all who are told.
@@ -37,6 +41,8 @@ enum ServerMessage {
     case .unrecoverable: "unrecoverable"
     case .reconnect: "reconnect"
     case .pong: "pong"
+    case .signedIn: "connected"
+    case .expiring: "expiring"
     case .presence: "presence"
     case .member(.joined, _, _): "join"
     case .member(.left, _, _): "leave"
@@ -62,6 +68,9 @@ enum ServerMessage {
         head: lost.head)
     case .reconnect(let afterMs): ControlMessage.reconnect(afterMs: afterMs)
     case .pong(let id, let timeMs): ControlMessage.pong(id: id, timeMs: timeMs)
+    case .signedIn(let id, let client, let user, let expires):
+      ControlMessage.signedIn(id: id, client: client, user: user, expires: expires)
+    case .expiring(let channel, let end): ControlMessage.expiring(channel: channel?.text, at: end)
     case .presence(let channel, let people, let total):
       ControlMessage.presence(channel: channel.text, people, total: total)
     case .member(_, _, let json): json

@@ -2,6 +2,7 @@ internal import Bytes
 internal import Config
 internal import Crypto
 internal import HTTPCodec
+internal import Identity
 internal import Loop
 internal import WebSocketCodec
 
@@ -19,12 +20,15 @@ enum SocketDoors {
       exchange.respond(.error(refusal))
       return false
     }
+    // RFC 6455 §9.1: what breaks the grammar fails the handshake; what isn't known is passed over.
+    guard let offers = WebSocketExtension.parse(head.headers.all("sec-websocket-extensions")) else {
+      return refuse(.badRequest("Sec-WebSocket-Extensions is not a list of extensions"))
+    }
     if route == .echo {
       guard settings.isEchoOn else {
         return refuse(Refusal(104, "not_found", "echo is off here: diagnostics.echo", .notFound))
       }
-      accept(key, connection)
-      connection.become(EchoSession(connection))
+      connection.become(EchoSession(connection, accept(key, offers, connection)))
       return true
     }
     var names: [ChannelName] = []
@@ -61,18 +65,48 @@ enum SocketDoors {
         welcomes: isEvents || isEnvelope || target.isOn("presence"))
     }
     door.wantsPresence = target.isOn("presence")
-    accept(key, connection)
+    guard let who = signIn(head, settings, door, refuse: {
+      exchange.closes = true
+      exchange.respond(.refusedToken($0))
+    }) else { return false }
+    let compression = accept(key, offers, connection)
     let session = ClientSession(
       connection.gateway, door, session: target.query("session").flatMap { SessionToken($0) },
-      isBound: connection.isBound)
+      isBound: connection.isBound, identity: who.identity)
     let isRaw = door.style != .manyChannels
-    let socket = SocketSession(connection, session, acknowledges: isRaw && target.isOn("ack"))
+    let socket = SocketSession(
+      connection, session, compression, acknowledges: isRaw && target.isOn("ack"))
     connection.become(socket)
+    if let refusal = who.refusal {
+      session.turnAway(socket, refusal)
+      return true
+    }
     session.open(socket, names.map { ($0, since[$0] ?? .now) })
     for text in refused.prefix(settings.channelsPerConnectionMax) {
       session.tell(.error(id: nil, .unknownChannel(text), channel: text))
     }
     return true
+  }
+
+  /// Who comes, or why not; nil where that has been answered.
+  ///
+  /// A page can't read why a handshake failed, so a ticket that opens nothing is told on the socket.
+  private static func signIn(
+    _ head: HTTPRequestHead, _ settings: LoopSettings, _ door: ClientSession.Door,
+    refuse: (Refusal) -> Void
+  ) -> (identity: Identity?, refusal: Refusal?)? {
+    do throws(Refusal) {
+      let identity = try settings.authenticator.identity(head)
+      // On a socket of several channels the first message may say it.
+      guard identity != nil || door.style == .manyChannels
+        || !settings.authenticator.settings.isRequired
+      else { throw .signInFirst }
+      return (identity, nil)
+    } catch {
+      if error == .ticketInvalid { return (nil, error) }
+      refuse(error)
+      return nil
+    }
   }
 
   private static func texts(_ route: Route) -> [String] {
@@ -83,12 +117,19 @@ enum SocketDoors {
     }
   }
 
-  private static func accept(_ key: String, _ connection: Connection) {
+  /// Completes the handshake; nil where the connection goes without compression.
+  private static func accept(
+    _ key: String, _ offers: [WebSocketExtension], _ connection: Connection
+  ) -> SocketCompression? {
+    let agreed = connection.gateway.compression.agree(offers)
     let accept = base64(SHA1.digest(WebSocketHandshake.acceptInput(key: key)))
     connection.stream.send(
       [UInt8](
         ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-          + "Sec-WebSocket-Accept: \(accept)\r\n\r\n").utf8))
+          + "Sec-WebSocket-Accept: \(accept)\r\n"
+          + (agreed.map { "Sec-WebSocket-Extensions: \($0.answer.headerValue)\r\n" } ?? "")
+          + "\r\n").utf8))
+    return agreed?.compression
   }
 }
 

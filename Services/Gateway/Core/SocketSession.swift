@@ -11,6 +11,7 @@ final class SocketSession: Carrier {
   private let connection: Connection
   private let gateway: GatewayLoop
   let session: ClientSession
+  let compression: SocketCompression?
   private var reader: WebSocketReader
   private var keepAlive: SocketKeepAlive
   private var watch = SocketWatch()
@@ -25,12 +26,18 @@ final class SocketSession: Carrier {
 
   private var stream: Stream { connection.stream }
 
-  init(_ connection: Connection, _ session: ClientSession, acknowledges: Bool) {
+  init(
+    _ connection: Connection, _ session: ClientSession, _ compression: SocketCompression?,
+    acknowledges: Bool
+  ) {
     self.connection = connection
     self.session = session
+    self.compression = compression
     self.acknowledges = acknowledges
     gateway = connection.gateway
-    reader = WebSocketReader(role: .server, limits: gateway.settings.message)
+    reader = WebSocketReader(
+      role: .server, limits: gateway.settings.message,
+      compression: compression == nil ? .none : .permessageDeflate)
     keepAlive = SocketKeepAlive(gateway.loop.now)
   }
 
@@ -41,10 +48,14 @@ final class SocketSession: Carrier {
   var isBlocked: Bool { stream.isBlocked }
   func tellWhenEmpty() { stream.tellWhenEmpty() }
 
+  /// The connection keeps a context: what others share is compressed for it alone.
   func deliver(_ publications: EncodedPublications, of subscription: Subscription) {
-    stream.sendShared(publications.bytes)
+    guard let compressor = compression?.compressor else { return stream.send(publications.bytes) }
+    stream.send { compressor.append(frames: publications.bytes.span, into: &$0) }
   }
 
+  /// Never compressed: what is told holds secrets such as the session's name, and an attacker may
+  /// write what stands beside it.
   func tell(_ message: ServerMessage) {
     guard !isClosing else { return }
     let json = message.json
@@ -66,7 +77,7 @@ final class SocketSession: Carrier {
     if isOpening, holdWhileOpening() { return 0 }
     var offset = 0
     do throws(WebSocketError) {
-      while !isClosing, let event = try reader.next(bytes, from: &offset) {
+      while !isClosing, let event = try next(bytes, &offset) {
         switch event {
         case .message(let kind, let payload): received(kind, payload)
         case .ping(let payload):
@@ -95,6 +106,13 @@ final class SocketSession: Carrier {
       stream.pauseReading()
     }
     return isClosing ? bytes.count : offset
+  }
+
+  private func next(
+    _ bytes: borrowing Span<UInt8>, _ offset: inout Int
+  ) throws(WebSocketError) -> WebSocketEvent? {
+    guard let compression else { return try reader.next(bytes, from: &offset) }
+    return try compression.next(&reader, bytes, &offset, &watch)
   }
 
   private func received(_ kind: WebSocketMessageKind, _ payload: [UInt8]) {
@@ -167,7 +185,7 @@ final class SocketSession: Carrier {
 
   func end(_ reason: SessionEnd) {
     switch reason {
-    case .refused(let refusal): close(.policyViolation, refusal.name)
+    case .refused(let refusal): close(WebSocketCloseCode(refusal.closeCode), refusal.name)
     case .unavailable(let refusal): close(.tryAgainLater, refusal.name)
     // What is queued can't be delivered in time: the close goes behind it and the rest is lost.
     case .slowConsumer:

@@ -5,15 +5,25 @@ internal import WebSocketCodec
 struct SocketWatch {
   private var frames = RateMeter()
   private var seenFrames: UInt32 = 0
+  private var unfoldedBytes = 0
   private var pace = Pace()
   private var seenMessages: UInt32 = 0
+
+  /// BUDGET: what a compressed message unfolds to counts as a frame for each of so many bytes:
+  /// a few bytes on the wire may be a thousand times the work.
+  static let bytesPerFrame = 65_536
+
+  /// A compressed message has unfolded to so many bytes.
+  mutating func unfolded(_ count: Int) { unfoldedBytes += count }
 
   /// Whether more frames have come since the last call than the rate allows. Once for each read,
   /// however many frames it held.
   mutating func exceeds(_ rate: Rate, _ reader: borrowing WebSocketReader, _ now: Instant) -> Bool {
     let count = reader.frameCount &- seenFrames
     seenFrames = reader.frameCount
-    return !frames.take(Int(count), now, rate)
+    let work = unfoldedBytes / Self.bytesPerFrame
+    unfoldedBytes %= Self.bytesPerFrame
+    return !frames.take(Int(count) + work, now, rate)
   }
 
   /// Whether a message was begun and does not come on. Control frames between its fragments are

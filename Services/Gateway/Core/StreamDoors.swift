@@ -1,6 +1,7 @@
 internal import Bytes
 internal import Config
 internal import HTTPCodec
+internal import Identity
 internal import Loop
 
 /// The doors that carry publications in answers to plain requests: `/sse`, `/stream` and `/poll`.
@@ -37,13 +38,22 @@ struct StreamDoors {
     guard let connection = exchange.connection else { return }
     do throws(Refusal) {
       let request = try request(head)
+      let identity = try signIn(head)
       switch exchange.route {
-      case .poll: try poll(request, exchange, connection, head)
-      default: try stream(request, exchange, connection, head)
+      case .poll: try poll(request, exchange, connection, head, identity)
+      default: try stream(request, exchange, connection, head, identity)
       }
     } catch {
-      exchange.respond(.error(error))
+      exchange.respond(.refusedToken(error))
     }
+  }
+
+  /// Who asks; nobody can sign in later here.
+  private func signIn(_ head: HTTPRequestHead) throws(Refusal) -> Identity? {
+    let authenticator = gateway.settings.authenticator
+    let identity = try authenticator.identity(head)
+    guard identity != nil || !authenticator.settings.isRequired else { throw .signInFirst }
+    return identity
   }
 
   private func request(_ head: HTTPRequestHead) throws(Refusal) -> Request {
@@ -75,7 +85,8 @@ struct StreamDoors {
   }
 
   private func stream(
-    _ request: Request, _ exchange: HTTPExchange, _ connection: Connection, _ head: HTTPRequestHead
+    _ request: Request, _ exchange: HTTPExchange, _ connection: Connection,
+    _ head: HTTPRequestHead, _ identity: Identity?
   ) throws(Refusal) {
     let isEvents = exchange.route == .eventStream
     let isRaw = isEvents && head.target.isOn("raw")
@@ -91,7 +102,7 @@ struct StreamDoors {
     door.wantsPresence = head.target.isOn("presence")
     let session = ClientSession(
       gateway, door, session: head.target.query("session").flatMap { SessionToken($0) },
-      isBound: connection.isBound)
+      isBound: connection.isBound, identity: identity)
     let stream = StreamSession(
       exchange, connection, session, isEvents ? .events : .lines, request.channels)
     stream.start(request.channels)
@@ -101,12 +112,14 @@ struct StreamDoors {
   }
 
   private func poll(
-    _ request: Request, _ exchange: HTTPExchange, _ connection: Connection, _ head: HTTPRequestHead
+    _ request: Request, _ exchange: HTTPExchange, _ connection: Connection,
+    _ head: HTTPRequestHead, _ identity: Identity?
   ) throws(Refusal) {
     let timeout = try timeout(head.target.query("timeout"))
     let door = ClientSession.Door(
       style: .manyChannels, encoding: .line, welcomes: false, isPresent: false)
-    let session = ClientSession(gateway, door, session: nil, isBound: connection.isBound)
+    let session = ClientSession(
+      gateway, door, session: nil, isBound: connection.isBound, identity: identity)
     let poll = PollSession(
       exchange, session, request.channels, asksForPosition: !request.hasSince, timeout)
     poll.start(request.channels)

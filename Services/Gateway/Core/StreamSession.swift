@@ -269,7 +269,7 @@ struct TakingWatch {
 extension ServerMessage.Unrecoverable {
   /// Where the client stands that was told so.
   var goesOnFrom: Subscription.Since {
-    guard let epoch else { return reason == .noHistory ? .now : .empty }
+    guard let epoch else { return reason == .noHistory || reason == .notPermitted ? .now : .empty }
     return .position(Position(epoch: epoch, offset: reason == .trimmed ? floor : head))
   }
 }

@@ -2,12 +2,29 @@ internal import Bytes
 internal import Wire
 
 /// The live subscribers of a channel that share one encoding, and what this turn has for them.
+///
+/// Those whose sockets are compressed without a context are groups of their own, one for each
+/// window: what they get is compressed once and shared.
 struct SubscriberGroup {
   let encoding: Encoding
+  /// Of the compressor; nil where nothing is compressed.
+  let windowBits: Int?
+  private let compressor: MessageCompressor?
   private(set) var members: [Subscription] = []
   private var gathered = EncodedPublications(bytes: [], count: 0, marks: [])
 
-  init(_ encoding: Encoding) { self.encoding = encoding }
+  init(_ encoding: Encoding, windowBits: Int? = nil, _ compression: LoopCompression) {
+    self.encoding = encoding
+    self.windowBits = windowBits
+    compressor = windowBits.map(compression.compressor)
+  }
+
+  /// A group of nobody that encodes as this one does.
+  init(like other: SubscriberGroup) {
+    encoding = other.encoding
+    windowBits = other.windowBits
+    compressor = other.compressor
+  }
 
   var isEmpty: Bool { members.isEmpty }
   var hasGathered: Bool { gathered.count > 0 }
@@ -27,10 +44,13 @@ struct SubscriberGroup {
   }
 
   mutating func append(
-    _ payload: Payload, position: Position?, timeMs: Int64, prefix: [UInt8], spare: () -> [UInt8]
+    _ payload: Payload, position: Position?, timeMs: Int64, user: String = "", prefix: [UInt8],
+    spare: () -> [UInt8]
   ) {
     if gathered.bytes.capacity == 0 { gathered.bytes = spare() }
-    encoding.append(payload, position: position, timeMs: timeMs, prefix: prefix, to: &gathered.bytes)
+    encoding.append(
+      payload, position: position, timeMs: timeMs, user: user, prefix: prefix,
+      compressor: compressor, to: &gathered.bytes)
     gathered.count += 1
     if encoding.hasMarks {
       gathered.marks.append(.init(end: gathered.bytes.count, position: position))

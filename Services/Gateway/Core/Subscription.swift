@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Identity
 internal import Loop
 internal import Observe
 
@@ -50,14 +51,23 @@ final class Subscription {
   }
 
   let session: ClientSession
-  /// The carrier's, at hand for what happens for each delivery.
+  /// The carrier's, at hand for what happens for each delivery; nil where the carrier has to do
+  /// something with each publication.
   private let stream: Stream?
+  /// The window of the compression that it shares with others; nil where it shares none.
+  let sharedWindowBits: Int?
   let channel: LocalChannel
   let encoding: Encoding
   /// Its client is told of the channel's members.
   var watching = Watching.no
   /// Presence has been told that its client is here.
   var isPresent = false
+  /// The token that it was made with, where one was needed.
+  var grant: SubscriptionGrant?
+  /// Its client came with a position and may not read the history: it goes on from now.
+  var isCutOffFromHistory = false
+  /// Its client has been told that this token ends soon.
+  var isWarned = false
   /// What a plugin wants others to be shown of the client, JSON; empty: what its identity says.
   var info: [UInt8] = []
   /// Its client's `connection` message waits for it.
@@ -72,7 +82,11 @@ final class Subscription {
 
   init(_ session: ClientSession, _ channel: LocalChannel, _ encoding: Encoding, since: Since) {
     self.session = session
-    stream = session.carrier?.directStream
+    // What the rule doesn't want compressed goes past the connection's context as well.
+    let compression = channel.policy.isCompressed ? session.carrier?.compression : nil
+    sharedWindowBits = compression?.sharedWindowBits
+    let isCarriedPlain = compression == nil || sharedWindowBits != nil
+    stream = isCarriedPlain ? session.carrier?.directStream : nil
     self.channel = channel
     self.encoding = encoding
     state = .waiting(since)
@@ -110,10 +124,11 @@ final class Subscription {
   }
 
   /// A publication for this client alone: of its replay, a snapshot or an answer.
-  func send(_ payload: Payload, position: Position?, timeMs: Int64) {
+  func send(_ payload: Payload, position: Position?, timeMs: Int64, user: String = "") {
     func encode(_ bytes: inout [UInt8]) {
       encoding.append(
-        payload, position: position, timeMs: timeMs, prefix: channel.envelopePrefix, to: &bytes)
+        payload, position: position, timeMs: timeMs, user: user, prefix: channel.envelopePrefix,
+        to: &bytes)
     }
     if let stream { return stream.send(encode) }
     var bytes: [UInt8] = []
@@ -126,7 +141,7 @@ final class Subscription {
   /// What is queued leaves room for another page of a replay. If not, the channel's `advance` is
   /// called once the client has taken what it was sent.
   func hasRoomForPage() -> Bool {
-    guard let carrier = session.carrier else { return false }
+    guard let carrier = session.carrier, carrier.takesPages else { return false }
     if carrier.queuedBytes < session.queueBytesMax / 2 { return true }
     carrier.tellWhenEmpty()
     return false

@@ -30,6 +30,7 @@ func handshakes(count: Int, seed: UInt64) throws -> Int32 {
     if server.state == .open, client.state == .open {
       opened += 1
       try server.send([UInt8](repeating: 1, count: 20_000).span, output: &toClient)
+      if index % 3 == 0 { try client.updateKeys(into: &toServer) }
       if index % 2 == 0 { client.close(into: &toServer) }
       carry(&toServer, to: server, answer: &toClient, &random)
       carry(&toClient, to: client, answer: &toServer, &random)

@@ -62,7 +62,7 @@ final class BenchLoad: WebSocketOwner {
 
   private func connect(_ path: String) throws -> WebSocketConnection {
     try WebSocketConnection(
-      to: server.url, path: path, key: server.key, on: loop, within: .seconds(20), owner: self)
+      to: server.url, path: path, key: server.key, trust: server.trust, on: loop, within: .seconds(20), owner: self)
   }
 
   private func wait(_ condition: () -> Bool) throws {

@@ -7,7 +7,7 @@ internal import Platform
 enum UpCommand {
   static let command = Command(
     name: "up", summary: "starts hub, event store, presence and gateway on this machine",
-    usage: "[--listen HOST:PORT] [--data DIR] [--config FILE]",
+    usage: "[--listen HOST:PORT] [--data DIR] [--config FILE] [--tls]",
     details: """
       Starts the four services beside this program as processes of their own, starts again
       what dies, and prints `ready http://HOST:PORT` once everything works. Ctrl-C (SIGINT)
@@ -19,6 +19,10 @@ enum UpCommand {
       ~/.local/state/sapphire for others. DIR/api.key is the key of the HTTP API, made on the
       first start. DIR/run has a pid file and a socket per service, and `url`.
 
+      With --tls it speaks https and wss. Without a certificate in the configuration it makes one
+      for localhost, 127.0.0.1, ::1 and this machine's name, which browsers warn of until
+      DIR/tls/certificate.pem is trusted; `curl --cacert` and `sapphire --ca` take it.
+
       On a loopback address everyone on this machine may publish and subscribe. On any other
       address only what the configuration opens is open.
 
@@ -26,12 +30,14 @@ enum UpCommand {
         sapphire up
         sapphire up --listen 0.0.0.0:8000 --config sapphire.json5
         sapphire up --listen 127.0.0.1:0 --data ./state
+        sapphire up --tls
       """,
     options: [
       .value(
         "--listen", "HOST:PORT", "where the gateway listens; port 0 picks one (\(defaultListen))"),
       .value("--data", "DIR", "where state lies"),
       .value("--config", "FILE", "the JSON5 configuration of all services"),
+      .flag("--tls", "speaks https and wss, with a certificate of its own if need be"),
     ], run: run)
 
   static let defaultListen = "127.0.0.1:8000"
@@ -45,7 +51,7 @@ enum UpCommand {
       let address = try listenAddress(arguments, settings)
       let data = try context.dataDirectory(arguments)
       if let fault = data.socketPathFault { throw Refusal(code: .configuration, message: fault) }
-      let plan = ServicePlan(
+      var plan = ServicePlan(
         programs: try programs(), data: data, configuration: file,
         environment: childEnvironment())
       try makeDirectories(data)
@@ -55,6 +61,9 @@ enum UpCommand {
       defer { withExtendedLifetime(lock) {} }
       awaitEarlierServices(data)
       try makeKey(data.key)
+      if arguments.has("--tls"), settings.configuration.tls.certificate == nil {
+        plan.environment += try localCertificate(data, context.console)
+      }
       try checkPort(address)
       for line in closedDoors(address, settings.configuration) { context.console.report(line) }
       return try Supervisor(plan, publicAddress: address, console: context.console).run()
@@ -166,6 +175,16 @@ enum UpCommand {
       let key = base64URL(SystemRandom.bytes(32))
       try Files.replace(path, with: [UInt8]("\(key)\n".utf8), mode: 0o600, durability: .synced)
     }
+  }
+
+  /// Makes the certificate of this machine and gives the variables by which the gateway finds it.
+  private static func localCertificate(_ data: DataDirectory, _ console: Console) throws -> [String] {
+    if try LocalCertificate.prepare(data, at: SystemClock.wallMilliseconds() / 1_000) {
+      console.report("made a certificate for this machine: \(data.certificate)")
+    }
+    return [
+      "SAPPHIRE_TLS_CERTIFICATE=\(data.certificate)", "SAPPHIRE_TLS_KEY=\(data.certificateKey)",
+    ]
   }
 
   /// Says at once that the port is taken, instead of starting a gateway over and over.

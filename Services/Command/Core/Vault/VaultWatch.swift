@@ -35,7 +35,7 @@ final class VaultWatch {
     self.journal = journal
     machine = VaultWatchMachine(journal: journal.content)
     loop = try EventLoop()
-    client = HTTPClient(server.url, key: server.key, on: loop)
+    client = HTTPClient(server.url, key: server.key, trust: server.trust, on: loop)
     watch = try DirectoryWatch()
     signals = try SignalHandler(loop) { [weak self] signal in
       if signal == .terminate { self?.stop() }

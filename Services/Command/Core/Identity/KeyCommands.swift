@@ -1,0 +1,193 @@
+internal import Bytes
+internal import Config
+internal import Crypto
+internal import Platform
+
+/// `sapphire key`: the API keys of a key file. A key is printed once, when it is made; the file
+/// keeps its digest.
+enum KeyCommands {
+  private static let places: [Option] = [
+    .value("--data", "DIR", "the data directory whose api.key it is"),
+    .value("--file", "FILE", "another key file, the one of api.keyFile"),
+  ]
+
+  static let make = Command(
+    name: "key make", summary: "makes an API key and prints it once",
+    usage: "NAME --scopes LIST [--channels PATTERNS]",
+    details: """
+      Adds a key to the key file by its SHA-256 and prints the key itself, once: it can't be
+      shown again. The gateway knows it within 5 s. Scopes, divided by commas:
+
+        publish    publish, broadcast; storing contents of the vault
+        history    history; fetching contents
+        presence   presence, presence_stats, channels, info
+        admin      ticket, revoke, disconnect, unsubscribe
+
+      Examples:
+        sapphire key make shop --scopes publish,history --channels "order:* stock"
+        sapphire key make dashboard --scopes presence --file /etc/sapphire/api.key
+      """,
+    options: places + [
+      .value("--scopes", "LIST", "what the key opens, divided by commas; needed"),
+      .value("--channels", "PATTERNS", "for these channels alone, divided by spaces"),
+    ]
+  ) { arguments, context in
+    run("key make", arguments, context) { file throws(UsageError) in
+      try add(try newRule(arguments), to: &file, context)
+    }
+  }
+
+  static let list = Command(
+    name: "key list", summary: "lists the API keys, without what they are", usage: "",
+    details: """
+      Prints name, scopes and channels of each key in the file, divided by tabs. A key that
+      stands there as it is has the name line-N and every scope.
+      """,
+    options: places
+  ) { arguments, context in
+    run("key list", arguments, context) { file throws(UsageError) in
+      for key in file.keys {
+        let channels = key.channels.isEmpty ? "*" : key.channels.joined(separator: " ")
+        context.console.line("\(key.name)\t\(key.scopes)\t\(channels)")
+      }
+      return false
+    }
+  }
+
+  static let revoke = Command(
+    name: "key revoke", summary: "takes an API key out of force", usage: "NAME",
+    details: "Removes the key from the file. The gateway refuses it within 5 s.",
+    options: places
+  ) { arguments, context in
+    run("key revoke", arguments, context) { file throws(UsageError) in
+      guard arguments.operands.count == 1 else { throw UsageError("give the key's name") }
+      let name = arguments.operands[0]
+      guard file.remove(name) else {
+        throw UsageError("there is no key \(name); `sapphire key list` shows those there are")
+      }
+      context.console.report("\(name) is revoked; the gateway refuses it within 5 s")
+      return true
+    }
+  }
+
+  // MARK: -
+
+  /// Reads the file, lets `body` look or change, and puts it back where that says so.
+  private static func run(
+    _ name: String, _ arguments: Arguments, _ context: CommandContext,
+    _ body: (inout KeyFile) throws(UsageError) -> Bool
+  ) -> ExitCode {
+    do {
+      let path: FilePath
+      if let file = arguments["--file"] { path = FilePath(file) } else {
+        path = try context.dataDirectory(arguments).key
+      }
+      var file = try KeyFile(path)
+      if try body(&file) { try file.save() }
+      return .ok
+    } catch let error as UsageError {
+      return context.refuse(error, name)
+    } catch let error as ConfigProblem {
+      context.console.report("\(error)")
+      return .configuration
+    } catch {
+      context.console.report("\(error)")
+      return .failure
+    }
+  }
+
+  /// What is asked for, with a digest of nothing yet.
+  static func newRule(_ arguments: Arguments) throws(UsageError) -> APIKeyRule {
+    guard arguments.operands.count == 1, APIKeyRule.isName(arguments.operands[0]) else {
+      throw UsageError("give a name of 1 to 64 of A-Z a-z 0-9 _ . -")
+    }
+    var rule = APIKeyRule(name: arguments.operands[0], digest: [], scopes: [])
+    for word in (arguments["--scopes"] ?? "").split(separator: ",") {
+      guard let scope = APIScopes.named.first(where: { $0.name == word }) else {
+        throw UsageError("--scopes are publish, history, presence and admin, not \(word)")
+      }
+      rule.scopes.insert(scope.scope)
+    }
+    guard !rule.scopes.isEmpty else { throw UsageError("say what it opens with --scopes LIST") }
+    for word in (arguments["--channels"] ?? "").split(separator: " ") {
+      guard let pattern = ChannelPattern(String(word)) else {
+        throw UsageError("\(word) is no pattern of channels, such as chat:*")
+      }
+      rule.channels.append(pattern)
+    }
+    guard !rule.scopes.contains(.admin) || rule.channels.isEmpty else {
+      throw UsageError("admin is not bound to channels; leave out one of the two")
+    }
+    return rule
+  }
+
+  private static func add(
+    _ rule: APIKeyRule, to file: inout KeyFile, _ context: CommandContext
+  ) throws(UsageError) -> Bool {
+    guard !file.keys.contains(where: { $0.name == rule.name }) else {
+      throw UsageError("there is a key \(rule.name) already; revoke it or choose another name")
+    }
+    let key = "spk_" + base64URL(SystemRandom.bytes(32))
+    var rule = rule
+    rule.digest = SHA256.digest(Array(key.utf8))
+    file.add(rule)
+    context.console.report("this key is shown only now; its SHA-256 is \(hex(rule.digest))")
+    context.console.line(key)
+    return true
+  }
+}
+
+/// A key file's lines, to be shown and changed.
+struct KeyFile {
+  struct Key: Equatable {
+    var name: String
+    var scopes: String
+    var channels: [String]
+    fileprivate var line: Int
+  }
+
+  private let path: FilePath
+  private var lines: [String]
+  private(set) var keys: [Key] = []
+
+  /// A file that is not there has no keys.
+  init(_ path: FilePath) throws {
+    self.path = path
+    let text: [UInt8]
+    do throws(SystemError) {
+      text = try Files.read(path, bytesMax: APIKeyFile.bytesMax)
+    } catch {
+      guard error.isNotFound else { throw error }
+      text = []
+    }
+    lines = text.split(omittingEmptySubsequences: false) { $0 == 0x0A }.map {
+      String(decoding: $0, as: UTF8.self)
+    }
+    if lines.last == "" { lines.removeLast() }
+    for (line, entry) in try APIKeyFile(text, file: path.description).entries {
+      switch entry {
+      case .plain: keys.append(Key(name: "line-\(line)", scopes: APIScopes.all.names, channels: [], line: line))
+      case .digest(let rule):
+        keys.append(
+          Key(
+            name: rule.name, scopes: rule.scopes.names, channels: rule.channels.map(\.text),
+            line: line))
+      }
+    }
+  }
+
+  mutating func add(_ rule: APIKeyRule) { lines.append(APIKeyFile.line(rule)) }
+
+  /// Whether there was one of that name.
+  mutating func remove(_ name: String) -> Bool {
+    guard let index = keys.firstIndex(where: { $0.name == name }) else { return false }
+    lines.remove(at: keys.remove(at: index).line - 1)
+    return true
+  }
+
+  /// In one step, for its owner alone.
+  func save() throws(SystemError) {
+    let text = lines.map { $0 + "\n" }.joined()
+    try Files.replace(path, with: Array(text.utf8), mode: 0o600, durability: .synced)
+  }
+}

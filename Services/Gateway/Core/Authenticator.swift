@@ -1,0 +1,240 @@
+internal import Bytes
+internal import Config
+internal import HTTPCodec
+internal import Identity
+internal import Observe
+internal import Platform
+internal import Synchronization
+
+/// Says who somebody is: by a token, by a one-time ticket, and whether that still holds.
+///
+/// One for all loops of a gateway. What is revoked, and orders about open connections, are numbered
+/// as they come, so that each loop finds in its sweep what it has not carried out yet. Keeps no
+/// token. Any thread.
+final class Authenticator: Sendable {
+  private struct State {
+    var verifier: TokenVerifier?
+    var revocations = Revocations()
+    var tickets: TicketTable
+    var orders: [NumberedOrder] = []
+    var lastOrder: UInt64 = 0
+  }
+
+  private struct NumberedOrder {
+    var number: UInt64
+    var order: IdentityOrder
+    var at: Instant
+  }
+
+  private let state: Mutex<State>
+  let settings: IdentitySettings
+  private let directory: TicketDirectory?
+  private let metrics: IdentityMetrics
+
+  /// BUDGET: orders of the last seconds; more are refused until loops have carried them out.
+  private static let ordersMax = 4_096
+  private static let orderLife = Duration.seconds(15)
+
+  init(_ settings: IdentitySettings, keys: TokenKeySet?, _ metrics: IdentityMetrics) {
+    self.metrics = metrics
+    self.settings = settings
+    directory = settings.ticketDirectory.map { TicketDirectory($0, life: settings.ticketTTL) }
+    let verifier = keys.map { TokenVerifier(keys: $0, rules: TokenRules(settings)) }
+    state = Mutex(State(verifier: verifier, tickets: TicketTable(life: settings.ticketTTL)))
+  }
+
+  /// Takes over the keys of files that have changed.
+  func replace(_ keys: TokenKeySet?) {
+    state.withLock { [rules = TokenRules(settings)] in
+      $0.verifier = keys.map { TokenVerifier(keys: $0, rules: rules) }
+    }
+  }
+
+  // MARK: tokens
+
+  /// Who a connection token speaks for.
+  func identity(token: String) throws(Refusal) -> Identity {
+    try counted { () throws(Refusal) in
+      let identity = try verified(token) { verifier, token, now throws(TokenError) in
+        try verifier.identity(of: token, now: now)
+      }
+      guard !isRevoked(identity) else { throw .tokenRevoked }
+      return identity
+    }
+  }
+
+  private func counted<Result>(_ read: () throws(Refusal) -> Result) throws(Refusal) -> Result {
+    do throws(Refusal) {
+      let result = try read()
+      metrics.accepted.add()
+      return result
+    } catch {
+      metrics.refused.add()
+      throw error
+    }
+  }
+
+  /// What a subscription token allows; whether that is for this client, its session asks.
+  func grant(token: String) throws(Refusal) -> SubscriptionGrant {
+    try counted { () throws(Refusal) in
+      let grant = try verified(token) { verifier, token, now throws(TokenError) in
+        try verifier.grant(of: token, now: now)
+      }
+      guard !isRevoked(grant) else { throw .tokenRevoked }
+      return grant
+    }
+  }
+
+  private func verified<Result>(
+    _ token: String,
+    _ read: (TokenVerifier, [UInt8], Int64) throws(TokenError) -> Result
+  ) throws(Refusal) -> Result {
+    guard let verifier = state.withLock({ $0.verifier }) else { throw .noTokens }
+    do throws(TokenError) {
+      return try read(verifier, Array(token.utf8), Self.now)
+    } catch { throw Refusal(error) }
+  }
+
+  // MARK: tickets
+
+  /// A ticket for whoever the token speaks for.
+  func ticket(token: String) throws(Refusal) -> Ticket {
+    _ = try identity(token: token)
+    let claims = try verified(token) { verifier, token, now throws(TokenError) in
+      try verifier.claims(of: token, now: now)
+    }
+    return try ticket(claims: claims)
+  }
+
+  /// A ticket for whoever claims speak for that somebody with a key has made.
+  func ticket(claims: [UInt8]) throws(Refusal) -> Ticket {
+    do throws(TokenError) {
+      _ = try Identity(trusted: claims, now: Self.now)
+    } catch { throw .badRequest("a claim can't be used: \(error.text)") }
+    let ticket = state.withLock { $0.tickets.issue(claims, now: SystemClock.monotonic().nanoseconds) }
+    guard let ticket else { throw .overloaded }
+    if let directory {
+      do throws(SystemError) {
+        try directory.put(ticket.digest, claims, nowMs: SystemClock.wallMilliseconds())
+      } catch { throw .unavailable }
+    }
+    return ticket
+  }
+
+  /// Who a ticket speaks for, which is used up by that.
+  func identity(ticket text: String) throws(Refusal) -> Identity {
+    try counted { () throws(Refusal) in try used(text) }
+  }
+
+  private func used(_ text: String) throws(Refusal) -> Identity {
+    guard let digest = Ticket.digest(shown: text), let claims = redeem(digest) else {
+      throw .ticketInvalid
+    }
+    let identity: Identity
+    do throws(TokenError) {
+      identity = try Identity(trusted: claims, leewaySeconds: leewaySeconds, now: Self.now)
+    } catch { throw Refusal(error) }
+    guard !isRevoked(identity) else { throw .tokenRevoked }
+    return identity
+  }
+
+  /// Where gateways share a directory it alone says whether a ticket is unused.
+  private func redeem(_ digest: [UInt8]) -> [UInt8]? {
+    let claims = state.withLock {
+      $0.tickets.redeem(digest, now: SystemClock.monotonic().nanoseconds)
+    }
+    guard let directory else { return claims }
+    return directory.take(digest, nowMs: SystemClock.wallMilliseconds())
+  }
+
+  /// Whoever a request's head names: nobody, or the bearer of a token or ticket.
+  ///
+  /// A token in an address is refused: addresses stand in logs and histories.
+  func identity(_ head: HTTPRequestHead) throws(Refusal) -> Identity? {
+    guard head.target.query("token") == nil, head.target.query("access_token") == nil else {
+      throw .tokenInURL
+    }
+    if let token = head.headers.credentials(of: "bearer") { return try identity(token: token) }
+    if let ticket = head.target.query("ticket") { return try identity(ticket: ticket) }
+    return nil
+  }
+
+  // MARK: what does not hold any more
+
+  var leewaySeconds: Int { Int(clamping: settings.leeway.components.seconds) }
+
+  func isRevoked(_ identity: Identity) -> Bool {
+    state.withLock { $0.revocations.revokes(identity) }
+  }
+
+  func isRevoked(_ grant: SubscriptionGrant) -> Bool {
+    state.withLock { $0.revocations.revokes(grant) }
+  }
+
+  /// Whether a right that ends then has ended.
+  func hasEnded(_ end: Int64?, now: Int64) -> Bool {
+    end.map { now >= $0 + Int64(leewaySeconds) } ?? false
+  }
+
+  /// Takes an order for all loops; false where there are too many.
+  func take(_ order: IdentityOrder, now: Instant) -> Bool {
+    state.withLock { state in
+      if case .revoke(let revocation) = order {
+        guard state.revocations.add(revocation, now: Self.now) else { return false }
+      }
+      state.orders.removeAll { now.since($0.at) > Self.orderLife }
+      guard state.orders.count < Self.ordersMax else { return false }
+      state.lastOrder += 1
+      state.orders.append(NumberedOrder(number: state.lastOrder, order: order, at: now))
+      return true
+    }
+  }
+
+  /// The orders after number `seen`, which is then the last one's.
+  func orders(after seen: inout UInt64) -> [IdentityOrder] {
+    state.withLock { state in
+      guard state.lastOrder != seen else { return [] }
+      let new = state.orders.filter { $0.number > seen }.map(\.order)
+      seen = state.lastOrder
+      return new
+    }
+  }
+
+  /// Forgets what is over; every few seconds, on one loop.
+  func tidy() {
+    state.withLock { $0.revocations.forget(now: Self.now) }
+    directory?.sweep(nowMs: SystemClock.wallMilliseconds())
+  }
+
+  /// Seconds of Unix time.
+  static var now: Int64 { SystemClock.wallMilliseconds() / 1_000 }
+}
+
+extension TokenRules {
+  init(_ settings: IdentitySettings) {
+    self.init(
+      issuer: settings.issuer, audience: settings.audience, type: settings.type,
+      leewaySeconds: Int(clamping: settings.leeway.components.seconds))
+  }
+}
+
+extension Refusal {
+  static let noTokens = Refusal(
+    101, "token_invalid", "no tokens are taken here: identity.keyFiles names no keys", .unauthorized)
+  static let tokenRevoked = Refusal(
+    101, "token_revoked", "the token was revoked", .unauthorized)
+  static let tokenExpired = Refusal(109, "token_expired", "the token has expired", .unauthorized)
+  static let ticketInvalid = Refusal(
+    101, "ticket_invalid", "the ticket was used, has expired or was never given out", .unauthorized)
+  static let tokenInURL = Refusal(
+    107, "token_in_url",
+    "a token does not belong in an address: send Authorization, a ticket or a connect message",
+    .badRequest)
+  static let signInFirst = Refusal(
+    101, "authentication_required", "sign in first: a token or a ticket is needed", .unauthorized)
+
+  init(_ error: TokenError) {
+    self = error == .expired ? .tokenExpired
+      : Refusal(101, "token_invalid", error.text, .unauthorized)
+  }
+}

@@ -1,0 +1,223 @@
+internal import Bytes
+internal import ChannelKit
+internal import Config
+internal import HTTPCodec
+internal import Identity
+internal import Loop
+internal import Observe
+internal import Platform
+
+/// Channels that wait for their client to sign in.
+struct AwaitedSignIn {
+  var channels: [(ChannelName, Subscription.Since)]
+  var deadline: Instant
+}
+
+/// Who a client is: signing in, staying so, and what happens when that ends.
+extension ClientSession {
+  private var authenticator: Authenticator { gateway.settings.authenticator }
+
+  func may(_ right: Rights, _ subscription: Subscription) -> Bool {
+    let name = subscription.channel.name
+    return standing.may(
+      right, name, gateway.settings.policy(name), gateway.settings, grant: subscription.grant)
+  }
+
+  // MARK: signing in
+
+  func awaitSignIn(_ channels: [(ChannelName, Subscription.Since)]) {
+    awaitsSignIn = AwaitedSignIn(
+      channels: channels, deadline: gateway.loop.now + authenticator.settings.connectTimeout)
+    carrier?.channelsAnswered()
+  }
+
+  /// The first message of a client that did not sign in by its request.
+  func connect(_ id: MessageID?, _ credential: Credential) {
+    guard standing.identity == nil, subscriptions.isEmpty, !hasPublished else {
+      return tell(
+        .error(
+          id: id, .badRequest("connect comes first and once; later it is refresh"), channel: nil))
+    }
+    do throws(Refusal) {
+      let identity = try identity(credential)
+      standing = ClientStanding(ClientID(number: clientNumber), identity)
+    } catch { return signOut(error, id: id) }
+    tellSignedIn(id)
+    if let awaited = awaitsSignIn {
+      awaitsSignIn = nil
+      open(awaited.channels)
+    } else {
+      subscribeByToken()
+    }
+  }
+
+  private func identity(_ credential: Credential) throws(Refusal) -> Identity {
+    switch credential {
+    case .token(let token): try authenticator.identity(token: token)
+    case .ticket(let ticket): try authenticator.identity(ticket: ticket)
+    }
+  }
+
+  private func tellSignedIn(_ id: MessageID?) {
+    tell(
+      .signedIn(
+        id: id, client: ClientID(number: clientNumber).text, user: standing.identity?.user,
+        expires: standing.identity?.expiresAt))
+  }
+
+  /// The channels that a token puts its client in, where the door carries several.
+  func subscribeByToken() {
+    guard door.style == .manyChannels, let identity = standing.identity else { return }
+    for name in identity.channels where !subscriptions.contains(where: { $0.channel.name == name }) {
+      subscribe(name, .now, id: nil)
+    }
+  }
+
+  func subscribe(
+    _ name: ChannelName, _ since: Subscription.Since, id: MessageID?, token: Credential?
+  ) {
+    guard case .token(let text)? = token else {
+      subscribe(name, since, id: id)
+      return
+    }
+    do throws(Refusal) {
+      let grant = try grant(text, name)
+      subscribe(name, since, id: id, grant: grant)
+    } catch { refuse(error, name.text, id) }
+  }
+
+  private func grant(_ token: String, _ name: ChannelName) throws(Refusal) -> SubscriptionGrant {
+    let grant = try authenticator.grant(token: token)
+    guard grant.admits(standing.identity ?? Identity(), to: name) else { throw .otherGrant }
+    return grant
+  }
+
+  // MARK: staying
+
+  func refresh(_ id: MessageID?, _ channel: String?, _ credential: Credential) {
+    do throws(Refusal) {
+      if let channel {
+        return try refreshSubscription(id, channel, credential)
+      }
+      let identity = try identity(credential)
+      try standing.renew(identity)
+    } catch { return tell(.error(id: id, error, channel: channel)) }
+    tellSignedIn(id)
+    // A newer token may allow less.
+    lookAgain()
+    subscribeByToken()
+  }
+
+  private func refreshSubscription(
+    _ id: MessageID?, _ channel: String, _ credential: Credential
+  ) throws(Refusal) {
+    guard let name = named(channel, id) else { return }
+    guard case .token(let token) = credential else {
+      throw .badRequest("a subscription is refreshed with a token")
+    }
+    guard let subscription = subscriptions.first(where: { $0.channel.name == name }) else {
+      throw .badRequest("there is no subscription to refresh")
+    }
+    subscription.grant = try grant(token, name)
+    subscription.isWarned = false
+    if let id { tell(.ack(id: id, position: subscription.channel.position, reply: nil)) }
+  }
+
+  /// How long before the end of a right its client is told.
+  private static let warning: Int64 = 30
+
+  /// Looks, once in every sweep of the loop, whether everything still holds.
+  ///
+  /// - Parameter now: seconds of Unix time.
+  func checkIdentity(_ now: Int64, _ orders: [IdentityOrder]) {
+    guard !isOver else { return }
+    if let awaited = awaitsSignIn, gateway.loop.now >= awaited.deadline {
+      return signOut(.signInFirst)
+    }
+    for order in orders {
+      carryOut(order)
+      guard !isOver else { return }
+    }
+    if let end = standing.identity?.expiresAt, end - now <= Self.warning {
+      guard !authenticator.hasEnded(end, now: now) else { return signOut(.tokenExpired) }
+      if !standing.isWarned { tell(.expiring(nil, at: end)) }
+      standing.isWarned = true
+    }
+    for subscription in subscriptions { checkGrant(subscription, now) }
+  }
+
+  private func checkGrant(_ subscription: Subscription, _ now: Int64) {
+    guard let end = subscription.grant?.expiresAt, end - now <= Self.warning else { return }
+    if authenticator.hasEnded(end, now: now) {
+      return self.end(subscription.channel, .tokenExpired)
+    }
+    if !subscription.isWarned { tell(.expiring(subscription.channel.name, at: end)) }
+    subscription.isWarned = true
+  }
+
+  private func carryOut(_ order: IdentityOrder) {
+    switch order {
+    case .revoke:
+      if let identity = standing.identity, authenticator.isRevoked(identity) {
+        return signOut(.tokenRevoked)
+      }
+      for subscription in subscriptions {
+        guard let grant = subscription.grant, authenticator.isRevoked(grant) else { continue }
+        end(subscription.channel, .tokenRevoked)
+      }
+    case .disconnect(let whom):
+      if whom.includes(standing.identity, context) { signOut(.disconnected) }
+    case .unsubscribe(let whom, let name):
+      guard whom.includes(standing.identity, context) else { return }
+      for subscription in subscriptions where subscription.channel.name == name {
+        end(subscription.channel, .permissionDenied)
+      }
+    case .lookAgain: lookAgain()
+    }
+  }
+
+  /// Ends what the client may not do any more.
+  private func lookAgain() {
+    for subscription in subscriptions {
+      if !may(.subscribe, subscription) {
+        end(subscription.channel, .permissionDenied)
+      } else if door.wantsPresence, subscription.watching != .no, !may(.presence, subscription) {
+        gateway.presence.unwatch(subscription)
+        tell(.error(id: nil, .presenceDenied, channel: subscription.channel.name.text))
+      }
+    }
+  }
+
+  // MARK: the end
+
+  /// Lets a client go that was not let in.
+  func turnAway(_ carrier: any Carrier, _ refusal: Refusal) {
+    begin(carrier)
+    signOut(refusal)
+  }
+
+  /// Says why and ends the connection; nothing is delivered after it.
+  func signOut(_ refusal: Refusal, id: MessageID? = nil) {
+    guard !isOver else { return }
+    if standing.identity != nil { gateway.metrics.identity.signedOut.add() }
+    tell(.error(id: id, refusal, channel: nil))
+    for subscription in subscriptions { unsubscribe(subscription.channel.name) }
+    carrier?.end(.refused(refusal))
+  }
+}
+
+extension Refusal {
+  static let presenceDenied = Refusal(
+    103, "permission_denied", "who is in this channel is not shown to this client", .forbidden)
+  static let otherGrant = Refusal(
+    103, "permission_denied", "the subscription token is for another channel or another user",
+    .forbidden)
+  static let disconnected = Refusal(
+    162, "disconnected", "a back end has ended this connection", .forbidden)
+
+  /// The code that a WebSocket closes with where this ends it.
+  var closeCode: UInt16 {
+    if status == .unauthorized { return 4401 }
+    return self == .disconnected ? 4403 : 1008
+  }
+}

@@ -1,0 +1,70 @@
+internal import Bytes
+internal import ChannelKit
+internal import HTTPCodec
+internal import Identity
+
+/// Who a client is and what its token allows, as long as that holds. Pure.
+struct ClientStanding {
+  /// Nil for a client that has not signed in.
+  private(set) var identity: Identity?
+  private(set) var context: ClientContext
+  /// It has been told that its right ends soon.
+  var isWarned = false
+
+  init(_ id: ClientID, _ identity: Identity? = nil) {
+    self.identity = identity
+    context = Self.context(id, identity)
+  }
+
+  /// Another token speaks for the client now; it has to be of the same user.
+  mutating func renew(_ identity: Identity) throws(Refusal) {
+    guard let old = self.identity else { throw .signInFirst }
+    guard Self.isSame(old.user, identity.user) else { throw .otherUser }
+    let id = context.id
+    self.identity = identity
+    context = Self.context(id, identity)
+    isWarned = false
+  }
+
+  private static func isSame(_ a: String?, _ b: String?) -> Bool {
+    guard let a, let b else { return a == nil && b == nil }
+    return a.utf8.elementsEqual(b.utf8)
+  }
+
+  private static func context(_ id: ClientID?, _ identity: Identity?) -> ClientContext {
+    guard let identity else { return ClientContext(id: id) }
+    return ClientContext(
+      id: id, user: identity.user.map { UserID($0) }, roles: identity.roles.sorted(),
+      info: identity.info ?? [])
+  }
+
+  /// What the client may do in a channel: by its token, else by the channel's rule.
+  ///
+  /// - Parameter grant: a subscription token of this channel, which stands for the rule.
+  func may(
+    _ right: Rights, _ name: ChannelName, _ policy: ChannelPolicy, _ settings: LoopSettings,
+    grant: SubscriptionGrant? = nil
+  ) -> Bool {
+    guard !name.isReserved else { return false }
+    if let identity {
+      if identity.allows(right, in: name) { return true }
+      if right == .subscribe, identity.channels.contains(name) { return true }
+    }
+    let access = settings.access
+    if access.may(right, context, policy) { return true }
+    let isOpen = identity?.allows(.subscribe, in: name) ?? false
+      || identity?.channels.contains(name) ?? false || grant != nil
+    switch right {
+    case .subscribe: return grant != nil
+    // Whoever may subscribe may do these, where the rule does not say more.
+    case .history: return isOpen && policy.readHistory == nil
+    case .presence: return isOpen && policy.seePresence == nil
+    default: return false
+    }
+  }
+}
+
+extension Refusal {
+  static let otherUser = Refusal(
+    103, "other_user", "a connection stays with its user: open another one", .forbidden)
+}

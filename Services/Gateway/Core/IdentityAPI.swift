@@ -1,0 +1,101 @@
+internal import Bytes
+internal import Config
+internal import HTTPCodec
+internal import Identity
+internal import JSON
+internal import Loop
+internal import Platform
+
+/// The methods of the API about who somebody is: *ticket*, *revoke*, *disconnect*, *unsubscribe*.
+struct IdentityAPI {
+  private let gateway: GatewayLoop
+
+  init(_ gateway: GatewayLoop) { self.gateway = gateway }
+
+  private var authenticator: Authenticator { gateway.settings.authenticator }
+
+  /// A ticket for whoever shows a token.
+  func ticket(bearer token: String) -> Response {
+    do throws(Refusal) {
+      let answer = answer(try authenticator.ticket(token: token))
+      return Response(.ok, "application/json", [UInt8]("{\"result\":".utf8) + answer + [125])
+    } catch {
+      return .refusedToken(error)
+    }
+  }
+
+  func call(_ method: String, _ value: JSONValue, _ completion: @escaping ServerAPI.Completion) {
+    do throws(Refusal) {
+      switch method {
+      case "ticket": completion(.success(answer(try authenticator.ticket(claims: claims(value)))))
+      case "revoke": publish(try revocation(value), completion)
+      case "disconnect": publish(.disconnect(try whom(value)), completion)
+      default:
+        guard let name = value["channel"]?.string.flatMap({ ChannelName($0) }) else {
+          throw .badRequest("channel is missing or no channel")
+        }
+        publish(.unsubscribe(try whom(value), name), completion)
+      }
+    } catch { completion(.failure(error)) }
+  }
+
+  private func answer(_ ticket: Ticket) -> [UInt8] {
+    var writer = JSONWriter()
+    writer.beginObject()
+    writer.field("ticket", ticket.reveal())
+    writer.field("expires_in", authenticator.settings.ticketTTL.components.seconds)
+    writer.endObject()
+    return writer.bytes
+  }
+
+  /// The body is a token's claims; without `exp` they hold as long as a revocation is remembered.
+  private func claims(_ value: JSONValue) -> [UInt8] {
+    var claims = value.object ?? [:]
+    let now = Authenticator.now
+    if claims["exp"] == nil {
+      claims["exp"] = .int(now + authenticator.settings.revocationTTL.components.seconds)
+    }
+    if claims["iat"] == nil { claims["iat"] = .int(now) }
+    var writer = JSONWriter()
+    writer.value(.object(claims))
+    return writer.bytes
+  }
+
+  /// BUDGET: 30 days in seconds, the longest that a revocation is kept.
+  private static let ttlMax: Int64 = 30 * 86_400
+
+  private func revocation(_ value: JSONValue) throws(Refusal) -> IdentityOrder {
+    guard let target = Revocation.Target(value) else {
+      throw .badRequest("name one of jti, session and user, a text that is not empty")
+    }
+    let ttl = value["ttl"]?.int ?? authenticator.settings.revocationTTL.components.seconds
+    guard (1...Self.ttlMax).contains(ttl) else {
+      throw .badRequest("ttl is a number of seconds from 1 to \(Self.ttlMax)")
+    }
+    let now = Authenticator.now
+    return .revoke(Revocation(target, at: now, until: now + ttl))
+  }
+
+  private func whom(_ value: JSONValue) throws(Refusal) -> IdentityOrder.Whom {
+    let whom = IdentityOrder.Whom(value)
+    guard whom != IdentityOrder.Whom() else { throw .badRequest("name user, client or session") }
+    return whom
+  }
+
+  private func publish(_ order: IdentityOrder, _ completion: @escaping ServerAPI.Completion) {
+    gateway.identityFeed.publish(order) { refusal in
+      completion(refusal.map { .failure($0) } ?? .success([UInt8]("{}".utf8)))
+    }
+  }
+}
+
+extension Response {
+  /// RFC 6750 §3: what is wrong with a token, without a word of it.
+  static func refusedToken(_ refusal: Refusal) -> Response {
+    var response = error(refusal)
+    if refusal.status == .unauthorized {
+      response.fields.append(("WWW-Authenticate", "Bearer error=\"invalid_token\""))
+    }
+    return response
+  }
+}

@@ -1,0 +1,94 @@
+internal import Bytes
+internal import Link
+internal import Loop
+internal import Observe
+internal import Platform
+internal import Wire
+
+/// Orders between gateways: what one takes, all learn by a stream of the event store, which also
+/// keeps revocations over restarts.
+///
+/// One of a gateway's loops reads on every few seconds; a question costs the store one look at an
+/// index. Loop-confined.
+final class IdentityFeed {
+  private let gateway: GatewayLoop
+  private let authenticator: Authenticator
+  private let origin: String
+  private var epoch: Epoch?
+  private var last = Offset.zero
+  private var isReading = false
+
+  /// A revocation acts on other gateways within this time and their sweep, P17 allows 30 s.
+  static let interval = Duration.seconds(5)
+  private static let pageMax: UInt32 = 300
+
+  init(_ gateway: GatewayLoop) {
+    self.gateway = gateway
+    authenticator = gateway.settings.authenticator
+    origin = ClientIDText.text(gateway.identity.instance)
+  }
+
+  func start() {
+    read()
+    gateway.loop.after(Self.interval) { [self] in start() }
+  }
+
+  /// Carries an order out here and gives it to the store for the others and for later.
+  func publish(_ order: IdentityOrder, _ answer: @escaping (Refusal?) -> Void) {
+    guard authenticator.take(order, now: gateway.loop.now) else { return answer(.overloaded) }
+    guard let stream = ChannelName.identityOrders, let store = gateway.upstreams.eventstore else {
+      return answer(.unavailable)
+    }
+    let event = NewEvent(payload: Payload(.json, order.json(origin: origin)))
+    let append = Append(
+      remainingMs: gateway.settings.publishMaxMs, stream: stream, expected: nil, key: "", client: 0,
+      user: "", keyHash: [], events: [event])
+    gateway.ask(store, append, expecting: Appended.self) { result in
+      switch result {
+      case .success: answer(nil)
+      case .failure(let refusal): answer(refusal)
+      }
+    }
+  }
+
+  private func read() {
+    guard !isReading, let stream = ChannelName.identityOrders,
+      let store = gateway.upstreams.eventstore
+    else { return }
+    isReading = true
+    let request = ReadStream(
+      remainingMs: gateway.settings.publishMaxMs, stream: stream, after: last,
+      count: Self.pageMax, bytes: 1 << 20, isReverse: false)
+    gateway.ask(store, request, expecting: StreamPage.self) { [self] result in
+      isReading = false
+      if case .success(let answer) = result { take(answer.page) }
+    }
+  }
+
+  private func take(_ page: EventPage) {
+    if let known = epoch, let now = page.epoch, known != now {
+      // The store has lost its log and begun another: everything in it is new.
+      epoch = now
+      last = .zero
+      return read()
+    }
+    epoch = page.epoch ?? epoch
+    for event in page.events {
+      last = event.offset
+      carryOut(event)
+    }
+    if page.hasMore { read() }
+  }
+
+  private func carryOut(_ event: StoredEvent) {
+    guard IdentityOrder.origin(json: event.payload.bytes) != origin,
+      let order = IdentityOrder(json: event.payload.bytes)
+    else { return }
+    if case .revoke = order {} else {
+      // Who was to be sent away has gone since, or come back with leave.
+      guard gateway.loop.wallMilliseconds - event.timeMs < 30_000 else { return }
+    }
+    guard !authenticator.take(order, now: gateway.loop.now) else { return }
+    gateway.logger.error("a revocation found no room: more are in force than can be remembered")
+  }
+}

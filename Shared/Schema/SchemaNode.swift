@@ -1,0 +1,110 @@
+internal import JSON
+
+/// What one schema asks of one value. Nil and empty ask nothing.
+struct SchemaNode: Hashable, Sendable {
+  var types: [SchemaType] = []
+  var values: [JSONValue]?
+  var required: [String] = []
+  var properties: [String: Box] = [:]
+  var others: Others = .any
+  var items: Box?
+  var itemsLeast: Int?
+  var itemsMost: Int?
+  var minimum: JSONNumber?
+  var maximum: JSONNumber?
+  var above: JSONNumber?
+  var below: JSONNumber?
+  var lengthLeast: Int?
+  var lengthMost: Int?
+  var pattern: TextPattern?
+  /// The schema `false`.
+  var refusesAll = false
+
+  /// What members are held to that `properties` does not name.
+  enum Others: Hashable, Sendable {
+    case any, none
+    case node(Box)
+  }
+
+  /// A schema within another.
+  final class Box: Hashable, Sendable {
+    let node: SchemaNode
+    init(_ node: SchemaNode) { self.node = node }
+    static func == (a: Box, b: Box) -> Bool { a.node == b.node }
+    func hash(into hasher: inout Hasher) { hasher.combine(node) }
+  }
+}
+
+extension SchemaNode {
+  func check(_ value: JSONValue) throws(SchemaFault) {
+    if refusesAll { throw SchemaFault("may not be there") }
+    if !types.isEmpty, !types.contains(where: { $0.includes(value) }) {
+      throw SchemaFault("has to be \(types.map(\.noun).joined(separator: " or "))")
+    }
+    if let values, !values.contains(where: { $0.equals(value) }) {
+      throw SchemaFault("is not one of the values that are allowed")
+    }
+    switch value {
+    case .string(let text): if let reason = reason(against: text) { throw SchemaFault(reason) }
+    case .number(let number): if let reason = reason(against: number) { throw SchemaFault(reason) }
+    case .array(let elements): try check(elements)
+    case .object(let object): try check(object)
+    case .null, .bool: break
+    }
+  }
+
+  private func reason(against text: String) -> String? {
+    let length = text.unicodeScalars.count
+    if let lengthLeast, length < lengthLeast {
+      return "has \(length) characters, at least \(lengthLeast) are due"
+    }
+    if let lengthMost, length > lengthMost {
+      return "has \(length) characters, at most \(lengthMost) are allowed"
+    }
+    if let pattern, !pattern.isFound(in: text) {
+      return "does not match the pattern \(pattern.source)"
+    }
+    return nil
+  }
+
+  private func reason(against number: JSONNumber) -> String? {
+    if let minimum, number.isBelow(minimum) { return "is below the minimum \(minimum)" }
+    if let maximum, maximum.isBelow(number) { return "is over the maximum \(maximum)" }
+    if let above, !above.isBelow(number) { return "has to be over \(above)" }
+    if let below, !number.isBelow(below) { return "has to be below \(below)" }
+    return nil
+  }
+
+  private func check(_ elements: [JSONValue]) throws(SchemaFault) {
+    if let itemsLeast, elements.count < itemsLeast {
+      throw SchemaFault("has \(elements.count) elements, at least \(itemsLeast) are due")
+    }
+    if let itemsMost, elements.count > itemsMost {
+      throw SchemaFault("has \(elements.count) elements, at most \(itemsMost) are allowed")
+    }
+    guard let items else { return }
+    for (index, element) in elements.enumerated() {
+      do throws(SchemaFault) { try items.node.check(element) } catch {
+        throw error.within("\(index)")
+      }
+    }
+  }
+
+  private func check(_ object: JSONObject) throws(SchemaFault) {
+    for name in required where object[name] == nil {
+      throw SchemaFault("is missing").within(name)
+    }
+    for member in object.members {
+      do throws(SchemaFault) { try check(member) } catch { throw error.within(member.key) }
+    }
+  }
+
+  private func check(_ member: JSONObject.Member) throws(SchemaFault) {
+    if let known = properties[member.key] { return try known.node.check(member.value) }
+    switch others {
+    case .any: break
+    case .none: throw SchemaFault("is not a member that is allowed")
+    case .node(let box): try box.node.check(member.value)
+    }
+  }
+}
