@@ -110,6 +110,10 @@ public struct ClientSession {
     /// Where to resume; set by the server's first answer and moved by each publication.
     var resume: Position?
     var delivered: Position?
+    /// The server gave it up and may take it again: when it is asked for anew.
+    var askAgainAt: Instant?
+    /// How often in a row that was so.
+    var givenUp = 0
   }
 
   private struct Emit {
@@ -163,9 +167,15 @@ public struct ClientSession {
     case .idle, .connecting, .closed: nil
     case .waiting(let until): until
     case .online(_, let heard, let pinged):
-      heard + (pinged ? Self.silenceMax * 2 : Self.silenceMax)
+      min(silenceDeadline(heard, pinged), nextAsking ?? .distantFuture)
     }
   }
+
+  private func silenceDeadline(_ heard: Instant, _ pinged: Bool) -> Instant {
+    heard + (pinged ? Self.silenceMax * 2 : Self.silenceMax)
+  }
+
+  private var nextAsking: Instant? { subscriptions.values.compactMap(\.askAgainAt).min() }
 
   // MARK: what the user wants
 
@@ -261,12 +271,12 @@ public struct ClientSession {
       if let told { session = told }
       return []
     case .ack(let id, let position): return acknowledged(id, position)
-    case .refusal(let id, let refusal): return refused(id, refusal)
+    case .refusal(let id, let channel, let refusal): return refused(id, channel, refusal)
     case .presence(let channel, let type, let value):
       return [.tell(.presence(channel, type: type, json: value.jsonBytes))]
     case .gap(let channel, let dropped): return [.tell(.gap(channel, dropped: dropped))]
-    case .unrecoverable(let channel, let reason, let head):
-      subscriptions[channel]?.resume = head
+    case .unrecoverable(let channel, let reason, let position):
+      subscriptions[channel]?.resume = position
       subscriptions[channel]?.delivered = nil
       subscriptions[channel]?.requested = nil
       return [.tell(.unrecoverable(channel, reason: reason))]
@@ -282,6 +292,8 @@ public struct ClientSession {
     guard let deadline = nextDeadline, deadline <= now else { return [] }
     switch state {
     case .waiting: return connect()
+    case .online(_, let heard, let pinged) where now < silenceDeadline(heard, pinged):
+      return askAgain(now)
     case .online(let since, let heard, false):
       state = .online(since: since, heard: heard, pinged: true)
       return [.ping]
@@ -321,6 +333,7 @@ public struct ClientSession {
     let since = subscription?.resume.map { Since.position($0) } ?? subscription?.requested
     let id = takeID()
     asked[id] = channel
+    subscriptions[channel]?.askAgainAt = nil
     return .send(ClientMessage.subscribe(id: id, channel, since: since))
   }
 
@@ -346,6 +359,7 @@ public struct ClientSession {
       subscriptions[publication.channel]?.resume = position
       subscriptions[publication.channel]?.delivered = position
     }
+    if subscription.givenUp > 0 { subscriptions[publication.channel]?.givenUp = 0 }
     return [.tell(.publication(publication))]
   }
 
@@ -362,12 +376,41 @@ public struct ClientSession {
     return [.tell(.emitted(emit, position))]
   }
 
-  private mutating func refused(_ id: String?, _ refusal: ServerRefusal) -> [Action] {
-    guard let id else { return [.tell(.refusal(refusal))] }
+  /// Those that the server gave up and that are due.
+  private mutating func askAgain(_ now: Instant) -> [Action] {
+    let due = order.filter { subscriptions[$0]?.askAgainAt.map { $0 <= now } ?? false }
+    return due.map { ask($0) }
+  }
+
+  /// The server has given up a subscription that stood: it is asked for anew where that may help,
+  /// so that nobody waits for what never comes.
+  private mutating func gaveUp(_ channel: ChannelName, _ refusal: ServerRefusal) -> [Action] {
+    guard refusal.isTemporary, case .online(_, let heard, _) = state else {
+      return giveUp(channel, refusal)
+    }
+    let count = subscriptions[channel]?.givenUp ?? 0
+    subscriptions[channel]?.givenUp = count + 1
+    subscriptions[channel]?.askAgainAt = heard + Self.delays[min(count, Self.delays.count - 1)]
+    return [.tell(.refusal(refusal))]
+  }
+
+  private mutating func giveUp(_ channel: ChannelName, _ refusal: ServerRefusal) -> [Action] {
+    subscriptions[channel] = nil
+    order.removeAll { $0 == channel }
+    return [.tell(.subscriptionRefused(channel, refusal))]
+  }
+
+  private mutating func refused(
+    _ id: String?, _ channel: ChannelName?, _ refusal: ServerRefusal
+  ) -> [Action] {
+    guard let id else {
+      guard let channel, subscriptions[channel] != nil else { return [.tell(.refusal(refusal))] }
+      return gaveUp(channel, refusal)
+    }
     if let channel = asked.removeValue(forKey: id) {
-      subscriptions[channel] = nil
-      order.removeAll { $0 == channel }
-      return [.tell(.subscriptionRefused(channel, refusal))]
+      // One that had stood and was given up for a while is asked for again.
+      let hasStood = subscriptions[channel]?.givenUp ?? 0 > 0
+      return hasStood ? gaveUp(channel, refusal) : giveUp(channel, refusal)
     }
     guard let emit = takeEmit(id) else { return [.tell(.refusal(refusal))] }
     return [.tell(.emitFailed(emit, .refused(refusal)))]

@@ -54,11 +54,11 @@ enum ServerMessage: Equatable {
   /// The greeting; `session` lets a returning client keep its presence.
   case connection(session: String?)
   case ack(id: String, Position?)
-  /// Without `id` it answers nothing that we numbered.
-  case refusal(id: String?, ServerRefusal)
+  /// Without `id` it answers nothing that we numbered; with a channel it is about that.
+  case refusal(id: String?, ChannelName?, ServerRefusal)
   case presence(ChannelName?, type: String, JSONValue)
   case gap(ChannelName, dropped: Int64?)
-  case unrecoverable(ChannelName, reason: String, head: Position?)
+  case unrecoverable(ChannelName, reason: String, goesOnFrom: Position?)
   case reconnect(afterMs: Int64)
   case pong(id: String?)
   /// A type that this version does not know, to be ignored.
@@ -85,15 +85,16 @@ enum ServerMessage: Equatable {
     switch type {
     case "connection": return .connection(session: value["session"]?.string)
     case "ack": return identifier(value).map { .ack(id: $0, position(value, "offset")) }
-    case "error": return .refusal(id: identifier(value), refusal(value))
+    case "error": return .refusal(id: identifier(value), channel, refusal(value))
     case "join", "update", "leave", "presence": return .presence(channel, type: type, value)
     case "pong": return .pong(id: identifier(value))
     case "reconnect": return .reconnect(afterMs: value["after_ms"]?.int ?? 0)
     case "gap": return channel.map { .gap($0, dropped: value["dropped"]?.int) }
     case "unrecoverable":
+      let reason = value["reason"]?.string ?? "unknown"
       return channel.map {
         .unrecoverable(
-          $0, reason: value["reason"]?.string ?? "unknown", head: position(value, "head"))
+          $0, reason: reason, goesOnFrom: position(value, reason == "trimmed" ? "floor" : "head"))
       }
     default: return .unknown(type: type)
     }

@@ -26,12 +26,14 @@ extension CompressionSettings {
         try value.int(in: 9...15)
       }
     }
-    enabled = reader.read("enabled", &reading) { value throws(Refused) in try value.bool() } ?? enabled
+    enabled =
+      reader.read("enabled", &reading) { value throws(Refused) in try value.bool() } ?? enabled
     threshold =
       reader.read("threshold", &reading) { value throws(Refused) in
         try value.bytes(in: 0...(16 << 20))
       } ?? threshold
-    level = reader.read("level", &reading) { value throws(Refused) in try value.int(in: 1...9) } ?? level
+    level =
+      reader.read("level", &reading) { value throws(Refused) in try value.int(in: 1...9) } ?? level
     windowBits = bits("windowBits") ?? windowBits
     contextTakeover =
       reader.read("contextTakeover", &reading) { value throws(Refused) in try value.bool() }

@@ -35,6 +35,9 @@ extension Limits {
       .httpIdleTimeout, .duration(\.httpIdleTimeout), 100...day, at: "close",
       for: "a kept-alive connection without a request, or an answer of which nothing is taken"),
     Limit(
+      .requestsPerConnection, .count(\.requestsPerConnection), 1...1_000_000_000,
+      at: "Connection: close", for: "requests of one kept-alive connection; the next ones come on another"),
+    Limit(
       .pollTimeout, .duration(\.pollTimeout), second...(60 * minute), at: "the answer comes then",
       for: "the longest that /poll waits for something new", isCounted: false),
     Limit(
@@ -75,7 +78,7 @@ extension Limits {
       for: "finds dead peers and keeps proxies from closing", isCounted: false),
     Limit(
       .pongTimeout, .duration(\.pongTimeout), 100...day, at: "close",
-      for: "a peer that doesn't answer a ping is gone"),
+      for: "a peer that doesn't answer a ping, nor takes what was sent before it, is gone"),
   ]
 
   private static let clients: [Limit] = [

@@ -12,6 +12,7 @@ public struct Limits: Sendable, Equatable {
   public var httpHeadTimeout: Duration = .seconds(5)
   public var httpBodyTimeout: Duration = .seconds(30)
   public var httpIdleTimeout: Duration = .seconds(75)
+  public var requestsPerConnection = 10_000
   public var pollTimeout: Duration = .seconds(60)
   public var transferRate = 1_024
   public var batchCommands = 1_000
@@ -73,7 +74,7 @@ public struct Limits: Sendable, Equatable {
 /// metric `Limits.metric`.
 public enum LimitName: String, Sendable, CaseIterable, Hashable {
   case httpHeadBytes, httpFieldBytes, httpFields, httpURLBytes, httpBodyBytes
-  case httpHeadTimeout, httpBodyTimeout, httpIdleTimeout, pollTimeout
+  case httpHeadTimeout, httpBodyTimeout, httpIdleTimeout, requestsPerConnection, pollTimeout
   case transferRate, batchCommands, historyPage
   case wsMessageBytes, wsFragments, wsInflateRatio, tlsHandshakeTimeout, wsHandshakeTimeout, wsFrameTimeout
   case echoMessageBytes

@@ -12,7 +12,28 @@ extension GatewaySettings {
     origins =
       reader.list("origins", &reading) { value throws(Refused) in try value.origin() } ?? []
     anonymous = reader.choice("anonymous", &reading) ?? anonymous
+    readProxies(&reader, &reading)
     reader.finish(&reading)
+  }
+}
+
+extension GatewaySettings {
+  private mutating func readProxies(_ reader: inout SettingsReader, _ reading: inout ConfigReading) {
+    let proxies =
+      reader.list("trustedProxies", &reading) { value throws(Refused) in
+        try value.proxy()
+      } ?? []
+    trustedProxies = proxies.compactMap(\.self)
+    trustsUnixPeers = proxies.contains(nil)
+    forwardedField = reader.choice("forwardedField", &reading) ?? forwardedField
+    let speaks = reader.read("proxyProtocol", &reading) { value throws(Refused) in
+      try value.bool()
+    }
+    proxyProtocol = speaks ?? proxyProtocol
+    if proxyProtocol, proxies.isEmpty {
+      reading.report(
+        reader.place, "gateway.proxyProtocol", "name the proxies that speak it in trustedProxies")
+    }
   }
 }
 
@@ -158,6 +179,17 @@ extension ConfigValue {
       throw Refused("port 0 can only be listened on; write the port that the service has")
     }
     return endpoint
+  }
+
+  /// A range of addresses; nil for `unix`.
+  func proxy() throws(Refused) -> AddressRange? {
+    let text = try text()
+    if text == "unix" { return nil }
+    guard let range = AddressRange(text) else {
+      throw Refused(
+        "write an address or a range such as \"10.0.0.0/8\" or \"2001:db8::/32\", or \"unix\"")
+    }
+    return range
   }
 
   /// RFC 6454 §6.2: scheme, host and perhaps port, nothing after it.

@@ -8,6 +8,12 @@ public enum Switch: String, Sendable, CaseIterable, Hashable {
   case auto, on, off
 }
 
+/// The field by which a proxy tells where a client comes from.
+public enum ForwardedField: String, Sendable, CaseIterable, Hashable {
+  case xForwardedFor = "x-forwarded-for"
+  case forwarded
+}
+
 /// The section `gateway`.
 public struct GatewaySettings: Sendable, Equatable {
   /// Where clients connect; at least one.
@@ -19,6 +25,14 @@ public struct GatewaySettings: Sendable, Equatable {
   /// What clients that are not signed in may do where no rule says: auto means everything on
   /// loopback and nothing elsewhere.
   public var anonymous = Switch.auto
+  /// Proxies that are believed on where clients come from.
+  public var trustedProxies: [AddressRange] = []
+  /// Whether peers on a Unix socket are such proxies.
+  public var trustsUnixPeers = false
+  /// The field by which proxies tell.
+  public var forwardedField = ForwardedField.xForwardedFor
+  /// Whether connections of proxies begin with a header of the PROXY protocol.
+  public var proxyProtocol = false
 
   public init() {}
 

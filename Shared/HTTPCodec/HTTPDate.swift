@@ -14,6 +14,51 @@ public enum HTTPDate {
     return "\(weekday), \(twoDigits(day)) \(months[month - 1]) \(fullYear) \(time) GMT"
   }
 
+  /// Seconds since the beginning of 1970; nil for what is none of the three forms of RFC 9110 §5.6.7.
+  ///
+  /// The weekday is not compared with the date. Two digits of a year mean 1970 to 2069.
+  public static func seconds(of text: String) -> Int? {
+    guard text.utf8.count <= 40 else { return nil }
+    let words = text.split { " ,-".contains($0) }.map(String.init)
+    let isUnbroken = !text.contains("-") && text.contains(",")
+    switch words.count {
+    // Sun, 06 Nov 1994 08:49:37 GMT; Sunday, 06-Nov-94 08:49:37 GMT
+    case 6:
+      guard words[5] == "GMT", words[1].utf8.count == 2 else { return nil }
+      guard words[3].utf8.count == (isUnbroken ? 4 : 2), let year = number(words[3]) else { return nil }
+      let full = isUnbroken ? year : year + (year < 70 ? 2000 : 1900)
+      return seconds(full, words[2], words[1], words[4])
+    // Sun Nov  6 08:49:37 1994
+    case 5:
+      guard words[4].utf8.count == 4, let year = number(words[4]) else { return nil }
+      return seconds(year, words[1], words[2], words[3])
+    default: return nil
+    }
+  }
+
+  private static func seconds(_ year: Int, _ month: String, _ day: String, _ time: String) -> Int? {
+    let clock = time.split(separator: ":", omittingEmptySubsequences: false).map { part in
+      part.utf8.count == 2 ? number(String(part)) : nil
+    }
+    guard year >= 1970, let month = months.firstIndex(of: month), let day = number(day),
+      (1...31).contains(day), clock.count == 3, let hour = clock[0], let minute = clock[1],
+      let second = clock[2], hour < 24, minute < 60, second <= 60
+    else { return nil }
+    return (daysBefore(year, month + 1) + day - 1) * 86_400 + hour * 3_600 + minute * 60 + second
+  }
+
+  private static func number(_ text: String) -> Int? {
+    text.utf8.allSatisfy(ByteClass.isDigit) ? Int(text) : nil
+  }
+
+  /// Days from the beginning of 1970 to that of a month; the other way of `civil`.
+  private static func daysBefore(_ year: Int, _ month: Int) -> Int {
+    let fromMarch = month > 2 ? month - 3 : month + 9
+    let year = month > 2 ? year : year - 1
+    let leaps = year / 4 - year / 100 + year / 400
+    return year * 365 + leaps + (153 * fromMarch + 2) / 5 - 719_468
+  }
+
   /// The date `days` after the first of January 1970. Years run from March, so that the leap day
   /// is the last one; a cycle of 400 years has 146,097 days.
   private static func civil(_ days: Int) -> (year: Int, month: Int, day: Int) {

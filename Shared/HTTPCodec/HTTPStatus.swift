@@ -19,6 +19,7 @@ public struct HTTPStatus: RawRepresentable, Hashable, Sendable, CustomStringConv
   public static let requestTimeout = HTTPStatus(408)
   public static let conflict = HTTPStatus(409)
   public static let gone = HTTPStatus(410)
+  public static let preconditionFailed = HTTPStatus(412)
   public static let contentTooLarge = HTTPStatus(413)
   public static let uriTooLong = HTTPStatus(414)
   public static let unsupportedMediaType = HTTPStatus(415)
@@ -49,7 +50,7 @@ public struct HTTPStatus: RawRepresentable, Hashable, Sendable, CustomStringConv
     100: "Continue", 101: "Switching Protocols", 200: "OK", 201: "Created", 204: "No Content",
     206: "Partial Content", 304: "Not Modified", 400: "Bad Request", 401: "Unauthorized",
     403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout",
-    409: "Conflict", 410: "Gone", 413: "Content Too Large", 414: "URI Too Long",
+    409: "Conflict", 410: "Gone", 411: "Length Required", 412: "Precondition Failed", 413: "Content Too Large", 414: "URI Too Long",
     415: "Unsupported Media Type", 416: "Range Not Satisfiable", 417: "Expectation Failed",
     421: "Misdirected Request", 422: "Unprocessable Content", 426: "Upgrade Required",
     429: "Too Many Requests", 431: "Request Header Fields Too Large",

@@ -133,6 +133,9 @@ public final class Link: StreamOwner {
 
   public var isOpen: Bool { phase == .open }
 
+  /// Bytes that the peer has not taken yet.
+  public var queuedBytes: Int { stream.queuedBytes }
+
   // MARK: sending
 
   public enum SendResult: Sendable { case sent, refused }

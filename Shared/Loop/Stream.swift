@@ -101,6 +101,14 @@ public final class Stream: LoopHandler, Flushable {
 
   public var isOpen: Bool { state == .open }
 
+  /// What the peer's kernel has taken so far, and what it has not, the queue included. One or two
+  /// system calls. Nil where nobody knows.
+  public func progress() -> Sockets.Progress? {
+    guard state != .ended, var progress = Sockets.progress(descriptor) else { return nil }
+    progress.pending += UInt64(queuedBytes)
+    return progress
+  }
+
   // MARK: writing
 
   /// Queues a copy of `bytes`.

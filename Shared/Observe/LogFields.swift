@@ -34,4 +34,9 @@ public struct LogFields: Sendable, ExpressibleByDictionaryLiteral {
   public init(dictionaryLiteral elements: (String, LogValue)...) {
     entries = elements.map { (key: $0.0, value: $0.1) }
   }
+
+  /// For lines whose fields are not always the same.
+  public init(_ entries: [(String, LogValue)]) {
+    self.entries = entries.map { (key: $0.0, value: $0.1) }
+  }
 }

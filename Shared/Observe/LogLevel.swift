@@ -30,7 +30,8 @@ public enum LogLevel: UInt8, Sendable, CaseIterable, Comparable, CustomStringCon
 /// The least level that is written, for all subsystems or for one (S004-29).
 ///
 /// As text: `info`, or `warning,link=debug,session:*=debug`. A name that ends in `*` holds for
-/// every subsystem it begins. The last entry that fits a subsystem decides.
+/// every subsystem it begins. The last entry that fits a subsystem decides. A subsystem called
+/// `….access` writes a line for every request: where no entry fits, it writes none.
 public struct LogLevels: Sendable, Hashable {
   public var standard: LogLevel
   private var overrides: [Override] = []
@@ -69,6 +70,6 @@ public struct LogLevels: Sendable, Hashable {
         ? subsystem.hasPrefix(String(entry.pattern.dropLast())) : entry.pattern == subsystem
       if fits { return entry.level }
     }
-    return standard
+    return subsystem.hasSuffix(".access") ? max(standard, .warning) : standard
   }
 }

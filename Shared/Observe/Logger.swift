@@ -16,9 +16,9 @@ public protocol LogSink: Sendable {
 public struct Logger: Sendable {
   /// The part of the service that speaks, such as `gateway.link`.
   public let subsystem: String
-  /// Lines below this level are not built.
-  public let level: LogLevel
-  private let levels: LogLevels
+  /// The levels of all subsystems, which all loggers that come of one another share.
+  public let levels: LogLevelControl
+  private let threshold: LogThreshold
   private let format: LogFormat
   private let sink: any LogSink
   private let nowMs: @Sendable () -> Int64
@@ -28,13 +28,25 @@ public struct Logger: Sendable {
     subsystem: String, levels: LogLevels = LogLevels(), format: LogFormat = .human,
     sink: any LogSink, nowMs: @escaping @Sendable () -> Int64
   ) {
+    self.init(
+      subsystem: subsystem, sharing: LogLevelControl(levels), format: format, sink: sink,
+      nowMs: nowMs)
+  }
+
+  private init(
+    subsystem: String, sharing levels: LogLevelControl, format: LogFormat, sink: any LogSink,
+    nowMs: @escaping @Sendable () -> Int64
+  ) {
     self.subsystem = subsystem
     self.levels = levels
-    self.level = levels.level(of: subsystem)
+    threshold = levels.threshold(of: subsystem)
     self.format = format
     self.sink = sink
     self.nowMs = nowMs
   }
+
+  /// Lines below this level are not built.
+  public var level: LogLevel { threshold.level }
 
   /// A logger that writes nothing.
   public static var silent: Logger {
@@ -43,7 +55,7 @@ public struct Logger: Sendable {
 
   /// The same logger for another subsystem, with the level that subsystem has.
   public func labelled(_ subsystem: String) -> Logger {
-    Logger(subsystem: subsystem, levels: levels, format: format, sink: sink, nowMs: nowMs)
+    Logger(subsystem: subsystem, sharing: levels, format: format, sink: sink, nowMs: nowMs)
   }
 
   public func debug(

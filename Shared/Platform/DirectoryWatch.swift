@@ -19,6 +19,10 @@ public enum WatchEvent: Equatable, Sendable {
   case fileCompleted(WatchID, name: [UInt8])
   /// A directory was made or moved in under this name.
   case directoryAppeared(WatchID, name: [UInt8])
+  /// A file got this name: made just now and not complete, or a further name of one that is.
+  case fileAppeared(WatchID, name: [UInt8])
+  /// The directory itself was renamed or moved; its watch goes on, under whatever path it has now.
+  case moved(WatchID)
   /// The directory itself is gone; its watch has ended.
   case ended(WatchID)
   /// The kernel's queue was full: anything may have happened since.
@@ -43,7 +47,7 @@ public struct DirectoryWatch: ~Copyable {
   public func add(_ path: FilePath) throws(SystemError) -> WatchID {
     let wanted =
       UInt32(IN_CLOSE_WRITE) | UInt32(IN_MOVED_TO) | UInt32(IN_CREATE)
-      | UInt32(IN_DELETE_SELF) | UInt32(IN_ONLYDIR)
+      | UInt32(IN_DELETE_SELF) | UInt32(IN_MOVE_SELF) | UInt32(IN_ONLYDIR)
     // SAFE BECAUSE the path is lent for this call only.
     let number = unsafe path.withPointer {
       unsafe inotify_add_watch(descriptor.number, $0, wanted)
@@ -93,11 +97,12 @@ public struct DirectoryWatch: ~Copyable {
     func has(_ bit: Int32) -> Bool { record.mask & UInt32(bit) != 0 }
     if has(IN_Q_OVERFLOW) { return .overflowed }
     if has(IN_IGNORED) || has(IN_DELETE_SELF) { return .ended(id) }
+    if has(IN_MOVE_SELF) { return .moved(id) }
     if has(IN_ISDIR) {
       return has(IN_CREATE) || has(IN_MOVED_TO)
         ? .directoryAppeared(id, name: record.name) : nil
     }
-    return has(IN_CLOSE_WRITE) || has(IN_MOVED_TO)
-      ? .fileCompleted(id, name: record.name) : nil
+    if has(IN_CLOSE_WRITE) || has(IN_MOVED_TO) { return .fileCompleted(id, name: record.name) }
+    return has(IN_CREATE) ? .fileAppeared(id, name: record.name) : nil
   }
 }

@@ -19,8 +19,20 @@ public struct FileStatus: Equatable, Sendable {
   public let mode: UInt32
   public let device: UInt64
   public let inode: UInt64
+  /// How many names the file has.
+  public let linkCount: UInt64
 
   public var modifiedMilliseconds: Int64 { modifiedNanoseconds / 1_000_000 }
+}
+
+/// What a file system holds at most, and what is free of it.
+public struct FileSystemRoom: Equatable, Sendable {
+  public var freeBytes: UInt64
+  public var allBytes: UInt64
+  public init(freeBytes: UInt64, allBytes: UInt64) {
+    self.freeBytes = freeBytes
+    self.allBytes = allBytes
+  }
 }
 
 /// Whether a written file has to survive a power cut.
@@ -172,9 +184,23 @@ public enum Files {
       guard try status(path).kind == .directory else { throw error(ENOTDIR, "mkdir", path) }
     case ENOENT where path.parent != path:
       try makeDirectories(path.parent, mode: mode)
-      try makeDirectories(path, mode: mode)
+      // Once only: where the parent is there, ENOENT is the file system's last word (as in /proc).
+      let again = unsafe path.withPointer { unsafe mkdir($0, mode) == 0 ? 0 : errno }
+      guard again == 0 || again == EEXIST else { throw error(again, "mkdir", path) }
     default: throw error(result, "mkdir", path)
     }
+  }
+
+  /// How much the file system of `path` holds and has free for this process (`statvfs(3)`); quotas
+  /// are not seen.
+  public static func room(at path: FilePath) throws(SystemError) -> FileSystemRoom {
+    var info = statvfs()
+    let result = unsafe path.withPointer { unsafe statvfs($0, &info) == 0 ? 0 : errno }
+    guard result == 0 else { throw error(result, "statvfs", path) }
+    let unit = UInt64(info.f_frsize)
+    return FileSystemRoom(
+      freeBytes: UInt64(info.f_bavail).multipliedReportingOverflow(by: unit).partialValue,
+      allBytes: UInt64(info.f_blocks).multipliedReportingOverflow(by: unit).partialValue)
   }
 
   /// `chmod(2)`.
@@ -312,7 +338,8 @@ public enum Files {
     return FileStatus(
       kind: kind, bytes: Int64(info.st_size),
       modifiedNanoseconds: seconds &* 1_000_000_000 &+ Int64(info.st_mtim.tv_nsec),
-      mode: UInt32(info.st_mode) & 0o7777, device: UInt64(info.st_dev), inode: UInt64(info.st_ino))
+      mode: UInt32(info.st_mode) & 0o7777, device: UInt64(info.st_dev), inode: UInt64(info.st_ino),
+      linkCount: UInt64(info.st_nlink))
   }
 }
 

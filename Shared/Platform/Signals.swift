@@ -20,14 +20,23 @@ public enum ServiceSignal: Sendable, Equatable {
 ///
 /// Whoever ends a whole tree of processes signals each of them, and each parent passes its own
 /// signal on: one request then comes from the parent and from elsewhere, in either order. Two from
-/// the parent, or two from elsewhere, are two requests.
+/// the parent, or two from elsewhere, are two requests, unless they come in the same second: some
+/// signal a process and its group, and so it twice.
 struct TerminationRequests {
+  private var first: Instant?
+  static let oneRequest = Duration.seconds(1)
   private var fromParent = 0
   private var fromElsewhere = 0
   private var told = 0
 
   /// Whether this signal makes a request that was not told yet.
-  mutating func isNew(sender: Int32, parent: Int32) -> Bool {
+  mutating func isNew(sender: Int32, parent: Int32, now: Instant) -> Bool {
+    if let first, now < first + Self.oneRequest {
+      if sender == parent { fromParent = max(fromParent, 1) }
+      if sender != parent { fromElsewhere = max(fromElsewhere, 1) }
+      return false
+    }
+    first = first ?? now
     if sender == parent { fromParent += 1 } else { fromElsewhere += 1 }
     let requests = max(fromParent, fromElsewhere)
     guard requests > told else { return false }
@@ -90,7 +99,8 @@ public struct SignalReader: ~Copyable {
         // ssi_pid, the sender, at byte 12 of signalfd_siginfo; 0 for the terminal's own.
         let sender = record[12..<16].reversed().reduce(0) { $0 << 8 | UInt32($1) }
         let isNew = terminations.withLock {
-          $0.isNew(sender: Int32(bitPattern: sender), parent: getppid())
+          $0.isNew(
+            sender: Int32(bitPattern: sender), parent: getppid(), now: SystemClock.monotonic())
         }
         if isNew { return .terminate }
       case SIGHUP: return .reload

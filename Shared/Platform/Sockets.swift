@@ -20,7 +20,14 @@ public enum Sockets {
     }
   }
 
-  public enum PortSharing: Sendable { case exclusive, betweenLoops }
+  public enum PortSharing: Sendable {
+    /// Nobody else may bind it.
+    case exclusive
+    /// As `exclusive`, and once it listens those with `betweenLoops` may join. Of two that try at
+    /// the same time one gets it.
+    case firstOfLoops
+    case betweenLoops
+  }
 
   /// A connection attempt; when `isPending`, writability tells that it ended (`connectError`).
   public struct Attempt: ~Copyable {
@@ -84,6 +91,27 @@ public enum Sockets {
     let result = unsafe getsockopt(descriptor.number, SOL_SOCKET, SO_ERROR, &code, &count)
     if result != 0 { return SystemError(code: errno, call: "getsockopt") }
     return code == 0 ? nil : SystemError(code: code, call: "connect")
+  }
+
+  /// What became of the bytes written to a connection.
+  public struct Progress: Equatable, Sendable {
+    /// Acknowledged by the peer's kernel since the connection began.
+    public var taken: UInt64
+    /// Not acknowledged yet.
+    public var pending: UInt64
+
+    public init(taken: UInt64, pending: UInt64) {
+      self.taken = taken
+      self.pending = pending
+    }
+  }
+
+  /// `TCP_INFO` and `SIOCOUTQ`; nil where the kernel does not tell, as for a Unix socket.
+  public static func progress(_ descriptor: borrowing Descriptor) -> Progress? {
+    var progress = Progress(taken: 0, pending: 0)
+    let result = unsafe clinux_tcp_progress(
+      descriptor.number, &progress.taken, &progress.pending)
+    return result == 0 ? progress : nil
   }
 
   public struct Accepted: ~Copyable {
@@ -213,6 +241,8 @@ public enum Sockets {
     guard Glibc.listen(descriptor.number, 4096) == 0 else {
       throw SystemError(code: errno, call: "listen", subject: subject)
     }
+    // Only now: set before, it would let another process listen here as well.
+    if sharing == .firstOfLoops { set(descriptor.number, SOL_SOCKET, SO_REUSEPORT, 1) }
     return descriptor
   }
 
@@ -253,8 +283,12 @@ public enum Sockets {
     unsafe hints.ai_flags = AI_ADDRCONFIG
     var list: UnsafeMutablePointer<addrinfo>? = nil
     let subject = SocketAddress.tcp(host: host, port: port).description
-    guard unsafe getaddrinfo(host, String(port), &hints, &list) == 0, let first = unsafe list else {
-      throw SystemError(code: EADDRNOTAVAIL, call: "getaddrinfo", subject: subject)
+    let result = unsafe getaddrinfo(host, String(port), &hints, &list)
+    guard result == 0, let first = unsafe list else {
+      // SAFE BECAUSE the text is a constant of the library, ended by NUL.
+      let reason = unsafe gai_strerror(result).map { unsafe String(cString: $0) }
+      throw SystemError(
+        code: EADDRNOTAVAIL, call: "looking up", subject: subject, explanation: reason)
     }
     defer { unsafe freeaddrinfo(first) }
     var storage = sockaddr_storage()

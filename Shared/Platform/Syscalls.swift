@@ -120,6 +120,15 @@ public enum Syscalls {
     Descriptor(owning: unsafe open("/dev/null", O_RDONLY | O_CLOEXEC))
   }
 
+  /// Opens /dev/null wherever standard input, output or error is closed: else the next descriptor
+  /// made would get its number, and what is printed would be written to it. Call first of all.
+  public static func openStandardDescriptors() {
+    for number in 0...2 as ClosedRange<Int32> where fcntl(number, F_GETFD) < 0 && errno == EBADF {
+      // SAFE BECAUSE the path is a constant. The lowest free number is this one.
+      _ = unsafe open("/dev/null", O_RDWR)
+    }
+  }
+
   /// `epoll_create1(2)`.
   public static func makePoller() throws(SystemError) -> Descriptor {
     let number = epoll_create1(Int32(EPOLL_CLOEXEC))

@@ -5,15 +5,18 @@ public struct SystemError: Error, Equatable, Sendable, CustomStringConvertible {
   public let code: Int32
   public let call: String
   public let subject: String?
+  /// The sentence where the call has errors of its own.
+  private let explanation: String?
 
-  public init(code: Int32, call: String, subject: String? = nil) {
+  public init(code: Int32, call: String, subject: String? = nil, explanation: String? = nil) {
+    self.explanation = explanation
     self.code = code
     self.call = call
     self.subject = subject
   }
 
-  /// The sentence for `code` (`strerror_r`).
-  public var reason: String { Syscalls.text(ofErrno: code) }
+  /// The sentence for `code` (`strerror_r`), or the call's own.
+  public var reason: String { explanation ?? Syscalls.text(ofErrno: code) }
 
   public var description: String {
     if let subject { "\(call) \(subject): \(reason)" } else { "\(call): \(reason)" }

@@ -144,6 +144,7 @@ final class ServiceRunner {
   ]
 
   func run(_ start: (ServiceContext) throws -> any RunningService) -> Int32 {
+    Syscalls.openStandardDescriptors()
     SignalReader.blockAll()
     Syscalls.raiseDescriptorLimit()
     let specs = description.options + Self.common
@@ -224,10 +225,19 @@ final class ServiceRunner {
     do {
       let settings = try SettingsFile.load(
         options["config"], environment: Self.environment(), channelTypes: description.channelTypes)
-      logger.info(
+      // A level on the command line stays above what the file says.
+      if options["log-level"] == nil, let levels = LogLevels(text: settings.log.levels) {
+        logger.levels.set(levels)
+      }
+      var likeRunning = settings
+      likeRunning.log.level = running.log.level
+      likeRunning.log.subsystems = running.log.subsystems
+      let outcome =
         settings == running
-          ? "the configuration was read again and is the same"
-          : "the configuration was read again; its changes take effect at the next start")
+        ? " and is the same"
+        : likeRunning == running
+          ? "; its log levels are in force" : "; its changes take effect at the next start"
+      logger.info("the configuration was read again\(outcome)")
       service?.reload()
     } catch {
       logger.error(
@@ -304,7 +314,7 @@ final class ServiceRunner {
       text += "\nExamples:\n" + description.examples.map { "  \($0)\n" }.joined()
     }
     text += "\nExit codes: 0 ended as asked, 64 wrong usage, 73 can't listen, 74 storage failed,\n"
-    return text + "78 wrong configuration, 130 ended by a second signal.\n"
+    return text + "78 wrong configuration, 130 ended by a second signal (a second or more after the first).\n"
   }
 
   private static func environment() -> [String: String] {

@@ -199,6 +199,8 @@ public final class TestRequest: StreamOwner {
   /// The connection has ended: what came is all there is.
   public private(set) var isDone = false
   public var text: String { String(decoding: body, as: UTF8.self) }
+  /// What has come of an answer that may have no end, head included.
+  public var textSoFar: String { String(decoding: received, as: UTF8.self) }
 
   private let request: [UInt8]
   private var connector: Connector?

@@ -110,18 +110,19 @@ private struct Scene {
     #expect(scene.session.received(scene.envelope("f", 1)).count == 1)
   }
 
-  @Test func afterAnUnrecoverablePositionDeliveryGoesOnFromTheHead() throws {
+  @Test(arguments: [("trimmed", "e:3", 4), ("epoch_changed", "e:9", 10), ("ahead", "e:9", 10)])
+  func afterAnUnrecoverablePositionDeliveryGoesOnWhereTheServerDoes(
+    reason: String, position: String, next: Int
+  ) throws {
     var scene = try Scene()
     _ = scene.session.subscribe(scene.channel, since: Since("old:50"))
     _ = scene.connect()
     let notice =
-      #"{"type":"unrecoverable","channel":"a","reason":"trimmed","epoch":"e","floor":3,"head":9}"#
+      #"{"type":"unrecoverable","channel":"a","reason":"\#(reason)","epoch":"e","floor":3,"head":9}"#
     #expect(
-      scene.session.received(bytes(notice)).told == [
-        .unrecoverable(scene.channel, reason: "trimmed")
-      ])
-    #expect(scene.session.position(of: scene.channel) == Position("e:9"))
-    #expect(scene.session.received(scene.envelope("e", 10)).count == 1)
+      scene.session.received(bytes(notice)).told == [.unrecoverable(scene.channel, reason: reason)])
+    #expect(scene.session.position(of: scene.channel) == Position(position))
+    #expect(scene.session.received(scene.envelope("e", next)).count == 1)
   }
 
   @Test func publicationsOfChannelsWithoutHistoryAreAlwaysTold() throws {
@@ -143,6 +144,66 @@ private struct Scene {
       scene.session.received(bytes(text)).told == [.subscriptionRefused(scene.channel, refusal)])
     #expect(scene.session.channels.isEmpty)
     #expect(scene.reconnect(at: 100).sent.isEmpty)
+  }
+
+  private static let passing =
+    #"{"type":"error","channel":"a","code":152,"name":"unavailable","message":"no"}"#
+
+  /// A subscription that the server gave up for a while does not stay deaf.
+  @Test func aSubscriptionThatTheServerGaveUpIsAskedForAgain() throws {
+    var scene = try Scene()
+    _ = scene.session.subscribe(scene.channel, since: .start)
+    _ = scene.connect()
+    _ = scene.session.received(bytes(#"{"type":"ack","id":"1","epoch":"e","offset":9}"#))
+    _ = scene.session.received(scene.envelope("e", 3))
+    let refusal = ServerRefusal(code: "unavailable", message: "no")
+    #expect(scene.session.received(bytes(Self.passing)).told == [.refusal(refusal)])
+    #expect(scene.session.nextDeadline == at(1000))
+    #expect(
+      scene.session.deadlineReached(now: at(1000), random: 0).sent == [
+        #"{"type":"subscribe","id":"2","channel":"a","since":"e:3"}"#
+      ])
+    // Refused again, it waits longer.
+    let again = #"{"type":"error","id":"2","channel":"a","code":152,"name":"unavailable"}"#
+    _ = scene.session.received(bytes(again))
+    #expect(scene.session.nextDeadline == at(2000))
+    #expect(scene.session.deadlineReached(now: at(2000), random: 0).sent.count == 1)
+    #expect(scene.session.channels == [scene.channel])
+    // The silence of the server is noticed all the same.
+    #expect(scene.session.deadlineReached(now: at(15_000), random: 0) == [.ping])
+  }
+
+  @Test func aSubscriptionThatTheServerEndedForGoodIsGivenUp() throws {
+    var scene = try Scene()
+    _ = scene.session.subscribe(scene.channel, since: nil)
+    _ = scene.connect()
+    _ = scene.session.received(bytes(#"{"type":"ack","id":"1"}"#))
+    let text =
+      #"{"type":"error","channel":"a","code":103,"name":"permission_denied","message":"no"}"#
+    let refusal = ServerRefusal(code: "permission_denied", message: "no")
+    #expect(
+      scene.session.received(bytes(text)).told == [.subscriptionRefused(scene.channel, refusal)])
+    #expect(scene.session.channels.isEmpty)
+  }
+
+  /// What is no subscription here is no matter of one.
+  @Test func aRefusalOfAnotherChannelIsOnlyTold() throws {
+    var scene = try Scene()
+    _ = scene.connect()
+    #expect(scene.session.received(bytes(Self.passing)).told.count == 1)
+    #expect(scene.session.deadlineReached(now: at(1000), random: 0).isEmpty)
+  }
+
+  /// A board's state comes without a position, whatever the answer's was.
+  @Test func stateWithoutAPositionIsTold() throws {
+    var scene = try Scene()
+    _ = scene.session.subscribe(scene.channel, since: nil)
+    _ = scene.connect()
+    _ = scene.session.received(bytes(#"{"type":"ack","id":"1","epoch":"e","offset":9}"#))
+    let state = bytes(#"{"channel":"a","time":1,"data":{"type":"state"}}"#)
+    #expect(scene.session.received(state).count == 1)
+    #expect(scene.session.received(state).count == 1)
+    #expect(scene.session.position(of: scene.channel) == Position("e:9"))
   }
 
   @Test func whatWasUnsubscribedIsNotToldAndNotAskedForAgain() throws {

@@ -59,10 +59,13 @@ private func message(_ text: String) -> ServerMessage? { ServerMessage([UInt8](t
     let refusal = ServerRefusal(code: "permission_denied", message: "no")
     #expect(
       message(#"{"type":"error","id":5,"code":103,"name":"permission_denied","message":"no"}"#)
-        == .refusal(id: "5", refusal))
+        == .refusal(id: "5", nil, refusal))
     #expect(
       message(#"{"type":"error","code":103,"message":"no"}"#)
-        == .refusal(id: nil, ServerRefusal(code: "103", message: "no")))
+        == .refusal(id: nil, nil, ServerRefusal(code: "103", message: "no")))
+    #expect(
+      message(#"{"type":"error","channel":"map:cursor","code":103,"message":"no"}"#)
+        == .refusal(id: nil, channel, ServerRefusal(code: "103", message: "no")))
   }
 
   @Test func noticesAreRead() {
@@ -75,7 +78,7 @@ private func message(_ text: String) -> ServerMessage? { ServerMessage([UInt8](t
       message(
         #"{"type":"unrecoverable","channel":"map:cursor","reason":"trimmed","epoch":"e","floor":3,"head":9}"#
       )
-        == .unrecoverable(channel, reason: "trimmed", head: Position("e:9")))
+        == .unrecoverable(channel, reason: "trimmed", goesOnFrom: Position("e:3")))
     #expect(message(#"{"type":"reconnect","after_ms":250}"#) == .reconnect(afterMs: 250))
     #expect(message(#"{"type":"connection","session":"s"}"#) == .connection(session: "s"))
     #expect(message(#"{"type":"later invention"}"#) == .unknown(type: "later invention"))

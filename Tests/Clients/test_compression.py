@@ -93,6 +93,7 @@ NONE = "server_no_context_takeover; client_no_context_takeover"
     (["permessage-deflate; client_max_window_bits=10"], NONE + "; client_max_window_bits=10"),
     (["permessage-deflate; client_max_window_bits=8"], NONE + "; client_max_window_bits=8"),
     (['permessage-deflate; server_max_window_bits="9"'], NONE + "; server_max_window_bits=9"),
+    (["permessage-deflate; server_max_window_bits=14"], NONE + "; server_max_window_bits=12"),
     (["permessage-deflate; server_max_window_bits=15"], NONE + "; server_max_window_bits=15"),
     (["permessage-deflate; server_no_context_takeover; client_no_context_takeover"], NONE),
     # A window that can't be written is passed over, and so is what isn't known.
@@ -152,7 +153,7 @@ def test_one_compression_serves_every_subscriber_of_a_window(shared):
                 assert [await next_message(socket) for _ in sent] == sent
             for socket in wrapped:
                 assert [(await next_of(socket, "envelope"))["data"] for _ in sent] == [json.loads(m) for m in sent]
-            # One for each form: raw with 15 bits, raw with 10, envelopes with 15.
+            # One for each form: raw with 15 bits, raw with 9, envelopes with 15.
             assert metric(shared, "gateway_compressions_total") - before == 3 * len(sent)
     within(30, scenario())
     assert metric(shared, "gateway_compression_compressed_bytes_total") * 3 < metric(

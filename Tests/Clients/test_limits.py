@@ -31,7 +31,7 @@ SIZES = """{ channels: [{ match: "log:*", history: { durable: true } }, { match:
   batchCommands: 3, historyPage: 4, wsMessageBytes: 8192, wsFragments: 10, echoMessageBytes: 4096,
   channelsPerConnection: 3, clientQueueBytes: 8192, recoveryHeldBytes: 8192, publicationBytes: 4096,
   idempotencyKeyBytes: 32, idempotencyKeys: 2, hubChannels: 16, hubHistoryBytes: 65536, presenceMembers: 2,
-  presencePage: 1, vaultFileBytes: 8192 } }"""
+  presencePage: 1, vaultFileBytes: 8192, requestsPerConnection: 40 } }"""
 # What takes time: each case waits, so all of them wait together.
 TIMES = """{ limits: { httpHeadTimeout: "400ms", httpBodyTimeout: "1s", httpIdleTimeout: "1s", transferRate: 10000,
   wsHandshakeTimeout: "700ms", pollTimeout: "1s", wsFrameTimeout: "1s", pingInterval: "1s", pongTimeout: "500ms",
@@ -261,6 +261,15 @@ def _(sapphire):
 def _(sapphire):
     with Wire(sapphire) as wire:
         assert wire.ask("GET /live").status == 200
+        assert wire.closes()
+
+
+@case("requestsPerConnection", SIZES)
+def _(sapphire):
+    with Wire(sapphire) as wire:
+        # Those behind the last one are not carried out.
+        wire.send(wire.head("GET /live") * 45)
+        assert ["close" in wire.answer().fields.get("connection", "") for _ in range(40)] == [False] * 39 + [True]
         assert wire.closes()
 
 

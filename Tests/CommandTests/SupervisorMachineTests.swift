@@ -187,6 +187,52 @@ extension [SupervisorMachine.Action] {
   }
 }
 
+@Suite struct SupervisorRefusalTests {
+  /// 65: a store that lacks what it acknowledged would end the same way at every start.
+  @Test func aStoreThatRefusesItsDataIsNotStartedAgainAndTheWayOutIsSaid() {
+    var machine = SupervisorMachine(publicAddress: publicAddress, acceptLossCommand: "the command")
+    _ = machine.begin(now: at(0))
+    let actions = machine.ended(.eventstore, .exited(65), now: at(100))
+    #expect(actions.reports.first == "eventstore refuses its data (exit code 65); ending")
+    #expect(actions.reports.last == "the command")
+    #expect(actions.withoutReports.contains(.send(.terminate, .gateway)))
+    for service in [SupervisedService.gateway, .hub] {
+      _ = machine.ended(service, .exited(0), now: at(200))
+    }
+    #expect(machine.ended(.presence, .exited(0), now: at(200)).last == .end(ExitCode(65)))
+  }
+
+  @Test func aStoreThatRefusesItsDataLaterIsLeftEndedAndTheOthersGoOn() {
+    var machine = readyMachine()
+    let actions = machine.ended(.eventstore, .exited(65), now: at(200))
+    #expect(actions.withoutReports.isEmpty)
+    #expect(actions.reports.first?.hasSuffix("not starting it again") == true)
+    #expect(machine.nextDeadline == nil)
+    #expect(
+      machine.terminationRequested(now: at(300)).withoutReports.first == .send(.terminate, .gateway))
+  }
+
+  /// Another `up` got the port between this one's look at it and its gateway's.
+  @Test func aGatewayThatCanNotListenAtItsFirstStartEndsAll() {
+    var machine = SupervisorMachine(publicAddress: publicAddress)
+    _ = machine.begin(now: at(0))
+    let actions = machine.ended(.gateway, .exited(73), now: at(100))
+    #expect(actions.reports.first == "gateway can't listen (exit code 73); ending")
+    #expect(!actions.withoutReports.isEmpty)
+  }
+
+  @Test func theCommandThatAcceptsLossIsWhole() throws {
+    let data = try DataDirectory(
+      option: "/d", environment: { _ in nil }, isRoot: true, workingDirectory: "/")
+    let plan = ServicePlan(
+      programs: "/opt/s p", data: data, configuration: "/etc/s.json5", environment: [])
+    let command = plan.acceptLossCommand
+    #expect(command.hasPrefix("'/opt/s p/sapphire-eventstore' --listen unix:"))
+    #expect(command.hasSuffix(" --config /etc/s.json5 --accept-loss"))
+    #expect(command.contains(" --data ") && command.contains(" --hub unix:"))
+  }
+}
+
 @Suite struct SupervisorDrainTests {
   @Test func drainsGatewayThenPresenceAndHubThenEventStore() {
     var machine = readyMachine()

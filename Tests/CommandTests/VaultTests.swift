@@ -169,6 +169,52 @@ private func journal(_ entry: Announced) -> VaultJournal {
     #expect(machine.refusedCount == 1)
   }
 
+  @Test func aFileWithoutRoomWaitsForItselfAndTheNextOneGoesOn() throws {
+    var machine = sending()
+    _ = machine.found(name("b"), .event)
+    let actions = machine.sent(.thisLater("no room"), now: now, random: 1)
+    #expect(actions == [.report("a waits: no room; others go on"), .examine(name("b"))])
+    let due = try #require(machine.nextDeadline)
+    #expect(due.since(now) == .seconds(1))
+    #expect(machine.examined(.gone).isEmpty)
+    #expect(machine.deadlineReached(now: due) == [.examine(name("a"))])
+    _ = machine.examined(.file(version))
+    _ = machine.hashed(.sha256(hash), now: due)
+    #expect(machine.sent(.thisLater("no room"), now: due, random: 1).isEmpty, "said once")
+    let next = try #require(machine.nextDeadline)
+    #expect(next.since(due) == .seconds(2))
+  }
+
+  @Test func aFileSetAsideTakesItsTurnWhileAnotherIsSent() throws {
+    var machine = sending()
+    _ = machine.found(name("b"), .event)
+    _ = machine.sent(.thisLater("no room"), now: now, random: 0)
+    _ = machine.examined(.file(version))
+    let due = try #require(machine.nextDeadline)
+    #expect(machine.deadlineReached(now: due).isEmpty)
+    #expect(machine.nextDeadline == nil, "it waits for its turn only")
+    _ = machine.hashed(.sha256(hash), now: due)
+    _ = machine.sent(.done(nil), now: due, random: 0)
+    #expect(machine.published(.done(nil), now: due, random: 0).last == .examine(name("a")))
+    _ = machine.examined(.file(version))
+    _ = machine.hashed(.sha256(hash), now: due)
+    _ = machine.sent(.done(nil), now: due, random: 0)
+    _ = machine.published(.done(nil), now: due, random: 0)
+    #expect(machine.isIdle && machine.nextDeadline == nil)
+  }
+
+  @Test func moreFilesThanMayBeSetAsideHoldUpTheRest() {
+    var machine = VaultWatchMachine(journal: VaultJournal())
+    for index in 0...VaultWatchMachine.asideMax {
+      _ = machine.found(name("f\(index)"), .event)
+      _ = machine.examined(.file(version))
+      _ = machine.hashed(.sha256(hash), now: now)
+      _ = machine.sent(.thisLater("no room"), now: now, random: 0)
+    }
+    #expect(!machine.isIdle)
+    #expect(machine.found(name("g"), .event).isEmpty)
+  }
+
   @Test func withoutPermissionThereIsNoUseInGoingOn() {
     var machine = sending()
     let actions = machine.sent(.notPermitted("no"), now: now, random: 0)
@@ -276,8 +322,20 @@ private func journal(_ entry: Announced) -> VaultJournal {
   }
 
   @Test func namesAreUTF8OrEscaped() {
-    #expect(artifactName(name("sub/größe \\x.txt")) == "sub/größe \\x.txt")
+    #expect(artifactName(name("sub/größe.txt")) == "sub/größe.txt")
     #expect(artifactName([0x61, 0xff, 0x5c, 0xc3, 0xa4, 0xc3]) == "a\\xff\\\\ä\\xc3")
+  }
+
+  @Test func noTwoNamesGiveOneText() {
+    #expect(artifactName([0x61, 0xff]) != artifactName(name("a\\xff")))
+    #expect(artifactName(name("a\\xff")) == "a\\\\xff")
+  }
+
+  @Test func whatIsShownStaysOnItsLineAndSteersNothing() {
+    #expect(printable("größe 1") == "größe 1")
+    #expect(printable("a\nb\u{1b}[2J\u{7f}") == "a\\x0ab\\x1b[2J\\x7f")
+    #expect(printable("\u{9b}\u{2028}") == "\\xc2\\x9b\\xe2\\x80\\xa8")
+    #expect(printable("a\r\nb") == "a\\x0d\\x0ab")
   }
 }
 

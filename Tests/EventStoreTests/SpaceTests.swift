@@ -81,6 +81,41 @@ struct SpaceTests {
     return ballast
   }
 
+  /// Housekeeping that can't write waits; due at once again it would keep the writer turning.
+  @Test func fullDiskDoesNotKeepHousekeepingDue() throws {
+    let disk = try #require(SmallDisk(megabytes: 12))
+    let temporary = try TemporaryStore(under: disk.path)
+    let store = try temporary.open()
+    for number in 0..<40 { _ = try store.append(large(number), temporary) }
+    _ = try fill(temporary)
+    var wasFull = false
+    for position in 1...40 as ClosedRange<Int64> {
+      store.confirmAnnounced(through: position, at: temporary.now)
+      temporary.pass(milliseconds: 60_000)
+      try store.maintain(at: temporary.now)
+      #expect(store.maintenanceDue > temporary.monotonic)
+      wasFull = wasFull || store.announced < position
+    }
+    #expect(wasFull)
+  }
+
+  /// The row of a probe fits where an event of some kilobytes was refused a moment ago.
+  @Test func aStoreThatRefusesEventsIsNotSaidToBeWritable() throws {
+    let disk = try #require(SmallDisk(megabytes: 12))
+    let temporary = try TemporaryStore(under: disk.path)
+    let store = try temporary.open()
+    let ballast = try StoreFile(path: temporary.path("ballast"))
+    try ballast.write([UInt8](repeating: 0, count: 4 << 20), at: 0)
+    var outcome = try store.append(large(0), temporary)
+    for number in 1..<400 where outcome != .outOfSpace {
+      outcome = try store.append(large(number), temporary)
+    }
+    #expect(outcome == .outOfSpace)
+    #expect(try !store.probe(at: temporary.now))
+    try ballast.truncate(to: 0)
+    #expect(try store.probe(at: temporary.now))
+  }
+
   /// A store whose log is long on disk and holds next to nothing, as after a checkpoint.
   private func afterCheckpoint(on disk: SmallDisk) throws -> (TemporaryStore, position: Int64) {
     let first = try TemporaryStore()

@@ -48,7 +48,9 @@ private struct Fixture {
   var held: Int64 { metrics.compression.contextBytes.value }
 }
 
-private func long(_ word: String) -> String { String(repeating: word, count: 2_000 / word.utf8.count) }
+private func long(_ word: String) -> String {
+  String(repeating: word, count: 2_000 / word.utf8.count)
+}
 
 private func frame(_ compressor: MessageCompressor, _ message: String) -> [UInt8] {
   var bytes: [UInt8] = []
@@ -60,7 +62,8 @@ private func frame(_ compressor: MessageCompressor, _ message: String) -> [UInt8
   @Test func bothSidesKeepNoContextByDefault() throws {
     let fixture = Fixture()
     let peer = try #require(Peer("permessage-deflate; client_max_window_bits", fixture.loop))
-    #expect(peer.answer == "permessage-deflate; server_no_context_takeover; client_no_context_takeover")
+    #expect(
+      peer.answer == "permessage-deflate; server_no_context_takeover; client_no_context_takeover")
     #expect(peer.compression.sharedWindowBits == 15)
     #expect(fixture.held == 0)
   }
@@ -71,7 +74,8 @@ private func frame(_ compressor: MessageCompressor, _ message: String) -> [UInt8
     let b = try #require(Peer("permessage-deflate; client_no_context_takeover", fixture.loop))
     let c = try #require(Peer("permessage-deflate; server_max_window_bits=10", fixture.loop))
     #expect(a.compression === b.compression)
-    #expect(c.compression.sharedWindowBits == 10 && c.compression !== a.compression)
+    #expect(c.compression.sharedWindowBits == 9 && c.compression !== a.compression)
+    #expect(c.answer.hasSuffix("; server_max_window_bits=9"))
     #expect(a.compression.compressor === fixture.loop.compressor(15))
   }
 
@@ -123,7 +127,8 @@ private func frame(_ compressor: MessageCompressor, _ message: String) -> [UInt8
     let other = try #require(Peer("permessage-deflate; client_max_window_bits", fixture.loop))
     #expect(peer.answer == "permessage-deflate; client_max_window_bits=11")
     #expect(peer.compression.sharedWindowBits == nil)
-    let message = #"{"channel":"route","data":{"latitude":50.08804,"longitude":14.42076,"speed":11}}"#
+    let message =
+      #"{"channel":"route","data":{"latitude":50.08804,"longitude":14.42076,"speed":11}}"#
     var plain: [UInt8] = []
     for _ in 0..<3 { WebSocketFrame.append(.text, Array(message.utf8), into: &plain) }
     WebSocketFrame.append(.text, Array("small".utf8), into: &plain)
@@ -139,18 +144,24 @@ private func frame(_ compressor: MessageCompressor, _ message: String) -> [UInt8
     let each = Int64(try #require(Self.bytesOfOneContext()))
     let fixture = Fixture(contextBytesMax: Int(each) * 3 + 1) { $0.contextTakeover = true }
     var peers: [Peer] = []
-    for _ in 0..<5 { peers.append(try #require(Peer("permessage-deflate; client_max_window_bits", fixture.loop))) }
+    for _ in 0..<5 {
+      peers.append(try #require(Peer("permessage-deflate; client_max_window_bits", fixture.loop)))
+    }
     #expect(peers.map { $0.compression.sharedWindowBits } == [nil, nil, nil, 15, 15])
     #expect(peers[4].answer.contains("server_no_context_takeover"))
     #expect(fixture.held == 3 * each)
     peers = []
     #expect(fixture.held == 0)
-    #expect(Peer("permessage-deflate; client_max_window_bits", fixture.loop)?.compression.sharedWindowBits == nil)
+    #expect(
+      Peer("permessage-deflate; client_max_window_bits", fixture.loop)?.compression.sharedWindowBits
+        == nil)
   }
 
   private static func bytesOfOneContext() -> Int? {
     let fixture = Fixture { $0.contextTakeover = true }
-    guard let peer = Peer("permessage-deflate; client_max_window_bits", fixture.loop) else { return nil }
+    guard let peer = Peer("permessage-deflate; client_max_window_bits", fixture.loop) else {
+      return nil
+    }
     return peer.compression.sharedWindowBits == nil ? Int(fixture.held) : nil
   }
 
@@ -169,7 +180,8 @@ private func frame(_ compressor: MessageCompressor, _ message: String) -> [UInt8
     let fixture = Fixture()
     let peer = try #require(Peer("permessage-deflate", fixture.loop))
     var sent: [UInt8] = []
-    peer.compression.compressor.append(.text, [UInt8](repeating: 97, count: 65_536).span, into: &sent)
+    peer.compression.compressor.append(
+      .text, [UInt8](repeating: 97, count: 65_536).span, into: &sent)
     let rate = Rate(perSecond: 10, burst: .seconds(1))
     var reader = WebSocketReader(role: .client, compression: .permessageDeflate)
     var watch = SocketWatch()
@@ -185,8 +197,27 @@ private func frame(_ compressor: MessageCompressor, _ message: String) -> [UInt8
   @Test func whatAClientAsksOfItsOwnSideHoldsWithContextsToo() throws {
     let fixture = Fixture { $0.contextTakeover = true }
     let peer = try #require(
-      Peer("permessage-deflate; server_no_context_takeover; client_no_context_takeover", fixture.loop))
-    #expect(peer.compression.sharedWindowBits == 11)
+      Peer(
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover", fixture.loop))
+    #expect(peer.compression.sharedWindowBits == 15)
     #expect(fixture.held == 0)
+    let half = try #require(Peer("permessage-deflate; server_no_context_takeover", fixture.loop))
+    #expect(half.compression.sharedWindowBits == 15)
+    #expect(fixture.held > 0)
+  }
+
+  /// Row 68: whoever asks for windows makes the loop compress a message at most three times.
+  @Test(arguments: [(15, [9, 12, 15]), (11, [9, 11]), (9, [9])])
+  func whatIsSharedHasFewWindows(most: Int, windows: [Int]) throws {
+    let fixture = Fixture { $0.windowBits = most }
+    var seen: Set<Int> = []
+    for bits in 9...15 {
+      let offer = "permessage-deflate; server_max_window_bits=\(bits)"
+      let peer = try #require(Peer(offer, fixture.loop))
+      let shared = try #require(peer.compression.sharedWindowBits)
+      #expect(shared <= bits && peer.answer.hasSuffix("=\(shared)"))
+      seen.insert(shared)
+    }
+    #expect(seen.sorted() == windows)
   }
 }

@@ -39,12 +39,28 @@ struct ContentRangeTests {
     ("GET", "Range: bytes=1-2\r\nIf-Range: \"t\"", .part(offset: 1, count: 2)),
     ("GET", "Range: bytes=1-2\r\nIf-Range: W/\"t\"", .whole),
     ("GET", "Range: bytes=1-2\r\nIf-None-Match: \"t\"", .notModified),
+    ("GET", "If-Match: \"a\", \"t\"", .whole), ("GET", "If-Match: *", .whole),
+    ("GET", "If-Match: \"a\"", .preconditionFailed), ("GET", "If-Match: W/\"t\"", .preconditionFailed),
+    ("GET", "If-Match: \"a\"\r\nIf-None-Match: \"t\"", .preconditionFailed),
+    ("GET", "If-Modified-Since: Thu, 01 Jan 1970 00:16:40 GMT", .notModified),
+    ("GET", "If-Modified-Since: Thu, 01 Jan 1970 00:16:39 GMT", .whole),
+    ("GET", "If-Modified-Since: yesterday", .whole),
+    ("GET", "If-Modified-Since: Thu, 01 Jan 1970 00:16:40 GMT\r\nIf-None-Match: \"a\"", .whole),
+    ("GET", "If-Unmodified-Since: Thu, 01 Jan 1970 00:16:40 GMT", .whole),
+    ("GET", "If-Unmodified-Since: Thu, 01 Jan 1970 00:16:39 GMT", .preconditionFailed),
+    ("GET", "If-Match: \"t\"\r\nIf-Unmodified-Since: Thu, 01 Jan 1970 00:16:39 GMT", .whole),
+    (
+      "GET", "Range: bytes=1-2\r\nIf-Range: Thu, 01 Jan 1970 00:16:40 GMT",
+      .part(offset: 1, count: 2)
+    ),
+    ("GET", "Range: bytes=1-2\r\nIf-Range: Thu, 01 Jan 1970 00:16:41 GMT", .whole),
   ] as [(String, String, ContentRange)])
   func whatTheClientHasIsNotSentAgain(method: String, fields: String, range: ContentRange) throws {
     var reader = HTTPRequestReader()
     var offset = 0
     let bytes = [UInt8]("\(method) /vault/x HTTP/1.1\r\nHost: a\r\n\(fields)\r\n\r\n".utf8)
     let head = try #require(try reader.next(bytes.span, from: &offset))
-    #expect(ContentRange(head, tag: "\"t\"", size: 100) == range)
+    let content = ContentValidators(tag: "\"t\"", modified: 1_000, size: 100)
+    #expect(ContentRange(head, content) == range)
   }
 }

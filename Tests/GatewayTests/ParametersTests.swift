@@ -111,6 +111,37 @@ struct SocketKeepAliveTests {
     #expect(sweep(&machine, 35) == .close)
   }
 
+  /// A ping stands behind what is queued: a peer that takes it steadily is alive.
+  @Test func whoTakesWhatStandsBeforeThePingStays() {
+    var machine = SocketKeepAlive(at(0))
+    func sweep(_ seconds: UInt64, taken: UInt64, pending: UInt64, isBlocked: Bool = false)
+      -> SocketKeepAlive.Action
+    {
+      machine.sweep(
+        at(seconds), every: .seconds(25), within: .seconds(10), isBlocked: isBlocked,
+        progress: { .init(taken: taken, pending: pending) })
+    }
+    #expect(sweep(25, taken: 100, pending: 900) == .ping)
+    #expect(sweep(34, taken: 400, pending: 600) == .nothing)
+    #expect(sweep(43, taken: 700, pending: 600) == .nothing)
+    #expect(sweep(52, taken: 1000, pending: 300) == .nothing)
+    // Behind the ping the kernel's taking is no sign, unless it has room for nothing more.
+    #expect(sweep(56, taken: 1100, pending: 200) == .nothing)
+    #expect(sweep(61, taken: 1200, pending: 900, isBlocked: true) == .nothing)
+    #expect(sweep(70, taken: 1300, pending: 0) == .nothing)
+    #expect(sweep(71, taken: 1400, pending: 0) == .close)
+  }
+
+  @Test func whoTakesNothingOfWhatStandsBeforeThePingIsGone() {
+    var machine = SocketKeepAlive(at(0))
+    for second in 25...35 {
+      let action = machine.sweep(
+        at(UInt64(second)), every: .seconds(25), within: .seconds(10), isBlocked: true,
+        progress: { .init(taken: 100, pending: 900) })
+      #expect(action == (second == 25 ? .ping : second == 35 ? .close : .nothing))
+    }
+  }
+
   @Test func aPongThatNobodyAskedForIsNoSignOfLife() {
     var machine = SocketKeepAlive(at(0))
     #expect(machine.receivedPong(at(1)) == nil)

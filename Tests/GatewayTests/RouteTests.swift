@@ -31,6 +31,12 @@ struct RouteTests {
     #expect(Route(HTTPTarget(path: ["ws"], query: [])) == .manyChannels([]))
   }
 
+  @Test func anAsteriskIsTheServerAsAWhole() throws {
+    #expect(Route(try requestHead("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")) == .server)
+    #expect(Route(try requestHead("OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n")) == .page("index.html"))
+    #expect(Route.server.methods.contains(.options))
+  }
+
   @Test func onlySocketsAreUpgradedAndOnlyTheAPIIsPostedTo() {
     for route in [Route.manyChannels([]), .oneChannel("a"), .events("a"), .echo] {
       #expect(route.isSocket)

@@ -15,6 +15,14 @@ func position(_ epoch: String, _ offset: UInt64) -> Position {
   return Position(epoch: epoch, offset: Offset(offset))
 }
 
+/// The head that `text` is.
+func requestHead(_ text: String) throws -> HTTPRequestHead {
+  var reader = HTTPRequestReader()
+  var offset = 0
+  let bytes = [UInt8](text.utf8)
+  return try #require(try reader.next(bytes.span, from: &offset))
+}
+
 func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 
 /// A directory for one test, removed with its files when the value goes.

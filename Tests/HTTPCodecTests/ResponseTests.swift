@@ -159,6 +159,26 @@ import Testing
     for (seconds, text) in dates { #expect(HTTPDate.text(secondsSince1970: seconds) == text) }
   }
 
+  @Test func readsTheThreeFormsOfADateAndNothingElse() {
+    for text in [
+      "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994",
+    ] {
+      #expect(HTTPDate.seconds(of: text) == 784_111_777, "\(text)")
+    }
+    for seconds in [0, 951_782_400, 951_868_800, 1_709_251_199, 4_107_542_400, 253_402_300_799] {
+      #expect(HTTPDate.seconds(of: HTTPDate.text(secondsSince1970: seconds)) == seconds)
+    }
+    for text in [
+      "", "yesterday", "0", "1994-11-06T08:49:37Z", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 CET",
+      "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 94 08:49:37 GMT", "Sun, 06 Foo 1994 08:49:37 GMT",
+      "Sun, 32 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT", "Sun, 06 Nov 1994 08:49 GMT",
+      "Sun, 06 Nov 1994 +8:49:37 GMT", "Sun, 06 Nov 99999999999999999999 08:49:37 GMT",
+      "Sun, 06 Nov 1969 08:49:37 GMT", String(repeating: "6 ", count: 1_000),
+    ] {
+      #expect(HTTPDate.seconds(of: text) == nil, "\(text)")
+    }
+  }
+
   @Test func percentEncodingComesBack() {
     for text in ["", "plain-._~", "a b/c?d=e&f%+", "é𝄞", "log:*"] {
       let encoded = PercentEncoding.encode(text)

@@ -88,6 +88,29 @@ final class LinesSink: LogSink {
     }
   }
 
+  /// S004-29.
+  @Test func levelsChangeWhileLoggersAreInUse() throws {
+    let logger = logger()
+    let copy = logger
+    let other = logger.labelled("gateway.access")
+    copy.debug("unseen")
+    other.info("unseen")
+    logger.levels.set(try #require(LogLevels(text: "info,gateway.link=debug,gateway.access=info")))
+    copy.debug("seen")
+    other.info("seen")
+    logger.labelled("hub").debug("unseen")
+    logger.levels.set(LogLevels(.error))
+    copy.warning("unseen")
+    #expect(sink.lines.count == 2)
+    #expect(logger.levels.current == LogLevels(.error))
+  }
+
+  @Test func aLineForEveryRequestIsWrittenOnlyWhereItIsAskedFor() throws {
+    #expect(LogLevels(.debug).level(of: "gateway.access") == .warning)
+    #expect(LogLevels(.error).level(of: "gateway.access") == .error)
+    #expect(try #require(LogLevels(text: "error,gateway.*=info")).level(of: "gateway.access") == .info)
+  }
+
   @Test(
     arguments: [
       (0, "1970-01-01T00:00:00.000Z"), (-1, "1969-12-31T23:59:59.999Z"),

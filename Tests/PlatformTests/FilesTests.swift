@@ -34,6 +34,19 @@ import Testing
     #expect(throws: SystemError.self) { try Files.makeDirectories(directory("file")) }
   }
 
+  /// There every name is refused with ENOENT, though the directory above it exists.
+  @Test func aDirectoryThatCanNotBeMadeIsRefusedInsteadOfTriedForEver() {
+    #expect(throws: SystemError.self) { try Files.makeDirectories("/proc/nothing/x") }
+    #expect(throws: SystemError.self) { try Files.makeDirectories("/proc/nothing") }
+  }
+
+  @Test func theRoomOfAFileSystemIsToldAndLinksAreCounted() throws {
+    let room = try Files.room(at: directory.path)
+    #expect(room.allBytes > 0 && room.freeBytes <= room.allBytes)
+    try Files.replace(directory("file"), with: [1])
+    #expect(try Files.status(directory("file")).linkCount == 1)
+  }
+
   @Test func removingWhatIsNotThereIsNoError() throws {
     try Files.remove(directory("nothing"))
   }
@@ -96,7 +109,7 @@ import Testing
     let id = try watch.add(directory.path)
     var writer = try Files.openForAppending(directory("file"))
     try Files.writeAll([1], to: writer)
-    #expect(watch.next() == [])
+    #expect(watch.next() == [.fileAppeared(id, name: name("file"))])
     writer.close()
     #expect(watch.next() == [.fileCompleted(id, name: name("file"))])
   }
@@ -126,7 +139,7 @@ import Testing
     let before = try watch.add(directory("old"))
     try Files.rename(directory("old"), to: directory("new"))
     #expect(try watch.add(directory("new")) == before)
-    #expect(watch.next() == [])
+    #expect(watch.next() == [.moved(before)])
   }
 
   @Test func aFileCantBeWatchedAsADirectory() throws {

@@ -81,4 +81,31 @@ import Testing
     #expect(address.authority == authority)
     #expect(address.isLoopback == isLoopback)
   }
+
+  /// Sharing a port is for the loops of one process: of two processes one gets it, at any moment.
+  @Test func theFirstOfLoopsKeepsOthersOutAndLetsItsOwnJoin() throws {
+    let first = try Sockets.listen(on: .tcp(host: "127.0.0.1", port: 0), sharing: .firstOfLoops)
+    let address = try Sockets.localAddress(first)
+    func isRefused(_ sharing: Sockets.PortSharing) -> Bool {
+      do throws(SystemError) {
+        _ = try Sockets.listen(on: address, sharing: sharing)
+        return false
+      } catch {
+        return error.isAddressInUse
+      }
+    }
+    #expect(isRefused(.firstOfLoops) && isRefused(.exclusive))
+    let joined = try Sockets.listen(on: address, sharing: .betweenLoops)
+    #expect(isRefused(.firstOfLoops) && isRefused(.exclusive))
+    let isOpen = joined.isOpen
+    #expect(isOpen)
+  }
+
+  @Test func aHostThatIsNotThereIsNamedAsSuch() {
+    let error = #expect(throws: SystemError.self) {
+      _ = try Sockets.listen(on: .tcp(host: "nohost.invalid", port: 1))
+    }
+    #expect(error?.description.contains("Cannot assign") == false)
+    #expect(error?.description.contains("nohost.invalid") == true)
+  }
 }

@@ -89,6 +89,7 @@ public enum CommandLineTool {
   /// Runs `sapphire` with the words after its name. Call on the main thread, before any other
   /// thread is started: `up` blocks signals and ties its children to this thread.
   public static func run(_ words: [String], channelTypes: [String]) -> Int32 {
+    Syscalls.openStandardDescriptors()
     let context = CommandContext(channelTypes: channelTypes)
     guard let name = words.first else {
       context.console.report("what should be done?\n\n\(overview)")

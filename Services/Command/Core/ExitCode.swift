@@ -8,6 +8,10 @@ public struct ExitCode: Hashable, Sendable {
   static let failure = ExitCode(1)
   /// The command line is wrong.
   static let usage = ExitCode(64)
+  /// The event store is damaged, or lacks what it had acknowledged.
+  static let damagedData = ExitCode(65)
+  /// The address is taken, or can't be listened on.
+  static let cannotListen = ExitCode(73)
   /// The server can't be reached or is not ready.
   static let unavailable = ExitCode(69)
   /// The server refuses: no key, a wrong one, or one without the right.

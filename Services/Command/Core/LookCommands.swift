@@ -78,7 +78,7 @@ enum LookCommands {
       }
       let server = try context.server(arguments)
       do throws(ServerAPI.Failure) {
-        let lines = try answer(server, body)
+        let lines = try answer(server, context, body)
         return context.console.write(lines.flatMap { $0 + [10] }) ? .ok : .failure
       } catch {
         return context.report(error, server)
@@ -92,11 +92,11 @@ enum LookCommands {
   }
 
   /// Narrows what a body throws to failures of the API; others go through as transport failures.
-  private static func answer(_ server: Server, _ body: (ServerCalls) throws -> [[UInt8]])
-    throws(ServerAPI.Failure) -> [[UInt8]]
-  {
+  private static func answer(
+    _ server: Server, _ context: CommandContext, _ body: (ServerCalls) throws -> [[UInt8]]
+  ) throws(ServerAPI.Failure) -> [[UInt8]] {
     do {
-      return try body(try ServerCalls(server))
+      return try body(try ServerCalls(server, context.console))
     } catch let failure as ServerAPI.Failure {
       throw failure
     } catch let error as UsageError {
@@ -174,7 +174,7 @@ enum LookCommands {
     do {
       guard arguments.operands.isEmpty else { throw UsageError("health takes no operand") }
       let server = try context.server(arguments)
-      let answer = try ServerCalls(server).send(ServerAPI.health)
+      let answer = try ServerCalls(server, context.console).send(ServerAPI.health)
       guard case .success(let response) = answer else {
         if case .failure(let failure) = answer {
           return context.report(.transport(failure), server)

@@ -51,7 +51,7 @@ enum PublishCommand {
   private static func publish(
     _ request: HTTPRequest, _ channel: ChannelName, _ server: Server, _ context: CommandContext
   ) throws(SystemError) -> ExitCode {
-    let calls = try ServerCalls(server)
+    let calls = try ServerCalls(server, context.console)
     var retries = PublishRetries(
       now: SystemClock.monotonic(), server: server.expectation)
     while true {

@@ -111,12 +111,16 @@ final class ServerCalls {
   private let loop: EventLoop
   private let client: HTTPClient
   private let server: Server
+  private let console: Console
   /// Twice the time that a server gives a request by default (limits.requestTimeout): who has not
   /// answered by then is frozen or out of reach.
   static let answerWithin = Duration.seconds(10)
+  /// After this long without an answer it is said that one is waited for.
+  static let silenceSaidAfter = Duration.seconds(3)
 
-  init(_ server: Server) throws(SystemError) {
+  init(_ server: Server, _ console: Console) throws(SystemError) {
     self.server = server
+    self.console = console
     loop = try EventLoop()
     client = HTTPClient(server.url, key: server.key, trust: server.trust, on: loop)
   }
@@ -127,6 +131,14 @@ final class ServerCalls {
   {
     var answer: Result<HTTPResponse, HTTPFailure>?
     client.send(request, within: within) { answer = $0 }
+    // A server that is stopped looks like this: whoever waits should not have to guess.
+    // A content on its way is no silence.
+    let isCall = within <= Self.answerWithin
+    let notice = loop.after(isCall ? Self.silenceSaidAfter : within) { [console, server] in
+      let seconds = within.components.seconds
+      console.report("\(server.url) has not answered yet; waiting for up to \(seconds) s")
+    }
+    defer { loop.cancel(notice) }
     while true {
       if let answer { return answer }
       loop.turn()

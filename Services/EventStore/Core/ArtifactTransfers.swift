@@ -6,6 +6,7 @@ internal import Wire
 final class ArtifactTransfers {
   private struct Upload {
     weak var link: Link?
+    let linkTag: Int
     var transfer: UInt32
     var begin: FrameHeader
     var end: FrameHeader?
@@ -13,6 +14,7 @@ final class ArtifactTransfers {
 
   private struct Download {
     weak var link: Link?
+    let linkTag: Int
     var transfer: UInt32
     var sha256: [UInt8]
     var offset: UInt64
@@ -96,7 +98,8 @@ final class ArtifactTransfers {
       return link.fail(header, .overloaded)
     }
     ids[key] = id
-    uploads[id] = Upload(link: link, transfer: request.transfer, begin: header)
+    uploads[id] = Upload(
+      link: link, linkTag: link.tag, transfer: request.transfer, begin: header)
   }
 
   private func get(_ link: Link, _ header: FrameHeader, _ request: GetArtifact) {
@@ -105,7 +108,7 @@ final class ArtifactTransfers {
     let id = takeID()
     ids[key] = id
     downloads[id] = Download(
-      link: link, transfer: request.transfer, sha256: request.sha256, offset: request.offset,
+      link: link, linkTag: link.tag, transfer: request.transfer, sha256: request.sha256, offset: request.offset,
       left: request.count, credit: Int(request.credit), request: header)
     readOn(id)
   }
@@ -118,7 +121,9 @@ final class ArtifactTransfers {
     let count = min(Limits.chunkBytesMax, max(download.credit, 0), Int(clamping: download.left))
     downloads[id]?.isReading = true
     let job = ArtifactThread.Job.read(
-      id, sha256: download.sha256, offset: download.offset, count: count)
+      id, sha256: download.sha256, offset: download.offset, count: count,
+      end: download.offset.addingReportingOverflow(download.left).overflow
+        ? .max : download.offset + download.left)
     if !thread.add(job) { cancel(id, .overloaded) }
   }
 
@@ -184,6 +189,7 @@ final class ArtifactTransfers {
       case .sizeMismatch: (.badRequest, "the content has another size than was announced")
       case .notFound: (.notFound, nil)
       case .outOfSpace: (.outOfSpace, nil)
+      case .damaged: (.corrupt, "the content is damaged and was put aside; send it again")
       case .io(let reason): (.unavailable, reason)
       }
     if let (holder, header) = finds.removeValue(forKey: id) {
@@ -208,12 +214,12 @@ final class ArtifactTransfers {
 
   private func forget(_ id: UInt64) {
     if let upload = uploads.removeValue(forKey: id) {
-      ids = ids.filter { $0.value != id }
+      ids[Key(link: upload.linkTag, transfer: upload.transfer)] = nil
       // A content that is whole has left the thread's list; cancelling it does nothing.
-      _ = upload
       _ = thread.add(.cancel(id))
-    } else if downloads.removeValue(forKey: id) != nil {
-      ids = ids.filter { $0.value != id }
+    } else if let download = downloads.removeValue(forKey: id) {
+      ids[Key(link: download.linkTag, transfer: download.transfer)] = nil
+      _ = thread.add(.cancel(id))
     }
   }
 

@@ -21,8 +21,23 @@ extension EventStore {
   }
 
   /// Whether the store can write now, tried with a real commit. False: the disk is full.
+  ///
+  /// A commit of one row still fits where an event no longer does: after a refusal for want of space
+  /// there has to be room for what was refused, too.
   public func probe(at now: StoreInstant) throws(StoreFailure) -> Bool {
-    try transact(at: now) { draft throws(SQLiteError) in draft.hasChanges = true } == .committed
+    if let refused = refusedBytes {
+      guard hasRoom(for: refused) else { return false }
+      refusedBytes = nil
+    }
+    return try transact(at: now) { draft throws(SQLiteError) in draft.hasChanges = true }
+      == .committed
+  }
+
+  /// Whether the disk has room for an append of so many bytes, with its pages and indexes. A file
+  /// system that does not say is taken to have it: the next append finds out.
+  private func hasRoom(for bytes: Int) -> Bool {
+    guard let room = try? Files.room(at: FilePath(directory)) else { return true }
+    return room.freeBytes > UInt64(clamping: bytes) * 2 + StoreLimits.probeRoomBytes
   }
 
   /// A commit and a synced mark, before anyone is told that the store is there: a disk that refuses
@@ -51,20 +66,29 @@ extension EventStore {
     try syncMark()
   }
 
-  /// Stores the position that the hub has confirmed, if it moved since the last commit.
+  /// Stores the position that the hub has confirmed, if it moved since the last commit. On a full
+  /// disk it is tried again in a second: due at once it would keep the writer turning.
   private func persistAnnounced(at now: StoreInstant) throws(StoreFailure) {
-    _ = try transact(at: now) { _ throws(SQLiteError) in }
+    let outcome = try transact(at: now) { _ throws(SQLiteError) in }
+    if outcome == .outOfSpace { announceDue = now.monotonic &+ Self.fullDiskPauseMs }
   }
 
   /// Removes some expired keys; the next turn is in a minute, or at once where there may be more.
   private func sweep(at now: StoreInstant) throws(StoreFailure) {
     var removed = 0
-    _ = try transact(at: now) { draft throws(SQLiteError) in
+    let outcome = try transact(at: now) { draft throws(SQLiteError) in
       removed = try keys.removeExpired(now: draft.time)
       if removed > 0 { draft.hasChanges = true }
     }
-    if removed < StoreLimits.sweepKeysMax { sweepDue = now.monotonic &+ 60_000 }
+    if outcome == .outOfSpace {
+      sweepDue = now.monotonic &+ Self.fullDiskPauseMs
+    } else if removed < StoreLimits.sweepKeysMax {
+      sweepDue = now.monotonic &+ 60_000
+    }
   }
+
+  /// How long housekeeping that found the disk full lets it be.
+  private static let fullDiskPauseMs: Int64 = 1_000
 
   /// Whether the write-ahead log may grow. At its bound a checkpoint is tried first.
   func hasRoomInLog() throws(StoreFailure) -> Bool {

@@ -76,13 +76,15 @@ public final class EventStore {
   /// When the mark that was written last has to be synced; nil once it is.
   private var markDue: Int64?
   /// When the hub's confirmation has to be stored, commit or no commit.
-  private(set) var announceDue: Int64?
+  var announceDue: Int64?
   /// The position the hub has confirmed, to be stored with the next commit.
   private var confirmed: Int64
   /// Events in `tail`.
   private var tailCount = 0
   var checkpointDue: Int
   var sweepDue: Int64 = 0
+  /// Bytes of the smallest batch that was refused for want of space since one of that size fitted.
+  var refusedBytes: Int?
 
   /// Opens the store in `directory`, which is made where there is none.
   ///
@@ -132,9 +134,12 @@ public final class EventStore {
     let done = try transact(at: now) { draft throws(SQLiteError) in
       for request in batch { outcomes.append(try stage(request, &draft)) }
     }
+    let bytes = batch.reduce(0) { $0 + $1.byteCount }
     guard done != .outOfSpace else {
+      refusedBytes = min(refusedBytes ?? bytes, bytes)
       return [AppendOutcome](repeating: .outOfSpace, count: batch.count)
     }
+    if done == .committed, let refused = refusedBytes, bytes >= refused { refusedBytes = nil }
     return outcomes
   }
 

@@ -22,6 +22,9 @@ final class EventStoreService {
   private var waiting: [StoreThread.Tag: Waiting] = [:]
   private var lastTag: StoreThread.Tag = 0
   private var nextLink = 1
+  /// Pages that wait for their peers, by the links' tags.
+  private var gates: [Int: ReadGate<PageRead>] = [:]
+  private var gatesWatched: Set<Int> = []
   private var isStopping = false
   var listener: LinkListener?
 
@@ -31,6 +34,14 @@ final class EventStoreService {
     var header: FrameHeader
     /// The request's bytes are granted again when it is answered.
     var isHeld: Bool
+    /// What its answer counts for in its link's gate.
+    var pageBytes = 0
+  }
+
+  private struct PageRead {
+    weak var link: Link?
+    var header: FrameHeader
+    var query: StoreThread.Query
   }
 
   init(
@@ -135,6 +146,10 @@ final class EventStoreService {
       }
     case .unannounced: break
     }
+    if asked.pageBytes > 0, let link = asked.link {
+      gates[link.tag]?.answered(bytes: asked.pageBytes)
+      readPages(of: link)
+    }
   }
 
   private func probed(_ tag: StoreThread.Tag, _ holdings: EventStore.Holdings?) {
@@ -159,6 +174,11 @@ final class EventStoreService {
       context.logger.error("the artifacts can't be kept", ["reason": .text(reason)])
     case .indexed(let position): announcer.indexed(position)
     case .indexFailed(let position, let reason): announcer.indexFailed(position, reason)
+    case .refused(_, .damaged(let sha256)):
+      metrics.corrupt.add()
+      context.logger.error(
+        "a content of the vault is damaged; it was put aside", ["sha256": .text(hex(sha256))])
+      transfers.received(outcome)
     default: transfers.received(outcome)
     }
   }
@@ -166,12 +186,13 @@ final class EventStoreService {
   // MARK: requests
 
   private func take(
-    _ link: Link, _ header: FrameHeader, isHeld: Bool = false,
+    _ link: Link, _ header: FrameHeader, isHeld: Bool = false, pageBytes: Int = 0,
     _ submit: (StoreThread.Tag) -> StoreThread.Submission
   ) -> Consumption {
     lastTag &+= 1
     let tag = lastTag
-    waiting[tag] = Waiting(link: link, header: header, isHeld: isHeld)
+    waiting[tag] = Waiting(
+      link: link, header: header, isHeld: isHeld, pageBytes: pageBytes)
     switch submit(tag) {
     case .accepted: return isHeld ? .later : .now
     case .overloaded:
@@ -200,6 +221,50 @@ final class EventStoreService {
   private func read(_ link: Link, _ header: FrameHeader, _ query: StoreThread.Query) -> Consumption
   {
     take(link, header) { store.read(query, tag: $0) }
+  }
+
+  /// A page is read once the peer has taken those before it.
+  private func readPage(_ link: Link, _ header: FrameHeader, _ request: ReadStream) -> Consumption {
+    let query = StoreThread.Query.page(
+      request.stream, from: request.after, request.isReverse ? .backwards : .forwards,
+      count: Int(request.count), bytes: Int(request.bytes))
+    // An answer without events counts for nothing, and waits for none that has some.
+    guard request.count > 0 else { return read(link, header, query) }
+    let isAdded =
+      gates[link.tag, default: ReadGate()].add(
+        PageRead(link: link, header: header, query: query),
+        bytes: min(max(Int(request.bytes), 1), StoreLimits.pageBytesMax),
+        until: loop.now + .milliseconds(Int64(request.remainingMs)))
+    if isAdded { readPages(of: link) } else { link.fail(header, .overloaded) }
+    return .now
+  }
+
+  private func readPages(of link: Link) {
+    while let step = gates[link.tag]?.next(queued: link.queuedBytes, loop.now) {
+      switch step {
+      case .expired(let page): link.fail(page.header, .deadlineExceeded)
+      case .start(let page, let bytes):
+        let before = waiting.count
+        _ = take(link, page.header, pageBytes: bytes) { store.read(page.query, tag: $0) }
+        if waiting.count == before { gates[link.tag]?.answered(bytes: bytes) }
+      }
+    }
+    guard let gate = gates[link.tag] else { return }
+    if gate.isUnused {
+      gates[link.tag] = nil
+    } else if !gate.isEmpty {
+      lookAgain(at: link)
+    }
+  }
+
+  /// The link does not say when its peer has taken what it was sent.
+  private func lookAgain(at link: Link) {
+    guard gatesWatched.insert(link.tag).inserted else { return }
+    loop.after(.milliseconds(5)) { [weak self, weak link] in
+      guard let self, let link else { return }
+      gatesWatched.remove(link.tag)
+      readPages(of: link)
+    }
   }
 
   private func askForAnnouncer(_ query: StoreThread.Query) -> StoreThread.Tag? {
@@ -251,12 +316,7 @@ extension EventStoreService: LinkOwner {
     switch header.kind {
     case .append: return try append(link, header, body)
     case .readStream:
-      let request = try ReadStream(body: body)
-      return read(
-        link, header,
-        .page(
-          request.stream, from: request.after, request.isReverse ? .backwards : .forwards,
-          count: Int(request.count), bytes: Int(request.bytes)))
+      return readPage(link, header, try ReadStream(body: body))
     case .readHeads: return read(link, header, .heads(try ReadHeads(body: body).names))
     case .listStreams:
       let request = try ListStreams(body: body)
@@ -283,6 +343,8 @@ extension EventStoreService: LinkOwner {
 
   func linkEnded(_ link: Link, _ end: LinkEnd) {
     metrics.links.add(-1)
+    gates[link.tag] = nil
+    gatesWatched.remove(link.tag)
     transfers.ended(link)
   }
 }
@@ -302,6 +364,6 @@ struct EventStoreMetrics: Sendable {
     outOfSpace = metrics.counter(
       "sapphire_eventstore_out_of_space_total", "Appends refused because the disk was full.")
     corrupt = metrics.counter(
-      "sapphire_eventstore_corrupt_total", "Reads that met a corrupt event.")
+      "sapphire_eventstore_corrupt_total", "Reads that met a corrupt event or content.")
   }
 }

@@ -55,6 +55,10 @@ public enum StoreLimits {
   public static let pageEventsMax = 1_024
   public static let pageBytesMax = 1 << 20
 
+  /// What a disk on which an append was refused has to have free, beside twice the append, before
+  /// the store is said to be writable again.
+  public static let probeRoomBytes: UInt64 = 256 << 10
+
   /// Idempotency keys removed in one sweep.
   public static let sweepKeysMax = 512
 }

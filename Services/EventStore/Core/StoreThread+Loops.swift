@@ -43,7 +43,7 @@ struct StoreWriter {
     let didWrite = work.appends.isEmpty ? false : try commit(work.appends, store)
     if !work.probes.isEmpty {
       // One commit answers all that wait, and an append's commit is as good as a probe's.
-      let isWritable = didWrite ? true : try store.probe(at: .now())
+      let isWritable = didWrite && store.refusedBytes == nil ? true : try store.probe(at: .now())
       let holdings = isWritable ? store.holdings() : nil
       for tag in work.probes { handlers.probed(tag, holdings) }
     }

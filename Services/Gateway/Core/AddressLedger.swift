@@ -1,3 +1,4 @@
+internal import Config
 internal import Platform
 internal import Synchronization
 
@@ -18,54 +19,8 @@ enum AddressKey: Hashable, Sendable {
 
   /// - Parameter text: as `inet_ntop(3)` writes it; a zone behind `%` is passed over.
   init?(_ text: String) {
-    guard text.utf8.contains(UInt8(ascii: ":")) else {
-      guard let value = Self.ipv4(text[...]) else { return nil }
-      self = .ipv4(value)
-      return
-    }
-    let address = text.prefix { $0 != "%" }
-    if address.hasPrefix("::ffff:"), let value = Self.ipv4(address.dropFirst(7)) {
-      self = .ipv4(value)
-      return
-    }
-    guard let prefix = Self.ipv6Prefix(address) else { return nil }
-    self = .ipv6(prefix: prefix)
-  }
-
-  private static func ipv4(_ text: Substring) -> UInt32? {
-    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-    guard parts.count == 4 else { return nil }
-    var value: UInt32 = 0
-    for part in parts {
-      guard let byte = UInt8(part) else { return nil }
-      value = value << 8 | UInt32(byte)
-    }
-    return value
-  }
-
-  /// The first four groups; those that `::` stands for are zero.
-  private static func ipv6Prefix(_ text: Substring) -> UInt64? {
-    var groups: [UInt16] = []
-    var following: Int?
-    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-    for (index, part) in parts.enumerated() {
-      if part.isEmpty {
-        // Empty parts stand at `::` alone; at an end it makes two.
-        if index > 0, index < parts.count - 1, following == nil { following = groups.count }
-        continue
-      }
-      if part.contains(".") {
-        groups += [0, 0]
-      } else {
-        guard let group = UInt16(part, radix: 16) else { return nil }
-        groups.append(group)
-      }
-    }
-    guard groups.count == 8 || groups.count < 8 && following != nil else { return nil }
-    if let following {
-      groups.insert(contentsOf: Array(repeating: 0, count: 8 - groups.count), at: following)
-    }
-    return groups.prefix(4).reduce(0) { $0 << 16 | UInt64($1) }
+    guard let address = IPAddress(text) else { return nil }
+    self = address.ipv4.map { .ipv4($0) } ?? .ipv6(prefix: address.high)
   }
 }
 

@@ -4,6 +4,8 @@ internal import Config
 internal import HTTPCodec
 internal import Identity
 internal import Link
+internal import Loop
+internal import Platform
 internal import Wire
 
 /// `PUT` and `GET /vault/{sha256}`: contents on their way between clients and the event store.
@@ -16,15 +18,37 @@ final class ArtifactDoor {
   private var downloads: [UInt32: ArtifactDownload] = [:]
   private var lastTransfer: UInt32 = 0
 
-  /// BUDGET: transfers of one loop at once, either way.
+  /// BUDGET: transfers of one loop at once, for each way.
   static let transfersMax = 256
+  /// Where all are taken, one that has not moved for this long makes room for a new one.
+  static let idleMax = Duration.seconds(3)
   /// A store that asks for nothing and sends nothing for this long has gone.
   static let stepMax = Duration.seconds(30)
 
   init(_ gateway: GatewayLoop) { self.gateway = gateway }
 
-  private func takeTransfer() -> UInt32? {
-    guard uploads.count + downloads.count < Self.transfersMax else { return nil }
+  /// Those who send nothing must not keep the others out: the upload that has not moved for the
+  /// longest time goes.
+  private func makeRoomForUpload() -> Bool {
+    guard uploads.count >= Self.transfersMax else { return true }
+    guard let idle = uploads.values.min(by: { $0.movedAt < $1.movedAt }),
+      gateway.loop.now >= idle.movedAt + Self.idleMax
+    else { return false }
+    idle.failed(.overloaded)
+    return uploads.count < Self.transfersMax
+  }
+
+  /// As for uploads: here it is one that does not read.
+  private func makeRoomForDownload() -> Bool {
+    guard downloads.count >= Self.transfersMax else { return true }
+    guard let idle = downloads.values.min(by: { $0.movedAt < $1.movedAt }),
+      gateway.loop.now >= idle.movedAt + Self.idleMax
+    else { return false }
+    idle.failed()
+    return downloads.count < Self.transfersMax
+  }
+
+  private func takeTransfer() -> UInt32 {
     repeat { lastTransfer &+= 1 } while lastTransfer == 0 || uploads[lastTransfer] != nil
       || downloads[lastTransfer] != nil
     return lastTransfer
@@ -43,8 +67,9 @@ final class ArtifactDoor {
     guard let size = head.contentLength ?? (head.headers.contains("content-length") ? 0 : nil)
     else { throw Refusal(107, "length_required", "say Content-Length", HTTPStatus(411)) }
     guard let store = gateway.upstreams.eventstore else { throw .unavailable }
-    guard let transfer = takeTransfer() else { throw .overloaded }
-    let upload = ArtifactUpload(transfer, exchange, store) { [weak self] in
+    guard makeRoomForUpload() else { throw .overloaded }
+    let transfer = takeTransfer()
+    let upload = ArtifactUpload(transfer, exchange, store, on: gateway.loop) { [weak self] in
       self?.uploads[transfer] = nil
     }
     uploads[transfer] = upload
@@ -110,17 +135,14 @@ final class ArtifactDoor {
       ("Content-Disposition", "attachment"),
     ]
     var (offset, count) = (UInt64(0), size)
-    switch ContentRange(head, tag: tag, size: size) {
+    switch ContentRange(head, ContentValidators(tag: tag, modified: nil, size: size)) {
     case .whole: break
     case .notModified:
       var unchanged = Response(.notModified, "", [])
       unchanged.fields.append(("ETag", tag))
       return exchange.respond(unchanged)
-    case .unsatisfiable:
-      var refused = Response.error(
-        Refusal(107, "bad_range", "the content has \(size) bytes", .rangeNotSatisfiable))
-      refused.fields.append(("Content-Range", "bytes */\(size)"))
-      return exchange.respond(refused)
+    case .unsatisfiable: return exchange.respond(.unsatisfiable(size: size))
+    case .preconditionFailed: return exchange.respond(.preconditionFailed)
     case .part(let partOffset, let partCount):
       (offset, count) = (partOffset, partCount)
       answer.status = .partialContent
@@ -131,8 +153,10 @@ final class ArtifactDoor {
     guard let store = gateway.upstreams.eventstore else {
       return exchange.respond(.error(.unavailable))
     }
-    guard let transfer = takeTransfer() else { return exchange.respond(.error(.overloaded)) }
-    let download = ArtifactDownload(transfer, exchange, store, answer) { [weak self] in
+    guard makeRoomForDownload() else { return exchange.respond(.error(.overloaded)) }
+    let transfer = takeTransfer()
+    let download = ArtifactDownload(transfer, exchange, store, answer, on: gateway.loop) {
+      [weak self] in
       self?.downloads[transfer] = nil
     }
     downloads[transfer] = download

@@ -1,4 +1,6 @@
 internal import Link
+internal import Loop
+internal import Platform
 internal import Wire
 
 /// One content, or a part of it, on its way from the store to a client.
@@ -8,7 +10,10 @@ final class ArtifactDownload {
   private weak var store: Link?
   /// What stands before the content.
   private let answer: Response
+  private let loop: EventLoop
   private let finished: () -> Void
+  /// When the store last sent bytes, or the client had taken what there was.
+  private(set) var movedAt: Instant
   private var isStreaming = false
   private var left: UInt64 = 0
   private var owed: UInt32 = 0
@@ -19,8 +24,10 @@ final class ArtifactDownload {
 
   init(
     _ transfer: UInt32, _ exchange: HTTPExchange, _ store: Link, _ answer: Response,
-    finished: @escaping () -> Void
+    on loop: EventLoop, finished: @escaping () -> Void
   ) {
+    self.loop = loop
+    movedAt = loop.now
     self.transfer = transfer
     self.exchange = exchange
     self.store = store
@@ -51,6 +58,7 @@ final class ArtifactDownload {
   func received(_ content: [UInt8]) {
     guard !isOver, isStreaming else { return }
     guard UInt64(content.count) <= left else { return failed() }
+    movedAt = loop.now
     left -= UInt64(content.count)
     owed += UInt32(content.count)
     exchange.write(content)
@@ -60,6 +68,7 @@ final class ArtifactDownload {
   /// The client has taken what it was sent: the store may send as much again.
   private func drained() {
     guard !isOver, owed > 0 else { return }
+    movedAt = loop.now
     store?.send(ArtifactCredit(transfer: transfer, bytes: owed))
     owed = 0
   }

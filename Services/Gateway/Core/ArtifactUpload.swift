@@ -2,6 +2,8 @@ internal import Bytes
 internal import HTTPCodec
 internal import JSON
 internal import Link
+internal import Loop
+internal import Platform
 internal import Wire
 
 /// One content on its way to the store.
@@ -9,7 +11,10 @@ final class ArtifactUpload {
   private let transfer: UInt32
   private let exchange: HTTPExchange
   private weak var store: Link?
+  private let loop: EventLoop
   private let finished: () -> Void
+  /// When bytes last came from the client or were asked for by the store.
+  private(set) var movedAt: Instant
   private var waiting: [UInt8] = []
   private var credit = 0
   private var isReady = false
@@ -20,8 +25,11 @@ final class ArtifactUpload {
   static let waitingMax = 1024 * 1024
 
   init(
-    _ transfer: UInt32, _ exchange: HTTPExchange, _ store: Link, finished: @escaping () -> Void
+    _ transfer: UInt32, _ exchange: HTTPExchange, _ store: Link, on loop: EventLoop,
+    finished: @escaping () -> Void
   ) {
+    self.loop = loop
+    movedAt = loop.now
     self.transfer = transfer
     self.exchange = exchange
     self.store = store
@@ -48,11 +56,13 @@ final class ArtifactUpload {
 
   func received(_ bytes: borrowing Span<UInt8>) {
     guard !isOver else { return }
+    if !bytes.isEmpty { movedAt = loop.now }
     waiting.append(copying: bytes)
     pump()
   }
 
   func granted(_ bytes: Int) {
+    movedAt = loop.now
     credit += bytes
     pump()
   }
@@ -80,6 +90,7 @@ final class ArtifactUpload {
   /// The client has sent everything.
   func ended() {
     hasAll = true
+    movedAt = loop.now
     if isReady { pump() }
   }
 

@@ -22,6 +22,10 @@ protocol Carrier: AnyObject {
   var takesPages: Bool { get }
   /// The session's `drained` is to be called once nothing is queued.
   func tellWhenEmpty()
+  /// All that the client gets comes in one answer, which ends with what there is.
+  var isOneAnswer: Bool { get }
+  /// Whether the client can ask for a subscription anew, on what carries this one.
+  var hearsClient: Bool { get }
   /// Something that is no publication. A carrier that is closing says nothing more.
   func tell(_ message: ServerMessage)
   /// No further word reaches the client.
@@ -36,6 +40,8 @@ protocol Carrier: AnyObject {
 }
 
 extension Carrier {
+  var isOneAnswer: Bool { false }
+  var hearsClient: Bool { true }
   var takesPages: Bool { true }
   var compression: SocketCompression? { nil }
   func begins(_ subscription: Subscription, after position: Subscription.Since) {}

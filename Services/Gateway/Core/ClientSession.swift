@@ -255,12 +255,30 @@ final class ClientSession {
     let id = subscription.messageID
     remove(subscription)
     tell(.error(id: id, refusal, channel: name.text))
-    if case .oneChannel = door.style { carrier?.end(.unavailable(refusal)) }
+    let isStranded = subscription.hasBegun && carrier?.hearsClient == false
+    if door.style != .manyChannels || isStranded { carrier?.end(.unavailable(refusal)) }
     checkAnswered()
+  }
+
+  /// Bytes of one page of a history, beside what is queued already: what is published meanwhile
+  /// still has its room. Where there is one answer its channels share it.
+  var pageBytes: Int {
+    let share = carrier?.isOneAnswer == true ? max(1, subscriptions.count) : 1
+    return min(LocalChannel.pageBytes, max(16 * 1024, queueBytesMax / 2 / share))
+  }
+
+  /// Whether another page fits into what may wait for the client. If not, `drained` is called once
+  /// it has taken what it was sent.
+  func hasRoomForPage() -> Bool {
+    guard let carrier, !carrier.isClosing, carrier.takesPages else { return false }
+    if carrier.queuedBytes < queueBytesMax / 4 { return true }
+    carrier.tellWhenEmpty()
+    return false
   }
 
   /// The client's queue is empty after it had been full.
   func drained() {
+    gateway.drained(self)
     for subscription in subscriptions {
       subscription.relieved()
       gateway.presence.caughtUp(subscription)
@@ -343,6 +361,7 @@ final class ClientSession {
   /// The carrier has ended. The last call.
   func ended() {
     carrier = nil
+    gateway.ended(self)
     cancelTimers()
     let all = subscriptions
     subscriptions = []

@@ -18,8 +18,17 @@ final class Connection: StreamOwner {
   let gateway: GatewayLoop
   let stream: Stream
   let peer: PeerIdentity
-  /// Whether the limits of clients bind this peer.
-  let isBound: Bool
+  /// The peer, or for whom it speaks if it is a trusted proxy.
+  private(set) var client: PeerIdentity
+  /// Whether the limits of clients bind this client.
+  private(set) var isBound: Bool
+  /// Where the connection is counted among those of its client's address.
+  var account: AddressKey?
+  /// What the access log says of the socket once it has ended, but for its time and bytes.
+  private var socketEntry: AccessLog.Entry?
+  private var becameSocketAt = Instant(nanoseconds: 0)
+  private var socketBytes: UInt64 = 0
+  private var awaitsProxyHeader: Bool
   private var mode: Mode
   private let secure: TLSTransform?
 
@@ -36,7 +45,10 @@ final class Connection: StreamOwner {
   init(_ descriptor: consuming Descriptor, _ peer: PeerIdentity, on gateway: GatewayLoop) {
     self.gateway = gateway
     self.peer = peer
+    client = peer
     isBound = gateway.settings.binds(peer)
+    let proxies = gateway.settings.proxies
+    awaitsProxyHeader = proxies.speakProxyProtocol && proxies.contains(peer)
     secure = gateway.settings.tls.map { TLSTransform($0.context) }
     stream = Stream(descriptor, on: gateway.loop, transform: secure)
     mode = .starting
@@ -89,6 +101,7 @@ final class Connection: StreamOwner {
       let rest = bytes.extracting(taken..<bytes.count)
       let step: Int
       switch mode {
+      case _ where awaitsProxyHeader: step = readProxyHeader(rest)
       case .http(let conversation): step = conversation.received(rest)
       case .socket(let session): step = session.received(rest)
       case .echo(let session): step = session.received(rest)
@@ -96,9 +109,59 @@ final class Connection: StreamOwner {
       case .stream, .starting, .securing, .ended: return bytes.count
       }
       if step == 0 { return taken }
+      if socketEntry != nil { socketBytes &+= UInt64(step) }
       taken += step
     }
     return taken
+  }
+
+  // MARK: behind proxies
+
+  /// Takes over for whom the peer, a trusted proxy, speaks. False where that address has as many
+  /// connections as it may.
+  func belongs(to client: PeerIdentity) -> Bool {
+    guard client != self.client else { return true }
+    self.client = client
+    isBound = gateway.settings.binds(client)
+    guard !gateway.count(self) else { return true }
+    gateway.metrics.limits.reached(.connectionsPerAddress)
+    return false
+  }
+
+  private func readProxyHeader(_ bytes: borrowing Span<UInt8>) -> Int {
+    switch ProxyHeader.read(bytes) {
+    case .incomplete: return 0
+    case .malformed:
+      gateway.httpLogger.debug("no header of the PROXY protocol came", ["peer": .text(AccessLog.text(peer))])
+      stream.close()
+      return bytes.count
+    case .found(let client, let end):
+      awaitsProxyHeader = false
+      if let client, !belongs(to: .remote(address: client.description)) {
+        stream.send(gateway.refusalOfNewcomers(.tooManyOfAddress))
+        stream.closeAfterWriting()
+        return bytes.count
+      }
+      return end
+    }
+  }
+
+  /// From here on the connection is the socket, or the endless answer, that `exchange` asked for.
+  func becameSocket(_ exchange: HTTPExchange, as kind: String = "socket", status: Int = 101) {
+    guard gateway.access.isOn else { return }
+    socketEntry = exchange.accessEntry(now: gateway.loop.now)
+    socketEntry?.kind = kind
+    socketEntry?.status = status
+    becameSocketAt = gateway.loop.now
+  }
+
+  private func noteSocket(_ end: StreamEnd) {
+    guard var entry = socketEntry else { return }
+    entry.received = socketBytes
+    entry.sent = nil
+    entry.time = gateway.loop.now.since(becameSocketAt)
+    entry.end = "\(end)"
+    gateway.access.note(entry)
   }
 
   func streamDrained(_ stream: Stream) {
@@ -118,6 +181,7 @@ final class Connection: StreamOwner {
   func streamEnded(_ stream: Stream, _ end: StreamEnd) {
     let before = mode
     mode = .ended
+    noteSocket(end)
     switch before {
     case .socket(let session): session.ended()
     case .http(let conversation): conversation.ended()

@@ -96,9 +96,13 @@ final class EchoSession {
       gateway.metrics.limits.reached(.wsFrameTimeout)
       return close(.policyViolation, "the message did not come in time")
     }
-    switch keepAlive.sweep(now, every: settings.pingEvery, within: settings.pongMax) {
+    let stream = connection.stream
+    switch keepAlive.sweep(
+      now, every: settings.pingEvery, within: settings.pongMax, isBlocked: stream.isBlocked,
+      progress: { stream.progress() })
+    {
     case .nothing: break
-    case .ping: connection.stream.send { WebSocketFrame.append(.ping, [UInt8]().span, into: &$0) }
+    case .ping: stream.send { WebSocketFrame.append(.ping, [UInt8]().span, into: &$0) }
     case .close:
       gateway.metrics.limits.reached(.pongTimeout)
       connection.close()

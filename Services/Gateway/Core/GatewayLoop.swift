@@ -26,6 +26,10 @@ final class GatewayLoop {
   private var changedSubscribers: [LocalChannel] = []
   private(set) var connections: [ObjectIdentifier: Connection] = [:]
   private var nextClient: UInt64
+  private var nextRequest: UInt64
+  let access: AccessLog
+  let linkLogger: Logger
+  let httpLogger: Logger
   private(set) var isDraining = false
   var upstreamsChanged: () -> Void = {}
   private var sweepCount: UInt64 = 0
@@ -45,6 +49,10 @@ final class GatewayLoop {
     self.identity = identity
     self.index = index
     // Client numbers are unique over gateways: this process's random bits, then a count.
+    nextRequest = identity.instance ^ UInt64(index) << 40
+    access = AccessLog(logger)
+    linkLogger = logger.labelled("gateway.link")
+    httpLogger = logger.labelled("gateway.http")
     nextClient = identity.instance &* 0x9E37_79B9_7F4A_7C15 &+ UInt64(index) << 40
   }
 
@@ -59,6 +67,11 @@ final class GatewayLoop {
   private(set) lazy var compression = LoopCompression(
     settings.compression, contextBytesMax: settings.compressionContextBytesMax,
     ratioMax: settings.inflateRatioMax, freeBytes: settings.inflateFreeBytes, metrics)
+  /// Apart, so that one service that stands still holds up nobody who needs the other.
+  private let storeReplays = ReplayReads()
+  private let hubReplays = ReplayReads()
+  /// Bytes of publications that wait for their channel to be opened, in all channels.
+  var waitingBytes = 0
 
   func start() {
     upstreams.start()
@@ -70,7 +83,7 @@ final class GatewayLoop {
 
   func accepted(_ descriptor: consuming Descriptor, _ peer: PeerIdentity) {
     let connection = Connection(descriptor, peer, on: self)
-    if connection.isBound, let limit = limitReached(peer) {
+    if connection.isBound, let limit = limitReached(connection) {
       metrics.limits.reached(limit)
       return turnAway(connection, limit)
     }
@@ -83,18 +96,27 @@ final class GatewayLoop {
   func ended(_ connection: Connection) {
     if connections.removeValue(forKey: ObjectIdentifier(connection)) != nil {
       metrics.connections.add(-1)
-      if connection.isBound { settings.addresses.leave(AddressKey(connection.peer)) }
+      if let account = connection.account { settings.addresses.leave(account) }
     } else {
       turnedAway -= 1
     }
   }
 
   /// The limit of connections that keeps a newcomer out.
-  private func limitReached(_ peer: PeerIdentity) -> LimitName? {
+  private func limitReached(_ connection: Connection) -> LimitName? {
     guard metrics.connections.value < Int64(settings.connectionsMax) else { return .connections }
-    let isIn = settings.addresses.enter(
-      AddressKey(peer), most: settings.connectionsPerAddressMax)
-    return isIn ? nil : .connectionsPerAddress
+    // A proxy's connections are those of its clients, who are known later.
+    guard !settings.proxies.contains(connection.peer) else { return nil }
+    return count(connection) ? nil : .connectionsPerAddress
+  }
+
+  /// Counts a connection for its client's address, once. False where that has as many as it may.
+  func count(_ connection: Connection) -> Bool {
+    guard connection.isBound, connection.account == nil else { return true }
+    let key = AddressKey(connection.client)
+    guard settings.addresses.enter(key, most: settings.connectionsPerAddressMax) else { return false }
+    connection.account = key
+    return true
   }
 
   /// BUDGET: newcomers that are being told why they can't come in; more are closed unanswered.
@@ -108,10 +130,19 @@ final class GatewayLoop {
       return
     }
     let refusal: Refusal = limit == .connections ? .tooManyConnections : .tooManyOfAddress
-    connection.turnAway(
-      Response.error(refusal).bytes(
-        date: HTTPDate.text(secondsSince1970: Int(loop.wallMilliseconds / 1000)), closes: true,
-        isHead: false))
+    connection.turnAway(refusalOfNewcomers(refusal))
+  }
+
+  /// What is said to a connection that is not read from.
+  func refusalOfNewcomers(_ refusal: Refusal) -> [UInt8] {
+    Response.error(refusal).bytes(
+      date: HTTPDate.text(secondsSince1970: Int(loop.wallMilliseconds / 1000)), closes: true,
+      isHead: false)
+  }
+
+  func takeRequestID() -> RequestID {
+    nextRequest &+= 1
+    return RequestID(number: nextRequest)
   }
 
   func takeClientNumber() -> UInt64 {
@@ -211,7 +242,11 @@ final class GatewayLoop {
       case .success(let answer): opened(channel, answer)
       case .failure(let failure):
         channel.isOpening = false
-        if failure.code.isPassing { retryAttach(channel) } else { channel.settleWaiting(Refusal(failure)) }
+        if failure.code.isPassing {
+          retryAttach(channel)
+        } else {
+          channel.openingRefused(Refusal(failure))
+        }
       }
     }
   }
@@ -313,6 +348,22 @@ final class GatewayLoop {
     }
   }
 
+  /// Where clients of such channels wait for their pages.
+  func replays(_ policy: ChannelPolicy) -> ReplayReads {
+    policy.isDurable ? storeReplays : hubReplays
+  }
+
+  /// The client has taken what it was sent.
+  func drained(_ session: ClientSession) {
+    storeReplays.drained(session)
+    hubReplays.drained(session)
+  }
+
+  func ended(_ session: ClientSession) {
+    storeReplays.ended(session)
+    hubReplays.ended(session)
+  }
+
   // MARK: news from the hub
 
   func hubOpened(_ link: Link) {
@@ -326,7 +377,10 @@ final class GatewayLoop {
     for channel in channels.values { channel.detached() }
   }
 
-  func storeOpened(_ link: Link) {}
+  /// The store may be another than before: every channel that it keeps compares its head.
+  func storeOpened(_ link: Link) {
+    for channel in channels.values where channel.policy.isDurable { channel.catchUp() }
+  }
 
   func presenceOpened(_ link: Link) { presence.linkOpened(link) }
 

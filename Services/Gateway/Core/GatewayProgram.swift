@@ -54,8 +54,14 @@ public enum GatewayProgram {
       startedAt: SystemClock.monotonic(),
       renderMetrics: { [metrics = context.metrics] in metrics.render() })
     settings.adopt(context.settings.limits)
+    settings.startedAtSeconds = Int(SystemClock.wallMilliseconds() / 1000)
+    settings.proxies = proxies(context.settings.gateway)
     settings.compression = context.settings.compression
     settings.tls = try tlsDoor(context)
+    if settings.proxies.speakProxyProtocol, settings.tls != nil {
+      throw UsageError(
+        "gateway.proxyProtocol is for proxies that speak TLS themselves: leave out tls or proxyProtocol")
+    }
     if let door = settings.tls {
       settings.strictTransportSecurity = context.settings.tls.strictTransportSecurity.map {
         "max-age=\($0.components.seconds)"
@@ -101,6 +107,12 @@ public enum GatewayProgram {
       isLoopback: address.isLoopback,
       allowsAnonymous: gateway.allowsAnonymous(on: endpoint(address)), origins: gateway.origins,
       hosts: gateway.origins.compactMap { AccessRules.authority(ofOrigin: $0)?.host }, keys: keys)
+  }
+
+  private static func proxies(_ gateway: GatewaySettings) -> TrustedProxies {
+    TrustedProxies(
+      ranges: gateway.trustedProxies, trustsUnix: gateway.trustsUnixPeers,
+      field: gateway.forwardedField, speakProxyProtocol: gateway.proxyProtocol)
   }
 }
 
@@ -200,8 +212,8 @@ final class RunningGateway: RunningService {
   func lookAtFiles() { desk.lookAtFiles() }
 }
 
-/// The address that the loops share. One that another process listens on is refused at once,
-/// though sharing would let two processes bind it.
+/// The address that the loops share. One that another process listens on is refused at once; of two
+/// processes that begin together the first loop to listen has it (`PortSharing.firstOfLoops`).
 struct AddressClaim: Sendable {
   let address: SocketAddress
   init(_ address: SocketAddress) { self.address = address }
@@ -306,7 +318,8 @@ final class GatewayThread {
   private func listen(_ address: SocketAddress) {
     guard listener == nil, !isDone else { return }
     do {
-      let descriptor = try Sockets.listen(on: address, sharing: .betweenLoops)
+      let descriptor = try Sockets.listen(
+        on: address, sharing: index == 0 ? .firstOfLoops : .betweenLoops)
       let bound: SocketAddress
       if case .tcp(let host, _) = address, case .tcp(_, let port) = try Sockets.localAddress(descriptor) {
         bound = .tcp(host: host, port: port)
@@ -316,9 +329,8 @@ final class GatewayThread {
       let listener = try Listener(descriptor, address: bound, on: gateway.loop) {
         [gateway] descriptor, peer in gateway.accepted(descriptor, peer)
       }
-      listener.refusal = gateway.settings.tls != nil ? TLSDoor.alert : [UInt8](
-        ("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
-          + "Content-Length: 0\r\n\r\n").utf8)
+      listener.refusal =
+        gateway.settings.tls != nil ? TLSDoor.alert : Self.refusalWithoutDescriptors
       listener.failed = { [logger = context.logger] in
         logger.warning("accepting failed", ["reason": .text($0.description)])
       }
@@ -328,6 +340,15 @@ final class GatewayThread {
       context.report(.finished(code: ExitCode.cannotListen, message: "\(error)"))
     }
   }
+
+  /// Made once, so without a Date, which a 5xx may lack (RFC 9110 §6.6.1).
+  private static let refusalWithoutDescriptors: [UInt8] = {
+    let body = Response.error(.tooManyConnections).body
+    let head =
+      "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
+      + "Content-Type: application/json\r\nContent-Length: \(body.count)\r\n\r\n"
+    return [UInt8](head.utf8) + body
+  }()
 
   private func drain() {
     guard !isDone else { return }

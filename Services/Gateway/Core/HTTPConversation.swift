@@ -32,6 +32,7 @@ final class HTTPConversation {
   private var deadlines: HTTPDeadlines
   private var receivedBytes: UInt64 = 0
   private var sentBytes: UInt64 = 0
+  private var requests = 0
 
   /// BUDGET: requests under way on one connection; more are read when some are answered.
   static let exchangesMax = 64
@@ -141,6 +142,7 @@ final class HTTPConversation {
 
   private func take(_ bytes: borrowing Span<UInt8>, _ reading: inout Reading) {
     receivedBytes &+= UInt64(bytes.count)
+    reading.exchange.receivedBytes &+= UInt64(bytes.count)
     switch reading.sink {
     case .collect(var body):
       reading.sink = .discard
@@ -165,17 +167,20 @@ final class HTTPConversation {
 
   /// Whether the connection is another protocol's from here on.
   private func begin(_ head: HTTPRequestHead) -> Bool {
-    let exchange = HTTPExchange(self, head, Route(head.target))
+    let client = gateway.settings.proxies.client(of: connection.client, head.headers)
+    let exchange = HTTPExchange(self, head, client)
     exchanges.append(exchange)
+    countRequest(exchange)
     if let refusal = refusal(head) {
+      exchange.hidesFromOrigin = true
       turnAway(exchange, .error(refusal), closes: true)
       return false
     }
-    if let refusal = overrun(head) {
+    if let refusal = overrun(head, client) {
       turnAway(exchange, .error(refusal), closes: head.framing != .none)
       return false
     }
-    if exchange.route.isSocket { return upgrade(head, exchange) }
+    if exchange.route.isSocket, head.method != .options { return upgrade(head, exchange) }
     let hasBody = head.framing != .none
     if let refused = RequestHandler(gateway).refusal(head, exchange.route) {
       turnAway(exchange, refused, closes: hasBody)
@@ -201,6 +206,14 @@ final class HTTPConversation {
     return false
   }
 
+  /// The last one that a connection may carry is told so.
+  private func countRequest(_ exchange: HTTPExchange) {
+    requests += 1
+    guard requests >= gateway.settings.requestsMax, !exchange.closes else { return }
+    gateway.metrics.limits.reached(.requestsPerConnection)
+    exchange.closes = true
+  }
+
   /// Hosts and origins that are not served, whatever they ask for.
   private func refusal(_ head: HTTPRequestHead) -> Refusal? {
     let access = gateway.settings.access
@@ -217,11 +230,11 @@ final class HTTPConversation {
   }
 
   /// Why a request without a key has come too soon after others of its address.
-  private func overrun(_ head: HTTPRequestHead) -> Refusal? {
+  private func overrun(_ head: HTTPRequestHead, _ client: PeerIdentity) -> Refusal? {
     let settings = gateway.settings
-    guard connection.isBound, !settings.access.keys.contains(APIKeys.offered(head.headers)),
+    guard settings.binds(client), !settings.access.keys.contains(APIKeys.offered(head.headers)),
       let wait = settings.addresses.request(
-        AddressKey(connection.peer), gateway.loop.now, settings.rates.requests)
+        AddressKey(client), gateway.loop.now, settings.rates.requests)
     else { return nil }
     gateway.metrics.limits.reached(.requestsPerSecond)
     return .rateLimited("requests", wait)
@@ -277,6 +290,10 @@ final class HTTPConversation {
         turnAway(exchange, .error(refusal), closes: true)
         return false
       }
+      guard connection.belongs(to: exchange.client) else {
+        turnAway(exchange, .error(.tooManyOfAddress), closes: true)
+        return false
+      }
       return SocketDoors.open(exchange.route, head, key, exchange, connection)
     }
   }
@@ -294,6 +311,7 @@ final class HTTPConversation {
       guard let bytes = first.response else { break }
       write(bytes)
       exchanges.removeFirst()
+      note(first)
       if first.closes { return finishWriting() }
     }
     if gateway.isDraining || hasPeerFinished, exchanges.isEmpty, current == nil { return finishWriting() }
@@ -328,7 +346,15 @@ final class HTTPConversation {
     current = nil
     let left = exchanges
     exchanges = []
-    for exchange in left { exchange.giveUp() }
+    for exchange in left {
+      exchange.giveUp()
+      note(exchange, end: "abandoned")
+    }
+  }
+
+  private func note(_ exchange: HTTPExchange, end: String? = nil) {
+    guard gateway.access.isOn, !exchange.isHandedOver else { return }
+    gateway.access.note(exchange.accessEntry(now: gateway.loop.now, end: end))
   }
 
   /// Where the next request begins is not known any more: the one whose body failed is answered,
@@ -338,7 +364,9 @@ final class HTTPConversation {
     let reading = current
     current = nil
     reading?.upload?.cancelled()
-    let exchange = reading?.exchange ?? HTTPExchange(self)
+    let exchange = reading?.exchange ?? HTTPExchange(self, from: connection.client)
+    gateway.httpLogger.debug(
+      "a request was refused", ["id": .text(exchange.id.description), "reason": .text(refusal.message)])
     if reading == nil { exchanges.append(exchange) }
     exchange.closes = true
     if exchange.response == nil {

@@ -1,5 +1,6 @@
 internal import HTTPCodec
 internal import Loop
+internal import Platform
 
 /// One request and its answer. Keep it until it is answered; answering twice does nothing.
 ///
@@ -9,6 +10,18 @@ final class HTTPExchange {
   private weak var conversation: HTTPConversation?
   let route: Route
   let head: HTTPRequestHead?
+  let id: RequestID
+  /// Who asks: the peer, or for whom it speaks if it is a trusted proxy.
+  let client: PeerIdentity
+  private let began: Instant
+  /// Bytes of the request's body, and of the answer with its head.
+  var receivedBytes: UInt64 = 0
+  private var sentBytes: UInt64 = 0
+  private var status = 0
+  /// What becomes of it is noted when its connection ends.
+  private(set) var isHandedOver = false
+  /// Pages of the origin that asks are told nothing.
+  var hidesFromOrigin = false
   var closes: Bool
   /// The whole answer, once it is there; empty for one that was streamed.
   private(set) var response: [UInt8]?
@@ -22,18 +35,24 @@ final class HTTPExchange {
   /// What waits for the answers before this one.
   var start: (() -> Void)?
 
-  init(_ conversation: HTTPConversation, _ head: HTTPRequestHead, _ route: Route) {
+  init(_ conversation: HTTPConversation, _ head: HTTPRequestHead, _ client: PeerIdentity) {
     self.conversation = conversation
     self.head = head
-    self.route = route
+    self.client = client
+    route = Route(head)
+    id = RequestID(head.headers) ?? conversation.owner.takeRequestID()
+    began = conversation.owner.loop.now
     closes = !head.keepAlive || route.isEndless && head.method != .options
   }
 
   /// For bytes that are no request.
-  init(_ conversation: HTTPConversation) {
+  init(_ conversation: HTTPConversation, from client: PeerIdentity) {
     self.conversation = conversation
+    self.client = client
     head = nil
     route = .notFound
+    id = conversation.owner.takeRequestID()
+    began = conversation.owner.loop.now
     closes = true
   }
 
@@ -44,26 +63,44 @@ final class HTTPExchange {
 
   func respond(_ answer: Response) {
     guard response == nil, !isStreaming, let conversation else { return }
-    response = completed(answer).bytes(
+    let bytes = completed(answer).bytes(
       date: conversation.dateText, closes: closes, isHead: head?.method == .head)
+    status = answer.status.rawValue
+    sentBytes = UInt64(bytes.count)
+    response = bytes
     conversation.answered()
   }
 
   /// The answer with what every answer says.
   private func completed(_ answer: Response) -> Response {
     var answer = answer
-    if let origin = head?.headers.first("origin"), answer.status != .forbidden {
+    // Answers differ by it, also those that were given without one (RFC 9110 §12.5.5).
+    answer.fields.append(("Vary", "Origin"))
+    if let origin = head?.headers.first("origin"), !hidesFromOrigin {
       answer.fields.append(("Access-Control-Allow-Origin", origin))
-      answer.fields.append(("Vary", "Origin"))
-      if answer.isEndless { answer.fields.append(("Access-Control-Expose-Headers", "Last-Event-ID")) }
+      let exposed = answer.isEndless ? "Last-Event-ID, \(Self.exposedFields)" : Self.exposedFields
+      answer.fields.append(("Access-Control-Expose-Headers", exposed))
     }
     if let strict = conversation?.owner.settings.strictTransportSecurity {
       answer.fields.append(("Strict-Transport-Security", strict))
     }
+    answer.fields.append((RequestID.field, id.description))
     if answer.status == .serviceUnavailable, !answer.fields.contains(where: { $0.0 == "Retry-After" }) {
       answer.fields.append(("Retry-After", "1"))
     }
     return answer
+  }
+
+  /// What a page of another origin may read besides what it always may (Fetch §4.9).
+  private static let exposedFields =
+    "Accept-Ranges, Allow, Content-Range, Date, ETag, Retry-After, WWW-Authenticate, X-Request-Id"
+
+  /// What the access log says of it.
+  func accessEntry(now: Instant, end: String? = nil) -> AccessLog.Entry {
+    AccessLog.Entry(
+      id: id.description, client: client, method: head?.method.rawValue ?? "-",
+      route: AccessLog.pattern(route, head), status: status, received: receivedBytes,
+      sent: sentBytes, time: now.since(began), agent: head?.headers.first("user-agent"), end: end)
   }
 
   // MARK: in its turn
@@ -89,13 +126,18 @@ final class HTTPExchange {
       return false
     }
     isStreaming = true
-    conversation.write(
-      completed(answer).bytes(date: conversation.dateText, closes: closes, isHead: true))
+    status = answer.status.rawValue
+    send(completed(answer).bytes(date: conversation.dateText, closes: closes, isHead: true))
     return true
   }
 
   func write(_ bytes: [UInt8]) {
-    if isStreaming { conversation?.write(bytes) }
+    if isStreaming { send(bytes) }
+  }
+
+  private func send(_ bytes: [UInt8]) {
+    sentBytes &+= UInt64(bytes.count)
+    conversation?.write(bytes)
   }
 
   /// Gives the connection to `feed`, which begins with this answer and ends with the connection.
@@ -105,7 +147,14 @@ final class HTTPExchange {
       return false
     }
     let date = conversation.dateText
-    guard conversation.handOver(to: feed) else { return false }
+    status = answer.status.rawValue
+    let connection = conversation.connection
+    isHandedOver = true
+    guard conversation.handOver(to: feed) else {
+      isHandedOver = false
+      return false
+    }
+    connection.becameSocket(self, as: "stream", status: status)
     feed.begin(completed(answer).bytes(date: date, closes: true, isHead: true))
     return true
   }

@@ -10,7 +10,7 @@ internal import Wire
 extension LocalChannel {
   /// Events asked for at a time; a page is bounded in bytes as well.
   var pageCount: UInt32 { UInt32(clamping: gateway.settings.pageMax) }
-  static let pageBytes: UInt32 = 1024 * 1024
+  static let pageBytes = 1024 * 1024
 
   /// The hub has opened the channel: `epoch` and `head` are its history's, where it keeps one.
   func opened(_ answer: ChannelOpened) {
@@ -50,6 +50,12 @@ extension LocalChannel {
     phase = .detached
   }
 
+  /// The hub won't open the channel: nobody is left waiting for what never comes.
+  func openingRefused(_ refusal: Refusal) {
+    settleWaiting(refusal)
+    forEachSubscription { $0.session.refused($0, refusal) }
+  }
+
   /// Nobody knows what a channel without history lost while the hub was away. Said when it is back:
   /// who looks elsewhere for what it missed then misses nothing more.
   private func tellOfUnknownLoss() {
@@ -84,7 +90,7 @@ extension LocalChannel {
     let wantsHeadOnly = !isHeadKnown && plugin?.traits.state != .folded
     gateway.readHistory(
       self, after: position?.offset ?? .zero, count: wantsHeadOnly ? 0 : pageCount,
-      bytes: Self.pageBytes
+      bytes: UInt32(Self.pageBytes)
     ) { [self] result in
       guard number == fetchNumber, phase == .catchingUp else { return }
       isFetching = false
@@ -139,11 +145,15 @@ extension LocalChannel {
 
   private func fetched(_ page: EventPage) {
     isHeadKnown = true
-    guard let epoch = page.epoch else { return drainHeld() }
-    if let known = position, known.epoch != epoch {
-      lost(.epochChanged, page, restartAt: page.head)
-      return fetch()
+    if let known = position {
+      // What was applied was stored before: a history that ends earlier is another one.
+      let isOther = known.epoch != page.epoch
+      if isOther || page.head < known.offset {
+        lost(isOther ? .epochChanged : .ahead, page, restartAt: page.head)
+        return page.epoch == nil ? drainHeld() : fetch()
+      }
     }
+    guard let epoch = page.epoch else { return drainHeld() }
     if (position?.offset ?? .zero) < page.floor {
       // From nothing to the floor is no loss: nobody here has been promised what is before it.
       if position != nil { lost(.trimmed, page, restartAt: page.floor) }
@@ -168,7 +178,9 @@ extension LocalChannel {
     }
     gateway.metrics.unrecoverable.add()
     position = page.epoch.map { Position(epoch: $0, offset: restartAt) }
-    guard reason == .epochChanged else { return }
+    guard reason != .trimmed else { return }
+    // The seam is not to be sewn with what was before.
+    recent.removeAll()
     if plugin?.traits.state == .folded {
       gateway.rebuildPlugin(self)
       position = page.epoch.map { Position(epoch: $0, offset: .zero) }

@@ -33,12 +33,16 @@ extension LocalChannel {
       read(subscription, replay)
     case .position(let from):
       guard policy.history != .none else { return beginAnew(subscription, .noHistory, nil, .zero) }
-      guard let position, position.epoch == from.epoch else {
-        return beginAnew(
-          subscription, .epochChanged, position?.epoch, position?.offset ?? .zero)
+      var replay = Subscription.Replay(epoch: from.epoch, delivered: from.offset)
+      if let position {
+        guard position.epoch == from.epoch else {
+          return beginAnew(subscription, .epochChanged, position.epoch, position.offset)
+        }
+        replay.isChecking = from.offset > position.offset
+      } else {
+        replay.isChecking = true
       }
-      if from.offset > position.offset { return checkAhead(subscription, from) }
-      read(subscription, Subscription.Replay(epoch: from.epoch, delivered: from.offset))
+      read(subscription, replay)
     }
   }
 
@@ -59,60 +63,111 @@ extension LocalChannel {
     goLive(subscription)
   }
 
-  /// A position beyond what this loop has seen may be right (the store is ahead of the hub's
-  /// announcements) or of a future that never came.
-  private func checkAhead(_ subscription: Subscription, _ from: Position) {
-    subscription.state = .replaying(
-      Subscription.Replay(epoch: from.epoch, delivered: from.offset, isReading: true))
-    gateway.readHistory(self, after: from.offset, count: 0, bytes: 0) { [self] result in
-      guard case .replaying = subscription.state else { return }
-      switch result {
-      case .failure(let failure):
-        subscription.session.refused(subscription, Refusal(failure))
-      case .success(let page):
-        if page.epoch == from.epoch, from.offset <= page.head {
-          // By now this loop may have applied more than the client has.
-          subscription.begins(after: .position(from))
-          return join(
-            subscription, Subscription.Replay(epoch: from.epoch, delivered: from.offset))
-        }
-        guard plugin == nil else {
-          return beginAnew(subscription, .ahead, page.epoch, position?.offset ?? page.head)
-        }
-        // What was published since that head was read is the first that this client gets.
-        let replay = Subscription.Replay(epoch: page.epoch, delivered: page.head)
-        begins(subscription, replay)
-        tellUnrecoverable(subscription, .ahead, page.epoch, page.floor, page.head)
-        read(subscription, replay)
-      }
-    }
-  }
+  // MARK: pages
 
   private func read(_ subscription: Subscription, _ replay: Subscription.Replay) {
     var replay = replay
     replay.isReading = true
     subscription.state = .replaying(replay)
-    gateway.readHistory(
-      self, after: replay.delivered, count: pageCount, bytes: Self.pageBytes
-    ) { [self] result in
-      guard case .replaying = subscription.state else { return }
-      switch result {
-      case .failure(let failure):
-        subscription.session.refused(subscription, Refusal(failure))
-      case .success(let page): deliver(page, to: subscription, replay)
-      }
+    gateway.replays(policy).wants(subscription)
+  }
+
+  /// Reads the page that `subscription` waits for; `finished` is called once that is dealt with.
+  func readPage(_ subscription: Subscription, _ finished: @escaping () -> Void) {
+    guard case .replaying(let replay) = subscription.state else {
+      return gateway.loop.atTurnEnd { finished() }
     }
+    // Where the history stands is told by a page without events.
+    let bytes = replay.isChecking ? 0 : UInt32(clamping: subscription.session.pageBytes)
+    gateway.readHistory(
+      self, after: replay.delivered, count: replay.isChecking ? 0 : pageCount, bytes: bytes
+    ) { [self] result in
+      if case .replaying(let replay) = subscription.state {
+        switch result {
+        case .failure(let failure): failed(failure, subscription, replay)
+        case .success(let page):
+          var replay = replay
+          replay.isReading = false
+          replay.failures = 0
+          if replay.isChecking { checked(page, subscription, replay) } else {
+            deliver(page, to: subscription, replay)
+          }
+        }
+      }
+      finished()
+    }
+  }
+
+  /// What passes is waited for: a client that was let in is never left without what follows. What
+  /// is damaged stays so: the client is told, and goes on from where this loop stands.
+  private func failed(
+    _ failure: Failure, _ subscription: Subscription, _ replay: Subscription.Replay
+  ) {
+    if failure.code.isPassing { return retry(subscription, replay) }
+    guard failure.code == .corrupt else {
+      return subscription.session.refused(subscription, Refusal(failure))
+    }
+    var replay = replay
+    replay.isReading = false
+    guard phase == .live else { return waitForChannel(subscription, replay) }
+    beginAnew(subscription, .corrupt, position?.epoch, position?.offset ?? .zero)
+  }
+
+  /// Reads again after a while, longer each time.
+  private func retry(_ subscription: Subscription, _ replay: Subscription.Replay) {
+    var replay = replay
+    replay.failures = min(replay.failures + 1, 16)
+    replay.isReading = true
+    subscription.state = .replaying(replay)
+    gateway.loop.after(.milliseconds(min(2000, 50 << min(replay.failures, 6)))) { [self] in
+      guard case .replaying = subscription.state else { return }
+      gateway.replays(policy).wants(subscription)
+    }
+  }
+
+  /// A position beyond what this loop has seen may be right (the store is ahead of the hub's
+  /// announcements) or of a future that never came.
+  private func checked(
+    _ page: EventPage, _ subscription: Subscription, _ replay: Subscription.Replay
+  ) {
+    var replay = replay
+    replay.isChecking = false
+    if page.epoch == replay.epoch, replay.delivered <= page.head {
+      // By now this loop may have applied more than the client has.
+      begins(subscription, replay)
+      return join(subscription, replay)
+    }
+    let reason: ControlMessage.UnrecoverableReason =
+      page.epoch == replay.epoch ? .ahead : .epochChanged
+    guard plugin == nil else {
+      guard phase == .live, position?.epoch == page.epoch else {
+        replay.isChecking = true
+        return waitForChannel(subscription, replay)
+      }
+      return beginAnew(subscription, reason, page.epoch, position?.offset ?? page.head)
+    }
+    // What was published since that head was read is the first that this client gets.
+    replay = Subscription.Replay(epoch: page.epoch, delivered: page.head)
+    begins(subscription, replay)
+    tellUnrecoverable(subscription, reason, page.epoch, page.floor, page.head)
+    read(subscription, replay)
   }
 
   private func deliver(
     _ page: EventPage, to subscription: Subscription, _ replay: Subscription.Replay
   ) {
     var replay = replay
-    replay.isReading = false
-    if let known = replay.epoch, page.epoch != known {
-      // The history was replaced between two pages.
-      return beginAnew(subscription, .epochChanged, page.epoch, position?.offset ?? page.head)
+    let applied = position?.offset ?? .zero
+    if let known = replay.epoch, page.epoch != known || page.head < replay.delivered {
+      // The history was replaced between two pages, or this loop has not seen yet that it was.
+      guard phase == .live, position?.epoch == page.epoch, applied <= page.head else {
+        return waitForChannel(subscription, replay)
+      }
+      return beginAnew(
+        subscription, page.epoch == known ? .ahead : .epochChanged, page.epoch, applied,
+        floor: page.floor)
     }
+    let before = replay.delivered
     replay.epoch = page.epoch
     let isTrimmed = replay.delivered < page.floor
     // Whoever asked for the start gets what there is; whoever named a place has lost something.
@@ -126,9 +181,8 @@ extension LocalChannel {
         replay.delivered = event.offset
       }
     }
-    subscription.state = .replaying(replay)
-    if page.hasMore { return continueReplay(subscription, replay) }
-    join(subscription, replay)
+    if page.hasMore { return read(subscription, replay) }
+    join(subscription, replay, broughtNothing: replay.delivered == before)
   }
 
   private func begins(_ subscription: Subscription, _ replay: Subscription.Replay) {
@@ -137,27 +191,43 @@ extension LocalChannel {
         ?? .empty)
   }
 
-  /// Reads on at once, or when the client has taken what it was sent.
-  private func continueReplay(_ subscription: Subscription, _ replay: Subscription.Replay) {
-    if subscription.hasRoomForPage() { read(subscription, replay) }
-  }
-
   /// The seam: what was applied here while the page was read, then live.
-  private func join(_ subscription: Subscription, _ replay: Subscription.Replay) {
+  private func join(
+    _ subscription: Subscription, _ replay: Subscription.Replay, broughtNothing: Bool = false
+  ) {
     var replay = replay
+    if let position, let epoch = replay.epoch, position.epoch != epoch {
+      return waitForChannel(subscription, replay)
+    }
     let now = position?.offset ?? .zero
     if replay.delivered < now {
-      guard phase == .live, let first = recent.list.first?.position?.offset,
-        first <= replay.delivered.next
-      else { return continueReplay(subscription, replay) }
+      guard phase == .live else {
+        // Reads on from here once this loop is live again.
+        subscription.state = .replaying(replay)
+        return
+      }
+      guard let first = recent.list.first?.position, first.epoch == position?.epoch,
+        first.offset <= replay.delivered.next
+      else {
+        guard broughtNothing else { return read(subscription, replay) }
+        // A history that lacks what was applied here is not the one that this loop knows.
+        retry(subscription, replay)
+        return catchUp()
+      }
       for arrival in recent.list {
-        guard let offset = arrival.position?.offset, offset > replay.delivered else { continue }
+        guard let at = arrival.position, at.offset > replay.delivered else { continue }
         send(arrival, to: subscription)
-        replay.delivered = offset
+        (replay.epoch, replay.delivered) = (at.epoch, at.offset)
       }
     }
     guard let epoch = replay.epoch else { return goLive(subscription) }
     goLive(subscription, after: Position(epoch: epoch, offset: replay.delivered))
+  }
+
+  /// The history is another than this loop has applied: the client goes on once the loop knows it.
+  private func waitForChannel(_ subscription: Subscription, _ replay: Subscription.Replay) {
+    subscription.state = .replaying(replay)
+    catchUp()
   }
 
   /// Joins the others once this loop has seen what was delivered to this one already.
@@ -171,22 +241,27 @@ extension LocalChannel {
 
   /// Those that a replay has taken further than this loop, and who have been caught up with.
   func promoteThoseAhead() {
-    let now = position?.offset ?? .zero
+    guard let position else { return }
     forEachJoining { subscription in
       if case .replaying(let replay) = subscription.state, replay.awaitsChannel,
-        replay.delivered <= now
+        replay.epoch == position.epoch, replay.delivered <= position.offset
       {
         goLive(subscription)
       }
     }
   }
 
-  /// A new epoch: nobody who was ahead in the old one will be caught up with.
+  /// A new epoch: nobody who was ahead in the old one will be caught up with. Who is in the new one
+  /// already reads on from where it is.
   func releaseThoseAhead(_ page: EventPage) {
     forEachJoining { subscription in
-      if case .replaying(let replay) = subscription.state, replay.awaitsChannel {
-        beginAnew(subscription, .epochChanged, page.epoch, page.head, floor: page.floor)
+      guard case .replaying(var replay) = subscription.state, replay.awaitsChannel else { return }
+      guard replay.epoch == page.epoch, replay.delivered <= page.head else {
+        return beginAnew(subscription, .epochChanged, page.epoch, page.head, floor: page.floor)
       }
+      awaitingCount -= 1
+      replay.awaitsChannel = false
+      subscription.state = .replaying(replay)
     }
   }
 
@@ -197,12 +272,14 @@ extension LocalChannel {
     gateway.metrics.replayed.add()
   }
 
+  /// State, which has no place among the publications: a client that knows its position would take
+  /// it for something that it has already.
   private func sendSnapshot(_ subscription: Subscription) {
     guard let plugin else { return }
     for payload in plugin.snapshot() {
       send(
         Arrival(
-          position: position, timeMs: gateway.loop.wallMilliseconds, publisher: Publisher(),
+          position: nil, timeMs: gateway.loop.wallMilliseconds, publisher: Publisher(),
           payload: payload), to: subscription)
     }
   }

@@ -129,7 +129,7 @@ final class LocalChannel: Flushable {
 
   func forEachSubscription(_ body: (Subscription) -> Void) {
     forEachLive(body)
-    for member in joining.values { body(member) }
+    forEachJoining(body)
   }
 
   /// Those who are not live yet; `body` may make them so.
@@ -174,16 +174,27 @@ final class LocalChannel: Flushable {
 
   private struct WaitingPublish {
     var deadline: Instant
+    var bytes: Int
     var finish: (Refusal?) -> Void
   }
 
   /// BUDGET: publications that wait for the hub to open the channel; more are refused.
   private static let waitingMax = 4096
 
+  /// BUDGET: their bytes in all channels of a loop.
+  private static let waitingBytesMax = 16 << 20
+
   /// Calls `finish` once the hub has given the channel its number, or with the reason why not.
-  func whenOpened(within limit: Duration, _ finish: @escaping (Refusal?) -> Void) {
-    guard waiting.count < Self.waitingMax else { return finish(.overloaded) }
-    waiting.append(WaitingPublish(deadline: gateway.loop.now + limit, finish: finish))
+  ///
+  /// - Parameter bytes: what is kept meanwhile.
+  func whenOpened(
+    within limit: Duration, keeping bytes: Int, _ finish: @escaping (Refusal?) -> Void
+  ) {
+    guard waiting.count < Self.waitingMax, gateway.waitingBytes + bytes <= Self.waitingBytesMax
+    else { return finish(.overloaded) }
+    gateway.waitingBytes += bytes
+    waiting.append(
+      WaitingPublish(deadline: gateway.loop.now + limit, bytes: bytes, finish: finish))
     if waitingTimer == nil {
       waitingTimer = gateway.loop.after(limit) { [self] in expireWaiting() }
     }
@@ -194,18 +205,23 @@ final class LocalChannel: Flushable {
     waiting = []
     if let waitingTimer { gateway.loop.cancel(waitingTimer) }
     waitingTimer = nil
-    for publish in settled { publish.finish(refusal) }
+    finish(settled, refusal)
   }
 
   private func expireWaiting() {
     waitingTimer = nil
     let now = gateway.loop.now
-    let expired = waiting.prefix { $0.deadline <= now }
+    let expired = Array(waiting.prefix { $0.deadline <= now })
     waiting.removeFirst(expired.count)
-    for publish in expired { publish.finish(.unavailable) }
-    if let next = waiting.first {
+    finish(expired, .unavailable)
+    if waitingTimer == nil, let next = waiting.first {
       waitingTimer = gateway.loop.at(next.deadline) { [self] in expireWaiting() }
     }
+  }
+
+  private func finish(_ settled: [WaitingPublish], _ refusal: Refusal?) {
+    for publish in settled { gateway.waitingBytes -= publish.bytes }
+    for publish in settled { publish.finish(refusal) }
   }
 
   /// Puts a subscription into its group: it gets what comes next. What this turn has gathered

@@ -16,6 +16,9 @@ struct LoopSettings: Sendable {
   var startedAt: Instant
   /// The metrics of the whole process, in Prometheus' text format.
   var renderMetrics: @Sendable () -> String
+  /// Seconds since 1970.
+  var startedAtSeconds = 0
+  var proxies = TrustedProxies()
   var connectionsMax = 1_000_000
   var connectionsPerAddressMax = 1_000
   /// What the gateway's peers have under way by their addresses, shared by all loops.
@@ -59,6 +62,7 @@ struct LoopSettings: Sendable {
   /// From accept, or TLS' handshake, to the end of the first request's head.
   var firstHeadMax = Duration.seconds(5)
   var headMax = Duration.seconds(5)
+  var requestsMax = 10_000
   var bodyMax = Duration.seconds(30)
   var idleMax = Duration.seconds(75)
   var messageMax = Duration.seconds(30)
@@ -101,6 +105,7 @@ struct LoopSettings: Sendable {
     tlsHandshakeMax = limits.tlsHandshakeTimeout
     firstHeadMax = limits.wsHandshakeTimeout
     headMax = limits.httpHeadTimeout
+    requestsMax = limits.requestsPerConnection
     bodyMax = limits.httpBodyTimeout
     idleMax = limits.httpIdleTimeout
     messageMax = limits.wsFrameTimeout

@@ -60,7 +60,13 @@ final class PollSession: Carrier {
   var isClosing: Bool { exchange == nil }
   var queuedBytes: Int { lines.count }
   var takesPages: Bool { !isAnswerDue }
-  func tellWhenEmpty() {}
+  var isOneAnswer: Bool { true }
+  /// There will be no more room than there is: what does not fit comes with the next poll.
+  func tellWhenEmpty() {
+    guard exchange != nil, !isAnswerDue else { return }
+    isAnswerDue = true
+    gateway.loop.atTurnEnd { [self] in answer() }
+  }
 
   func deliver(_ publications: EncodedPublications, of subscription: Subscription) {
     guard exchange != nil else { return }

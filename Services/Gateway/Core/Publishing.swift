@@ -345,7 +345,9 @@ final class Publishing {
   private func waitForHandle(
     _ request: PublishRequest, _ payload: Payload, _ expected: Offset?, _ completion: Completion?
   ) {
-    request.channel.whenOpened(within: gateway.settings.publishMax) { [self] refusal in
+    let kept = payload.bytes.count + request.event.payload.bytes.count + 256
+    request.channel.whenOpened(within: gateway.settings.publishMax, keeping: kept) {
+      [self] refusal in
       if let refusal {
         refuse(request, refusal, completion)
       } else {

@@ -46,7 +46,9 @@ struct RequestHandler {
     let allowed = exchange.route.methods
     if head.method == .options { return exchange.respond(preflight(allowed, head)) }
     switch exchange.route {
-    case .page(let name): exchange.respond(Pages.find(name, head) ?? Self.notFound)
+    case .page(let name):
+      exchange.respond(
+        Pages.find(name, head, modified: gateway.settings.startedAtSeconds) ?? Self.notFound)
     case .live: exchange.respond(.json { $0.beginObject(); $0.field("status", "ok"); $0.endObject() })
     case .health, .ready: gateway.health.answer(exchange)
     case .metrics:
@@ -71,6 +73,11 @@ struct RequestHandler {
     }
   }
 
+  /// What a page of another origin may send besides what it always may.
+  private static let requestFields =
+    "Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Match, If-Range, "
+    + "If-Unmodified-Since, Last-Event-ID, Range, X-API-Key, X-Request-Id"
+
   static let notFound = Response.error(
     Refusal(104, "not_found", "there is nothing at this address", .notFound))
 
@@ -78,12 +85,12 @@ struct RequestHandler {
     methods.map(\.rawValue).joined(separator: ", ")
   }
 
-  /// What a browser asks before it sends something unusual (Fetch §4.8).
+  /// What may be done here; asked by browsers before they send something unusual (Fetch §4.8).
   private func preflight(_ allowed: [HTTPMethod], _ head: HTTPRequestHead) -> Response {
     var response = Response(.noContent, "", [])
     response.fields = [
       ("Allow", list(allowed)), ("Access-Control-Allow-Methods", list(allowed)),
-      ("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID, X-API-Key"),
+      ("Access-Control-Allow-Headers", Self.requestFields),
       ("Access-Control-Max-Age", "600"),
     ]
     return response

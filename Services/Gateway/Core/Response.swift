@@ -44,6 +44,20 @@ struct Response {
     return response
   }
 
+  /// A part was asked for that lies behind the end (RFC 9110 §15.5.17).
+  static func unsatisfiable(size: UInt64) -> Response {
+    var response = error(
+      Refusal(107, "bad_range", "the content has \(size) bytes", .rangeNotSatisfiable))
+    response.fields.append(("Content-Range", "bytes */\(size)"))
+    return response
+  }
+
+  static var preconditionFailed: Response {
+    error(
+      Refusal(
+        107, "precondition_failed", "this is not the content that was meant", .preconditionFailed))
+  }
+
   static func text(_ status: HTTPStatus, _ text: String) -> Response {
     Response(status, "text/plain; charset=utf-8", [UInt8](text.utf8))
   }

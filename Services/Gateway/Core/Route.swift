@@ -13,11 +13,17 @@ enum Route: Equatable {
   /// `/ws/events/{channel}`: one channel with a welcome (S003-08).
   case events(String)
   case echo
+  /// `OPTIONS *`: what the server can do as a whole (RFC 9110 §9.3.7).
+  case server
   /// `/sse`, `/stream`: an answer without end, as events or as lines.
   case eventStream, lineStream
   /// `/poll`: one answer as soon as there is something new.
   case poll
   case notFound
+
+  init(_ head: HTTPRequestHead) {
+    self = head.method == .options && head.rawTarget == "*" ? .server : Route(head.target)
+  }
 
   init(_ target: HTTPTarget) {
     switch target.path {
@@ -55,6 +61,7 @@ enum Route: Equatable {
     case .api: [.post, .options]
     case .vault: [.get, .head, .put, .options]
     case .notFound: []
+    case .server: [.get, .head, .post, .put, .options]
     default: [.get, .head, .options]
     }
   }

@@ -88,24 +88,46 @@ final class LoopCompression {
     _ offers: [WebSocketExtension]
   ) -> (compression: SocketCompression, answer: WebSocketExtension)? {
     guard settings.enabled else { return nil }
-    if settings.contextTakeover, let agreement = agreement(offers, .keptBetweenMessages) {
+    if settings.contextTakeover,
+      let agreement = agreement(offers, server: .keptBetweenMessages, client: .keptBetweenMessages)
+    {
       let bytes = Self.contextBytes(agreement)
       if reserve(bytes) { return (own(agreement, bytes), agreement.answer) }
       metrics.limits.reached(.compressionContextBytes)
     }
-    guard let agreement = agreement(offers, .newForEachMessage) else { return nil }
+    guard
+      let agreement = agreement(offers, server: .newForEachMessage, client: .newForEachMessage)
+    else { return nil }
     return (shared(agreement.serverWindowBits), agreement.answer)
   }
 
   private func agreement(
-    _ offers: [WebSocketExtension], _ context: PermessageDeflate.Context
+    _ offers: [WebSocketExtension], server: PermessageDeflate.Context,
+    client: PermessageDeflate.Context, serverWindowBits: Int? = nil
   ) -> PermessageDeflate.Agreement? {
-    let bits = context == .newForEachMessage ? settings.windowBits : settings.contextWindowBits
-    return PermessageDeflate.agree(
+    let ownBits = settings.contextWindowBits
+    let serverBits =
+      serverWindowBits ?? (server == .newForEachMessage ? settings.windowBits : ownBits)
+    let agreed = PermessageDeflate.agree(
       offers: offers,
       settings: PermessageDeflate.Settings(
-        serverContext: context, serverWindowBits: bits, clientContext: context,
-        clientWindowBits: context == .newForEachMessage ? 15 : bits))
+        serverContext: server, serverWindowBits: serverBits, clientContext: client,
+        clientWindowBits: client == .newForEachMessage ? 15 : ownBits))
+    guard let agreed, agreed.serverContext == .newForEachMessage else { return agreed }
+    // Who wants no context of the server gets what is shared, in one of its few windows.
+    if server == .keptBetweenMessages {
+      return agreement(offers, server: .newForEachMessage, client: client)
+    }
+    let shared = sharedWindowBits(agreed.serverWindowBits)
+    guard shared < agreed.serverWindowBits else { return agreed }
+    return agreement(offers, server: server, client: client, serverWindowBits: shared)
+  }
+
+  /// BUDGET: three windows at most are shared, since what goes to many is compressed once for each
+  /// of them: whoever could choose freely could make seven times the work.
+  private func sharedWindowBits(_ bits: Int) -> Int {
+    if bits >= settings.windowBits { return settings.windowBits }
+    return bits >= 12 ? 12 : 9
   }
 
   private static func contextBytes(_ agreement: PermessageDeflate.Agreement) -> Int {

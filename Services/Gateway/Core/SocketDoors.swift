@@ -28,7 +28,7 @@ enum SocketDoors {
       guard settings.isEchoOn else {
         return refuse(Refusal(104, "not_found", "echo is off here: diagnostics.echo", .notFound))
       }
-      connection.become(EchoSession(connection, accept(key, offers, connection)))
+      connection.become(EchoSession(connection, accept(key, offers, exchange, connection)))
       return true
     }
     var names: [ChannelName] = []
@@ -69,7 +69,7 @@ enum SocketDoors {
       exchange.closes = true
       exchange.respond(.refusedToken($0))
     }) else { return false }
-    let compression = accept(key, offers, connection)
+    let compression = accept(key, offers, exchange, connection)
     let session = ClientSession(
       connection.gateway, door, session: target.query("session").flatMap { SessionToken($0) },
       isBound: connection.isBound, identity: who.identity)
@@ -119,8 +119,10 @@ enum SocketDoors {
 
   /// Completes the handshake; nil where the connection goes without compression.
   private static func accept(
-    _ key: String, _ offers: [WebSocketExtension], _ connection: Connection
+    _ key: String, _ offers: [WebSocketExtension], _ exchange: HTTPExchange,
+    _ connection: Connection
   ) -> SocketCompression? {
+    connection.becameSocket(exchange)
     let agreed = connection.gateway.compression.agree(offers)
     let accept = base64(SHA1.digest(WebSocketHandshake.acceptInput(key: key)))
     connection.stream.send(
@@ -128,7 +130,7 @@ enum SocketDoors {
         ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
           + "Sec-WebSocket-Accept: \(accept)\r\n"
           + (agreed.map { "Sec-WebSocket-Extensions: \($0.answer.headerValue)\r\n" } ?? "")
-          + "\r\n").utf8))
+          + "\(RequestID.field): \(exchange.id)\r\n\r\n").utf8))
     return agreed?.compression
   }
 }

@@ -211,7 +211,8 @@ final class SocketSession: Carrier {
       return close(.policyViolation, "the message did not come in time")
     }
     switch keepAlive.sweep(
-      now, every: gateway.settings.pingEvery, within: gateway.settings.pongMax)
+      now, every: settings.pingEvery, within: settings.pongMax, isBlocked: stream.isBlocked,
+      progress: { stream.progress() })
     {
     case .nothing: break
     case .ping: stream.send { WebSocketFrame.append(.ping, [UInt8]().span, into: &$0) }

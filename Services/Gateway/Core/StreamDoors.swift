@@ -88,6 +88,7 @@ struct StreamDoors {
     _ request: Request, _ exchange: HTTPExchange, _ connection: Connection,
     _ head: HTTPRequestHead, _ identity: Identity?
   ) throws(Refusal) {
+    guard connection.belongs(to: exchange.client) else { throw .tooManyOfAddress }
     let isEvents = exchange.route == .eventStream
     let isRaw = isEvents && head.target.isOn("raw")
     let isAlone = request.names.count + request.refused.count == 1
@@ -119,7 +120,7 @@ struct StreamDoors {
     let door = ClientSession.Door(
       style: .manyChannels, encoding: .line, welcomes: false, isPresent: false)
     let session = ClientSession(
-      gateway, door, session: nil, isBound: connection.isBound, identity: identity)
+      gateway, door, session: nil, isBound: gateway.settings.binds(exchange.client), identity: identity)
     let poll = PollSession(
       exchange, session, request.channels, asksForPosition: !request.hasSince, timeout)
     poll.start(request.channels)

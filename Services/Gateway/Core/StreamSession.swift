@@ -161,8 +161,14 @@ final class StreamSession: Carrier {
   var isBlocked: Bool { stream.isBlocked }
 
   func tellWhenEmpty() {
-    if exchange == nil { stream.tellWhenEmpty() } else { wantsDrained = true }
+    if exchange == nil { return stream.tellWhenEmpty() }
+    // Nothing of it can be taken before the answer has begun.
+    wantsDrained = true
+    gateway.loop.atTurnEnd { [self] in beginAnswer() }
   }
+
+  /// Whoever is left without a channel has to come back for it.
+  var hearsClient: Bool { false }
 
   func drained() { session.drained() }
 

@@ -45,7 +45,12 @@ final class Subscription {
     var delivered: Offset
     /// What is no longer kept is no loss.
     var takesWhatIsKept = false
+    /// A page is under way, or is waited for.
     var isReading = false
+    /// Whether there is such a position is asked first.
+    var isChecking = false
+    /// Pages in a row that could not be read.
+    var failures = 0
     /// Ahead of this loop, which has still to see what was delivered already.
     var awaitsChannel = false
   }
@@ -136,15 +141,6 @@ final class Subscription {
     let mark = EncodedPublications.Mark(end: bytes.count, position: position)
     session.carrier?.deliver(
       EncodedPublications(bytes: bytes, count: 1, marks: [mark]), of: self)
-  }
-
-  /// What is queued leaves room for another page of a replay. If not, the channel's `advance` is
-  /// called once the client has taken what it was sent.
-  func hasRoomForPage() -> Bool {
-    guard let carrier = session.carrier, carrier.takesPages else { return false }
-    if carrier.queuedBytes < session.queueBytesMax / 2 { return true }
-    carrier.tellWhenEmpty()
-    return false
   }
 
   private func overflow(_ count: Int) {

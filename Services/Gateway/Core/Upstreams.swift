@@ -102,7 +102,7 @@ private final class UpstreamOwner: LinkOwner {
 
   func linkEnded(_ link: Link, _ end: LinkEnd) {
     if !gateway.isDraining {
-      gateway.logger.warning(
+      gateway.linkLogger.warning(
         "lost the link to \(role.name)", ["reason": .text(end.message)])
     }
     switch role {

@@ -31,6 +31,10 @@ int clinux_accept(int listener, struct sockaddr_storage *peer, socklen_t *peer_b
 /// SO_PEERCRED. Returns 0 or -errno.
 int clinux_peer_credentials(int fd, int *pid, unsigned *uid);
 
+/// What became of the bytes written to a TCP socket: `taken` have been acknowledged by the peer's
+/// kernel since the beginning, `pending` not yet. Returns 0 or -errno.
+int clinux_tcp_progress(int fd, uint64_t *taken, uint64_t *pending);
+
 /// How many processors this process may use by its affinity mask; at least 1.
 int clinux_processors(void);
 

@@ -40,6 +40,26 @@ struct ServicePlan: Equatable {
     return words
   }
 
+  /// The command line that starts the event store once though it has lost events.
+  var acceptLossCommand: String {
+    let words = ["\(programs.appending(SupervisedService.eventstore.executableName))"]
+      + arguments(.eventstore, .unix(path: "")) + ["--accept-loss"]
+    return words.map(Self.quoted).joined(separator: " ")
+  }
+
+  /// A word as a shell takes it.
+  private static func quoted(_ word: String) -> String {
+    let plain = word.utf8.allSatisfy { byte in
+      switch UInt8(byte) {
+      case 0x61...0x7a, 0x41...0x5a, 0x30...0x39, 0x2b...0x2f, 0x3a, 0x3d, 0x40, 0x5f: true
+      default: false
+      }
+    }
+    guard !plain || word.isEmpty else { return word }
+    return "'" + word.split(separator: "'", omittingEmptySubsequences: false)
+      .joined(separator: "'\\''") + "'"
+  }
+
   private func endpoint(_ service: SupervisedService) -> String {
     data.socket(of: service).description
   }

@@ -21,7 +21,8 @@ final class Supervisor {
     loop = try EventLoop()
     self.plan = plan
     self.console = console
-    machine = SupervisorMachine(publicAddress: publicAddress)
+    machine = SupervisorMachine(
+      publicAddress: publicAddress, acceptLossCommand: plan.acceptLossCommand)
     signals = try SignalHandler(loop) { [weak self] in self?.received($0) }
   }
 

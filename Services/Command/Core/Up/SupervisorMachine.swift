@@ -13,9 +13,10 @@ internal import Platform
 ///
 /// The whole:
 ///
-///     running ─ signal, or a child refuses its configuration ─▶ draining gateway
+///     running ─ signal, or a child refuses its configuration or data ─▶ draining gateway
 ///       ─ gone ─▶ draining presence and hub ─ gone ─▶ draining event store ─ gone ─▶ ended
 ///
+/// An event store that refuses its data after it was ready once is left ended; the others go on.
 /// A stage that outlasts its budget is killed and makes the exit code 1; a second signal kills all
 /// and ends at once. While draining nothing is started. Pure: no clock, no process, no output.
 struct SupervisorMachine {
@@ -72,6 +73,8 @@ struct SupervisorMachine {
   private var publicAddress: SocketAddress
   private var url: ServerURL?
   private var hasAnnouncedWhole = false
+  /// The command line that opens a store that has lost events.
+  private let acceptLossCommand: String
 
   static let restartDelayFirst = Duration.milliseconds(50)
   static let restartDelayMax = Duration.seconds(5)
@@ -85,8 +88,9 @@ struct SupervisorMachine {
     ([.gateway], .seconds(12)), ([.presence, .hub], .seconds(4)), ([.eventstore], .seconds(7)),
   ]
 
-  init(publicAddress: SocketAddress) {
+  init(publicAddress: SocketAddress, acceptLossCommand: String = "") {
     self.publicAddress = publicAddress
+    self.acceptLossCommand = acceptLossCommand
     children = Dictionary(
       uniqueKeysWithValues: SupervisedService.allCases.map { ($0, Child()) })
   }
@@ -138,17 +142,43 @@ struct SupervisorMachine {
     guard let child = children[service], child.isRunning else { return [] }
     children[service]?.stopReportDue = nil
     guard phase == .running else { return endedWhileDraining(service, end, now) }
-    if !child.hasBeenReady, case .exited(let code) = end,
-      code == ExitCode.usage.number || code == ExitCode.configuration.number
-    {
-      children[service]?.state = .idle
-      return [.report("\(service.rawValue) refuses its configuration (exit code \(code)); ending")]
-        + drain(ExitCode(code), now)
+    if case .exited(let code) = end, let refusal = Self.refusal(service, code) {
+      if !child.hasBeenReady {
+        children[service]?.state = .idle
+        return [.report("\(service.rawValue) \(refusal) (exit code \(code)); ending")]
+          + advice(code) + drain(ExitCode(code), now)
+      }
+      if code == ExitCode.damagedData.number {
+        children[service]?.state = .idle
+        return [.report("\(service.rawValue) \(refusal) (exit code \(code)); not starting it again")]
+          + advice(code)
+      }
     }
     if let since = child.runningSince, now >= since + Self.healthyAfter {
       children[service]?.failures = 0
     }
     return wait(service, because: end.description, now)
+  }
+
+  /// What a service means by an exit code after which another start is of no use.
+  private static func refusal(_ service: SupervisedService, _ code: Int32) -> String? {
+    switch ExitCode(code) {
+    case .usage, .configuration: "refuses its configuration"
+    case .damagedData where service == .eventstore: "refuses its data"
+    case .cannotListen where service == .gateway: "can't listen"
+    default: nil
+    }
+  }
+
+  /// What helps against data that are refused; the service's own line has said what is wrong.
+  private func advice(_ code: Int32) -> [Action] {
+    guard code == ExitCode.damagedData.number else { return [] }
+    return [
+      .report(
+        "restore the store from a backup; or, if its message names --accept-loss, serve what is left: "
+          + "run this until it is ready, end it with Ctrl-C, then start `sapphire up` again:"),
+      .report(acceptLossCommand),
+    ]
   }
 
   /// A child was stopped by a signal. It is let be.

@@ -12,8 +12,8 @@ enum UpCommand {
       Starts the four services beside this program as processes of their own, starts again
       what dies, and prints `ready http://HOST:PORT` once everything works. Ctrl-C (SIGINT)
       or SIGTERM drains (gateway, then presence and hub, then event store) and exits 0 within
-      25 s; a second signal ends at once. SIGHUP has the services check their configuration
-      file and takes over its API keys; all else takes effect at the next start.
+      25 s; a second signal, a second or more later, ends at once. SIGHUP lets the services
+      check their configuration again; only API keys take effect without a start.
 
       State lies in DIR: SAPPHIRE_DATA, else /var/lib/sapphire for root and
       ~/.local/state/sapphire for others. DIR/api.key is the key of the HTTP API, made on the

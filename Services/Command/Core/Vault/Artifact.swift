@@ -32,10 +32,9 @@ struct Artifact: Equatable, Sendable {
   }
 }
 
-/// A file's name as text: itself where it is UTF-8, else with `\\` for a backslash and `\xHH` for
-/// each byte that is no part of UTF-8.
+/// A file's name as text, another for every name: `\\` for a backslash and `\xHH` for each byte that
+/// is no part of UTF-8.
 func artifactName(_ raw: [UInt8]) -> String {
-  if let text = String(validating: raw.span) { return text }
   var name: [UInt8] = []
   var index = 0
   while index < raw.count {
@@ -50,6 +49,29 @@ func artifactName(_ raw: [UInt8]) -> String {
     index += max(width, 1)
   }
   return String(decoding: name, as: UTF8.self)
+}
+
+/// Text for a terminal or a log, on one line: `\xHH` for each byte of a control character, so that a
+/// file's name can neither begin a line of its own nor steer a terminal.
+func printable(_ text: String) -> String {
+  guard text.unicodeScalars.contains(where: isControl) else { return text }
+  var shown = ""
+  for scalar in text.unicodeScalars {
+    if isControl(scalar) {
+      for byte in String(scalar).utf8 { shown += "\\x\(hex([byte]))" }
+    } else {
+      shown.unicodeScalars.append(scalar)
+    }
+  }
+  return shown
+}
+
+/// C0, DEL, C1, and the separators that begin a line.
+private func isControl(_ scalar: Unicode.Scalar) -> Bool {
+  switch scalar.value {
+  case 0..<0x20, 0x7f..<0xa0, 0x2028, 0x2029: true
+  default: false
+  }
 }
 
 /// How many bytes the character at `index` takes; 0 where there is none.

@@ -86,12 +86,12 @@ enum VaultCommands {
       let files = VaultFiles(root: file.parent)
       let (artifact, version) = try artifact(
         file, arguments["--name"] ?? artifactName(given.lastComponent), files)
-      let calls = try ServerCalls(server)
+      let calls = try ServerCalls(server, context.console)
       let position = try drop(artifact, channel, file, calls) {
         files.isStill(file.lastComponent, version)
       }
       context.console.line(
-        "\(artifact.name) \(artifact.sha256) \(position?.description ?? "announced")")
+        "\(printable(artifact.name)) \(artifact.sha256) \(position?.description ?? "announced")")
       return .ok
     } catch {
       return report(error, "vault drop", context)
@@ -141,7 +141,7 @@ enum VaultCommands {
       case .notPermitted(let reason): throw DropFailure(code: .notPermitted, message: reason)
       case .refused(let reason): throw DropFailure(code: .failure, message: reason)
       case .changed: throw DropFailure(code: .failure, message: "\(file) changed while it was sent")
-      case .later(let reason):
+      case .later(let reason), .thisLater(let reason):
         guard SystemClock.monotonic() < deadline else {
           throw DropFailure(code: .unavailable, message: reason)
         }

@@ -54,6 +54,8 @@ enum VaultUpload {
   }
 
   private static func step(_ failure: ServerAPI.Failure) -> StepAnswer {
+    // 507: no room for this content; a smaller one may have some.
+    if case .unexpected(507, _) = failure { return .thisLater(failure.description) }
     if failure.isTemporary { return .later(failure.description) }
     switch failure {
     case .notPermitted: return .notPermitted(failure.description)

@@ -77,11 +77,40 @@ final class VaultWatch {
       if let directory = directories[id], name.first != UInt8(ascii: ".") {
         scan(join(directory, name))
       }
+    case .fileAppeared(let id, let name):
+      // A further name of a complete file: nobody will close it after writing. What is still being
+      // written is found when it is closed.
+      guard let directory = directories[id] else { return }
+      let full = join(directory, name)
+      guard let status = try? Files.linkStatus(files.path(full)), status.linkCount > 1 else { return }
+      carryOut(machine.found(full, .event))
+    case .moved(let id): moved(id)
     case .ended(let id):
       guard let directory = directories.removeValue(forKey: id), directory.isEmpty else { return }
       console.report("\(files.root) is gone")
       exitCode = exitCode ?? .failure
     case .overflowed: scan([])
+    }
+  }
+
+  /// A directory below that was moved within the root was found again under its new name before.
+  /// One that left is not ours any more, with all below it; the root itself can't be followed.
+  private func moved(_ id: WatchID) {
+    guard let directory = directories[id] else { return }
+    guard !directory.isEmpty else {
+      console.report("\(files.root) was moved away")
+      exitCode = exitCode ?? .failure
+      return
+    }
+    if let found = try? watch.add(files.path(directory)) {
+      directories[found] = directory
+      if found == id { return }
+    }
+    let below = directory + [UInt8(ascii: "/")]
+    for (other, name) in directories where other == id || name.starts(with: below) {
+      if let found = try? watch.add(files.path(name)), found == other { continue }
+      watch.remove(other)
+      directories[other] = nil
     }
   }
 
@@ -153,8 +182,9 @@ final class VaultWatch {
     case .publish(let artifact): publish(artifact)
     case .record(let name, let announced): record(name, announced)
     case .announced(let artifact, let position):
-      console.line("\(artifact.name) \(artifact.sha256) \(position?.description ?? "announced")")
-    case .report(let text): console.report(text)
+      console.line(
+        "\(printable(artifact.name)) \(artifact.sha256) \(position?.description ?? "announced")")
+    case .report(let text): console.report(printable(text))
     case .rescan: loop.atTurnEnd { [weak self] in self?.scan([]) }
     case .end(let code): exitCode = exitCode ?? code
     }

@@ -42,6 +42,8 @@ enum StepAnswer: Equatable, Sendable {
   case done(Position?)
   /// Not now; for ever to be tried again.
   case later(String)
+  /// Not this one now, as for want of space; others may go on.
+  case thisLater(String)
   /// Not this artifact; it is left out and reported.
   case refused(String)
   /// Not this caller; there is no use in going on.
@@ -56,6 +58,8 @@ enum StepAnswer: Equatable, Sendable {
 ///       ▲                │ known,     │ known    │ later      │ later
 ///       │                │ gone       │          ▼            ▼
 ///       └────────────────┴────────────┘        waiting ─ delay over ─▶ examining
+///
+/// A file that alone has to wait is set aside with a delay of its own, and the next one goes on.
 ///
 /// INVARIANT: content before publication before journal. A crash at any point repeats a step that
 /// the content's hash or the idempotency key makes harmless.
@@ -96,10 +100,15 @@ struct VaultWatchMachine {
   private var journal: VaultJournal
   private var failures = 0
   private var needsRescan = false
+  /// Files that wait for themselves alone; without a moment, those whose turn has come again.
+  private var aside: [[UInt8]: (tries: Int, until: Instant?)] = [:]
   private(set) var refusedCount = 0
 
   /// BUDGET: names that wait; beyond it the directories are read again later.
   static let queuedMax = 65_536
+  /// BUDGET: files set aside; beyond it all wait for the next one.
+  static let asideMax = 256
+  static let asideDelayFirst = Duration.seconds(1)
   static let delayFirst = Duration.milliseconds(200)
   static let delayMax = Duration.seconds(30)
 
@@ -107,7 +116,12 @@ struct VaultWatchMachine {
 
   var isIdle: Bool { state == .idle }
 
-  var nextDeadline: Instant? { if case .waiting(_, let until) = state { until } else { nil } }
+  var nextDeadline: Instant? {
+    guard state != .ended else { return nil }
+    let others = aside.values.compactMap(\.until).min()
+    guard case .waiting(_, let until) = state else { return others }
+    return min(until, others ?? until)
+  }
 
   // MARK: events
 
@@ -130,8 +144,11 @@ struct VaultWatchMachine {
   mutating func examined(_ examination: Examination) -> [Action] {
     guard case .examining(let item) = state else { return [] }
     switch examination {
-    case .gone, .beingWritten: return next()
+    case .gone, .beingWritten:
+      aside[item.name] = nil
+      return next()
     case .unreadable(let reason):
+      aside[item.name] = nil
       refusedCount += 1
       return [.report("\(artifactName(item.name)) can't be read: \(reason)")] + next()
     case .file(let version):
@@ -188,13 +205,21 @@ struct VaultWatchMachine {
     _ = journal.record(item.name, announced)
     let isBack: [Action] = failures > 0 ? [.report("the server takes artifacts again")] : []
     failures = 0
+    aside[item.name] = nil
     return isBack + [.record(item.name, announced), .announced(artifact, position)] + next()
   }
 
   mutating func deadlineReached(now: Instant) -> [Action] {
-    guard case .waiting(let item, let until) = state, until <= now else { return [] }
+    guard state != .ended else { return [] }
+    var actions: [Action] = []
+    let due = aside.filter { $0.value.until.map { $0 <= now } ?? false }
+    for name in due.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+      aside[name]?.until = nil
+      actions += found(name, .event)
+    }
+    guard case .waiting(let item, let until) = state, until <= now else { return actions }
     state = .examining(item)
-    return [.examine(item.name)]
+    return actions + [.examine(item.name)]
   }
 
   // MARK: -
@@ -238,8 +263,19 @@ struct VaultWatchMachine {
     case .done: return []
     case .changed: return lookAgain(item, now)
     case .refused(let reason):
+      aside[item.name] = nil
       refusedCount += 1
       return [.report("\(artifact.name) is not taken: \(reason)")] + next()
+    case .thisLater(let reason):
+      guard aside[item.name] != nil || aside.count < Self.asideMax else {
+        return failed(item, artifact, .later(reason), now, random)
+      }
+      let tries = aside[item.name]?.tries ?? 0
+      let step = min(Self.asideDelayFirst * (1 << min(tries, 10)), Self.delayMax)
+      aside[item.name] = (tries + 1, now + step * (0.5 + 0.5 * min(max(random, 0), 1)))
+      let said: [Action] =
+        tries == 0 ? [.report("\(artifact.name) waits: \(reason); others go on")] : []
+      return said + next()
     case .notPermitted(let reason):
       state = .ended
       return [.report(reason), .end(.notPermitted)]

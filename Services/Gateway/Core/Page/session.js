@@ -262,6 +262,8 @@ export class Session {
     // Without an id it answers nothing that was sent: the channel itself is refused or ended.
     const isTheChannel = message.id === undefined && message.channel === this.#channel;
     if (this.#phase === 'live' && isTheChannel && !passes) this.#giveUp(text);
+    // Nothing more would come on this socket: the next one goes on from the last position.
+    else if (this.#phase === 'live' && isTheChannel) this.#lose(0, text);
     else if (this.#phase === 'live') this.#handlers.notice({ kind: 'error', text });
     else if (passes) this.#lose(0, text);
     else this.#giveUp(text);
