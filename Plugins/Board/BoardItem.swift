@@ -46,7 +46,7 @@ struct BoardItem: Equatable {
   func changed(by changes: [BoardField]) -> BoardItem {
     var item = self
     for change in changes {
-      let index = item.fields.firstIndex { $0.name == change.name }
+      let index = item.fields.firstIndex { haveSameBytes($0.name, change.name) }
       switch (index, change.isNull) {
       case (let index?, true): item.fields.remove(at: index)
       case (let index?, false): item.fields[index] = change

@@ -51,6 +51,6 @@ struct BoardRights {
   func allow(_ client: ClientContext, on item: BoardItem) -> Bool {
     if client.isAPI || others.include(client) { return true }
     guard isForAuthor else { return false }
-    return item.isAnonymous || client.user?.text == item.author
+    return item.isAnonymous || client.user == UserID(item.author)
   }
 }

@@ -29,9 +29,7 @@ public struct ClientID: Hashable, Sendable, CustomStringConvertible {
 public struct UserID: Hashable, Sendable, CustomStringConvertible {
   public let text: String
   public init(_ text: String) { self.text = text }
-
-  public static func == (a: UserID, b: UserID) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
-  public func hash(into hasher: inout Hasher) { for byte in text.utf8 { hasher.combine(byte) } }
+  public static func == (a: UserID, b: UserID) -> Bool { haveSameBytes(a.text, b.text) }
   public var description: String { text }
 }
 
@@ -47,8 +45,8 @@ public struct ChannelEvent: Sendable, Equatable {
   public var name: String?
   public var payload: Payload
   /// Makes sending again harmless: what was published under it before is not published twice. It
-  /// goes with the decision's first publication, and is judged by the event as it was sent, since
-  /// a decision may publish something else the second time.
+  /// goes with the decision's first publication (later ones get keys made from it), and is judged by
+  /// the event as it was sent, since a decision may publish something else the second time.
   public var idempotencyKey: String?
 
   public init(_ payload: Payload, name: String? = nil, idempotencyKey: String? = nil) {
@@ -81,9 +79,7 @@ public struct ClientContext: Sendable, Equatable {
 
   public var isAPI: Bool { id == nil }
 
-  public func has(role: String) -> Bool {
-    roles.contains { $0.utf8.elementsEqual(role.utf8) }
-  }
+  public func has(role: String) -> Bool { roles.contains { haveSameBytes($0, role) } }
 }
 
 /// One message of a channel, in its place.

@@ -5,7 +5,7 @@
 /// So a plugin need not check each call.
 public struct Effects {
   /// How often an event is decided anew before it fails as `ChannelError.contended`.
-  public static let decisionsMax = 8
+  public static let decisionsMax = 32
   /// Effects of one decision.
   public static let countMax = 64
   /// Payload bytes of one decision, all effects together. BUDGET: a link's largest frame.

@@ -226,6 +226,14 @@ public enum MemberKey: Hashable, Sendable {
   case user(String)
   /// The public name of the session; not for clients' eyes.
   case session(String)
+
+  public static func == (a: MemberKey, b: MemberKey) -> Bool {
+    switch (a, b) {
+    case (.client(let a), .client(let b)): a == b
+    case (.user(let a), .user(let b)), (.session(let a), .session(let b)): haveSameBytes(a, b)
+    default: false
+    }
+  }
 }
 
 /// Who is in a channel.

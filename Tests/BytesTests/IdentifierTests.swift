@@ -84,6 +84,15 @@ import Testing
     }
   }
 
+  @Test func exactTextTellsApartWhatOnlyLooksAlike() {
+    let (one, two) = ("caf\u{e9}", "cafe\u{301}")
+    #expect(one == two, "as strings they are equal")
+    #expect(ExactText(one) != ExactText(two))
+    #expect(ExactText(one) == ExactText(String(decoding: Array(one.utf8), as: UTF8.self)))
+    #expect(Set([ExactText(one), ExactText(two), ExactText(one)]).count == 2)
+    #expect(haveSameBytes("", "") && !haveSameBytes("a", "ab"))
+  }
+
   @Test func payloadKindsKeepTheirNumbers() {
     #expect(PayloadKind.allCases.map(\.rawValue) == [1, 2, 3, 4, 5])
     #expect(Payload(text: "é") == Payload(.text, [0xC3, 0xA9]))

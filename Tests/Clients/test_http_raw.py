@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -403,3 +404,48 @@ def test_a_removal_from_a_board_that_is_repeated_with_its_key_is_the_same_remova
     assert publish({"op": "remove", "id": "other"}, "remove")["error"]["code"] == 151
     history = sapphire.post("/api/history", {"channel": "map:annotation", "limit": -1}, sapphire.key)[2]["result"]
     assert len(history["publications"]) == 2, "nothing was stored for the repetitions"
+
+
+def test_a_batch_that_asks_for_more_than_fits_is_told_what_was_left_out(sapphire):
+    for number in range(4):
+        sapphire.publish("log:large", str(number) * 900_000)
+    command = {"history": {"channel": "log:large", "limit": -1}}
+    for parallel in (True, False):
+        status, _, answer = sapphire.post(
+            "/api/batch", {"commands": [command] * 60, "parallel": parallel}, sapphire.key)
+        assert status == 200
+        replies = answer["result"]["replies"]
+        done = [reply for reply in replies if "history" in reply]
+        size = len(json.dumps(done))
+        assert len(replies) == 60 and 16 << 20 <= size <= 21 << 20, (len(done), size)
+        assert replies[:len(done)] == done, "those asked for first are answered"
+        assert all(reply["history"]["publications"] for reply in done)
+        assert {reply["error"]["code"] for reply in replies[len(done):]} == {106}
+    assert sapphire.get("/ready")[0] == 200, "the loop has kept its links"
+
+
+def test_keys_that_only_look_alike_are_two(sapphire):
+    def publish(key):
+        return sapphire.post("/api/publish", {"channel": "route", "data": 1, "idempotency_key": key}, sapphire.key)[2]
+    first, other, again = publish("caf\u00e9"), publish("cafe\u0301"), publish("caf\u00e9")
+    assert other["result"]["offset"] == first["result"]["offset"] + 1 and "duplicate" not in other["result"]
+    assert again["result"]["duplicate"] and again["result"]["offset"] == first["result"]["offset"]
+
+
+def test_commands_say_within_seconds_that_the_server_is_frozen(sapphire, tmp_path):
+    (tmp_path / "file").write_text("x")
+    gateway = sapphire.pid("gateway")
+    os.kill(gateway, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+        commands = [
+            sapphire.command(*words, **quiet) for words in (
+                ("publish", "route", "x"), ("channels",), ("health",), ("history", "route"), ("presence", "route"),
+                ("vault", "drop", "log:x", str(tmp_path / "file")))]
+        for command in commands:
+            _, errors = command.communicate(timeout=20)
+            assert command.returncode == 69 and "did not answer in time" in errors, (command.args, errors)
+        assert time.monotonic() - began < 14
+    finally:
+        os.kill(gateway, signal.SIGCONT)

@@ -135,6 +135,9 @@ struct ArtifactContentTests {
     #expect(!vault.isFound(content))
     #expect(try vault.store(content))
     #expect(vault.read(content, 0..<200_000, step: 1 << 18) == (content, true))
+    try Files.replace(vault.path(content), with: Array(content[..<100_000]))
+    #expect(!vault.read(content, 10..<20, step: 10).isWhole)
+    #expect(!vault.isFound(content))
   }
 
   @Test func anUploadHealsWhatIsDamagedThoughTheSizeIsRight() throws {

@@ -13,6 +13,15 @@ import Wire
     #expect(numbers(observer) == [1, 2, 3])
   }
 
+  @Test func membersThatOnlyLookAlikeAreTwo() {
+    var observer = PresenceObserver()
+    let members = [
+      Member(key: .user("caf\u{e9}"), client: 1), Member(key: .user("cafe\u{301}"), client: 2),
+    ]
+    #expect(observer.received(page(members: members)) == .ready)
+    #expect(observer.count == 2)
+  }
+
   @Test func changesAreTold() {
     var observer = ready([1])
     #expect(observer.received(changes(after: 5, .joined(2))) == .news([.joined(anonymous(2))]))

@@ -33,6 +33,14 @@ struct IdempotencyKeysTests {
     #expect(keys.find("k", in: channel("b"), payload: Payload(text: "y"), nowMs: 1) == .new)
   }
 
+  @Test func keysAreBytesNotCharacters() {
+    var keys = IdempotencyKeys()
+    let payload = Payload(text: "x")
+    keys.remember("caf\u{e9}", in: channel("a"), payload: payload, at: nil, nowMs: 0)
+    #expect(keys.find("cafe\u{301}", in: channel("a"), payload: payload, nowMs: 1) == .new)
+    #expect(keys.find("caf\u{e9}", in: channel("a"), payload: payload, nowMs: 1) == .same(nil))
+  }
+
   @Test func aKeyUsedAgainAfterItsTimeLivesItsFullTimeAnew() {
     var keys = IdempotencyKeys()
     let payload = Payload(text: "x")

@@ -93,6 +93,15 @@ import Testing
     #expect(error.message == "the item has changed: it is at version 2")
   }
 
+  @Test func aUserWhoseNameOnlyLooksLikeTheAuthorsIsAnother() throws {
+    let bench = try ChannelBench(BoardChannel.self)
+    let author = try bench.subscribe("c1", user: "caf\u{e9}")
+    let other = try bench.subscribe("c2", user: "cafe\u{301}", loop: 1)
+    try bench.send(json(#"{"text":"mine"}"#), from: author)
+    try bench.expectRefused(json(#"{"op":"remove","id":"1"}"#), from: other, "not_permitted")
+    try bench.send(json(#"{"op":"remove","id":"1"}"#), from: author)
+  }
+
   @Test func ofTwoWhoChangeTheSameOneIsToldSo() throws {
     let (bench, ann, bob) = try board(["change": ["anonymous"]])
     try bench.send(json(#"{"text":"a"}"#), from: ann)

@@ -38,6 +38,17 @@ import Testing
     #expect(scene.events(on: a) == [.left(user("ann"))])
   }
 
+  @Test func usersAreBytesNotCharacters() {
+    var scene = Scene()
+    let link = scene.attach("a")
+    scene.watch(on: link)
+    scene.join(joining("c1", user: "caf\u{e9}"), on: link)
+    scene.join(joining("c2", user: "cafe\u{301}"), on: link)
+    scene.turn()
+    #expect(scene.board.stats(of: lobby) == PresenceStats(connections: 2, members: 2))
+    #expect(scene.events(on: link).count == 2)
+  }
+
   @Test func connectionsWithoutUserOrSessionAreMembersThemselves() {
     var scene = Scene()
     let a = scene.attach("a")

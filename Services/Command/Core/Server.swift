@@ -112,7 +112,9 @@ final class ServerCalls {
   private let client: HTTPClient
   private let server: Server
   private let console: Console
-  static let answerWithin = Duration.seconds(30)
+  /// Twice the time that a server gives a request by default (limits.requestTimeout): who has not
+  /// answered by then is frozen or out of reach.
+  static let answerWithin = Duration.seconds(10)
   /// After this long without an answer it is said that one is waited for.
   static let silenceSaidAfter = Duration.seconds(3)
 

@@ -141,9 +141,9 @@ final class ArtifactFiles {
     try Files.sync(writing.descriptor)
     let target = path(writing.sha256)
     try Files.makeDirectories(target.parent)
-    // Before the content, so that there is none without sums. They are the same for each of this hash.
-    try Files.replace(
-      sumsPath(writing.sha256), with: writing.sums.encoded, durability: .synced)
+    // Before the content; the same for each of this hash. Not synced: sums that a power cut tore are
+    // taken for none, and made again when the content is read whole.
+    try Files.replace(sumsPath(writing.sha256), with: writing.sums.encoded)
     try Files.rename(writing.path, to: target)
     try Files.syncDirectory(target.parent)
     try Files.syncDirectory(root)
@@ -183,8 +183,13 @@ final class ArtifactFiles {
   private func open(_ sha256: [UInt8], from offset: UInt64, to end: UInt64) throws -> ContentReading
   {
     let descriptor = try Files.openForReading(path(sha256))
-    let reading = try ContentReading(descriptor, sha256, sums(sha256), from: offset, to: end)
-    return reading
+    let status = try Files.status(descriptor)
+    let sums = sums(sha256)
+    if let sums, sums.size != UInt64(clamping: status.bytes) {
+      putAside(sha256, status)
+      throw ContentDamage(sha256: sha256)
+    }
+    return ContentReading(descriptor, status, sha256, sums, from: offset, to: end)
   }
 
   /// The whole content was read and its hash was right.
@@ -192,7 +197,7 @@ final class ArtifactFiles {
     known.add(sha256, reading.status, now: SystemClock.monotonic())
     // Stored by a version that made no sums: from now on its parts can be checked as well.
     guard let made = reading.takeNewSums() else { return }
-    try? Files.replace(sumsPath(sha256), with: made.encoded, durability: .synced)
+    try? Files.replace(sumsPath(sha256), with: made.encoded)
   }
 
   /// Takes a content out of the way that is not what it was; unless another has come meanwhile.

@@ -24,19 +24,18 @@ final class ContentReading {
   private var hashed: UInt64 = 0
   private var newSums: ContentSums?
 
-  /// - Errors: `ContentDamage` where the size is not that of the sums.
+  /// For a reader who wants what is from `offset` to `end`; the sums, if any, are of this size.
   init(
-    _ descriptor: consuming Descriptor, _ sha256: [UInt8], _ sums: ContentSums?, from offset: UInt64,
-    to end: UInt64
-  ) throws {
-    status = try Files.status(descriptor)
+    _ descriptor: consuming Descriptor, _ status: FileStatus, _ sha256: [UInt8],
+    _ sums: ContentSums?, from offset: UInt64, to end: UInt64
+  ) {
+    self.status = status
     size = UInt64(clamping: status.bytes)
     self.descriptor = descriptor
     self.sha256 = sha256
     self.sums = sums
     isForWhole = offset == 0 && end >= size
     newSums = sums == nil ? ContentSums() : nil
-    if let sums, sums.size != size { throw ContentDamage(sha256: sha256) }
   }
 
   /// At most `count` bytes from `offset` on; fewer only at the end.

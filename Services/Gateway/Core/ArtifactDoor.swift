@@ -31,7 +31,8 @@ final class ArtifactDoor {
   /// longest time goes.
   private func makeRoomForUpload() -> Bool {
     guard uploads.count >= Self.transfersMax else { return true }
-    guard let idle = uploads.values.min(by: { $0.movedAt < $1.movedAt }),
+    let open = uploads.values.lazy.filter { !$0.isEnding }
+    guard let idle = open.min(by: { $0.movedAt < $1.movedAt }),
       gateway.loop.now >= idle.movedAt + Self.idleMax
     else { return false }
     idle.failed(.overloaded)

@@ -94,7 +94,8 @@ final class ArtifactUpload {
     if isReady { pump() }
   }
 
-  private var isEnding = false
+  /// All was sent on, and only the store's word is missing.
+  private(set) var isEnding = false
 
   private func end() {
     guard !isEnding else { return }

@@ -206,6 +206,7 @@ extension LocalChannel {
     let arrivals = held.takeAll()
     for arrival in arrivals { received(arrival) }
     guard phase == .live else { return }
+    decisions?.channelChanged(self)
     forEachJoining { advance($0) }
   }
 }

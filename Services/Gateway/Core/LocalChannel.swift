@@ -35,6 +35,8 @@ final class LocalChannel: Flushable {
   private(set) var publishers: [Principal]?
   private let publishersOfType: [Principal]?
   var plugin: AnyChannel?
+  /// Where decisions depend on each other: nil until there was such a one.
+  var decisions: Decisions?
   var merging: LatestPerKey?
   var mergeTimer: TimerID?
 
@@ -98,7 +100,7 @@ final class LocalChannel: Flushable {
   }
 
   var subscriberCount: Int { groups.reduce(joining.count) { $0 + $1.members.count } }
-  var isIdle: Bool { subscriberCount == 0 && waiting.isEmpty }
+  var isIdle: Bool { subscriberCount == 0 && waiting.isEmpty && decisions?.isIdle != false }
 
   // MARK: subscribers
 
@@ -278,6 +280,7 @@ final class LocalChannel: Flushable {
       publisher: arrival.publisher.client == 0 ? nil : ClientID(number: arrival.publisher.client),
       user: arrival.publisher.user.isEmpty ? nil : UserID(arrival.publisher.user))
     plugin?.apply(publication)
+    decisions?.channelChanged(self)
     if merging != nil, let key = plugin?.mergeKey(of: publication) {
       merging?.keep(publication, key: key)
       scheduleMerge()

@@ -95,7 +95,7 @@ final class Publishing {
       return sequence(
         request, request.event.payload, expected: request.expected, completion)
     }
-    decide(request, effects, attempt: 1) { [self] result in
+    decide(request, effects) { [self] result in
       if let completion { return completion(result) }
       if case .failure(let refusal) = result { refuse(request, refusal, nil) }
     }
@@ -109,8 +109,7 @@ final class Publishing {
     let request = PublishRequest(
       channel: channel, event: ChannelEvent(Payload(text: "")), client: client,
       clientNumber: clientNumber)
-    carryOut(effects[...], request, target, channel.position?.offset ?? .zero, PublishResult()) {
-      [logger = gateway.logger] result in
+    carryOut(effects, request, target, channel.position) { [logger = gateway.logger] result in
       if case .failure(let refusal) = result {
         logger.debug("a plugin's publication was refused", ["reason": .text(refusal.message)])
       }
@@ -152,19 +151,14 @@ final class Publishing {
 
   // MARK: plugins
 
+  /// Decides at once where a decision depends on no other; else in the channel's order.
   private func decide(
-    _ request: PublishRequest, _ target: (any EffectTarget)?, attempt: Int,
-    _ answer: @escaping Completion
+    _ request: PublishRequest, _ target: (any EffectTarget)?, _ answer: @escaping Completion
   ) {
     let channel = request.channel
-    // A decision reads state, so the state has to be there.
-    if channel.plugin?.traits.state == .folded, channel.phase != .live {
-      gateway.attach(channel)
-      guard attempt <= Effects.decisionsMax else { return answer(.failure(.unavailable)) }
-      gateway.loop.after(.milliseconds(20 << min(attempt, 6))) { [self] in
-        self.decide(request, target, attempt: attempt + 1, answer)
-      }
-      return
+    if let decisions = channel.decisions { return decisions.submit(request, target, answer) }
+    guard channel.plugin?.traits.state != .folded else {
+      return decideInOrder(request, target, needsLive: true, answer)
     }
     let list: [Effect]
     do throws(ChannelError) {
@@ -172,24 +166,25 @@ final class Publishing {
     } catch {
       return refuse(Refusal(error), unlessRepeated: request, answer)
     }
-    let decidedAt = channel.position?.offset ?? .zero
-    carryOut(list[...], request, target, decidedAt, PublishResult()) { [self] result in
-      guard case .failure(let refusal) = result, refusal == .conflict,
-        list.contains(where: \.expectsUnchanged)
-      else { return answer(result) }
-      guard attempt < Effects.decisionsMax else { return answer(.failure(Refusal(.contended))) }
-      // Another publication came first: once it is applied here, decide anew.
-      channel.catchUp()
-      gateway.loop.after(.milliseconds(1 << min(attempt, 6))) { [self] in
-        self.decide(request, target, attempt: attempt + 1, answer)
-      }
+    guard !list.contains(where: \.expectsUnchanged) else {
+      return decideInOrder(request, target, needsLive: false, answer)
     }
+    carryOut(list, request, target, channel.position, answer)
+  }
+
+  private func decideInOrder(
+    _ request: PublishRequest, _ target: (any EffectTarget)?, needsLive: Bool,
+    _ answer: @escaping Completion
+  ) {
+    let decisions = Decisions(self, gateway, needsLive: needsLive)
+    request.channel.decisions = decisions
+    decisions.submit(request, target, answer)
   }
 
   /// What a plugin refuses may be the repetition of what it let through before: a removal whose
   /// answer was lost finds nothing to remove. The key tells, so the store is asked for it, with an
   /// offset that no stream reaches, so that nothing is appended where the key is new.
-  private func refuse(
+  func refuse(
     _ refusal: Refusal, unlessRepeated request: PublishRequest, _ answer: @escaping Completion
   ) {
     guard request.event.idempotencyKey != nil, request.channel.policy.isDurable else {
@@ -203,6 +198,15 @@ final class Publishing {
       case .failure: answer(.failure(refusal))
       }
     }
+  }
+
+  /// - Parameter position: where the channel was when the effects were decided.
+  func carryOut(
+    _ effects: [Effect], _ request: PublishRequest, _ target: (any EffectTarget)?,
+    _ position: Position?, _ answer: @escaping Completion
+  ) {
+    carryOut(
+      effects[...], request, target, position?.offset ?? .zero, PublishResult(), answer)
   }
 
   /// Publications first, one after the other, then the rest.
@@ -231,10 +235,17 @@ final class Publishing {
       case .failure: answer(result)
       case .success(let published):
         var later = request
-        later.event.idempotencyKey = nil
+        later.event.idempotencyKey = request.event.idempotencyKey.map(Self.key(after:))
         self.carryOut(rest, later, target, decidedAt, published, answer)
       }
     }
+  }
+
+  /// The key of the publication that a decision makes after the one under `key`: the same for each
+  /// repetition of the event, so that none of its publications is published twice. 64 bytes,
+  /// however long the key is.
+  static func key(after key: String) -> String {
+    hex(SHA256.digest([UInt8]("after ".utf8) + key.utf8))
   }
 
   // MARK: sequencers

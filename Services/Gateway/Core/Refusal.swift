@@ -28,6 +28,9 @@ struct Refusal: Error, Equatable, Sendable {
     103, "permission_denied", "this is not permitted here", .forbidden)
   static let methodNotFound = Refusal(104, "method_not_found", "there is no such method", .notFound)
   static let limitExceeded = Refusal(106, "limit_exceeded", "a limit is reached", .tooManyRequests)
+  static let batchIsFull = Refusal(
+    106, "limit_exceeded",
+    "not done: the answers before it fill the batch; ask again in another one", .tooManyRequests)
   static let tooManyConnections = Refusal(
     153, "overloaded", "the gateway has as many connections as it may", .serviceUnavailable,
     retryAfterMs: 1000)

@@ -197,43 +197,24 @@ final class ServerAPI {
       gateway.metrics.limits.reached(.batchCommands)
       return completion(.failure(.badRequest("a broadcast goes to at most \(most) channels")))
     }
-    gather(parameters.channels.count, "responses", completion) { index, done in
+    let count = parameters.channels.count
+    let together = BatchOrder(weights: Array(repeating: 1, count: count), weightMax: .max)
+    gather(count, "responses", together, completion) { index, done in
       self.publish(parameters, to: parameters.channels[index]) { answer in
         done(Self.reply(answer, name: "result"))
       }
     }
   }
 
-  /// Runs `count` calls side by side and puts their answers together in order.
+  /// Runs calls as `order` says and answers with the list of their answers.
   private func gather(
-    _ count: Int, _ name: String, _ completion: @escaping Completion,
-    _ start: (Int, @escaping ([UInt8]) -> Void) -> Void
+    _ count: Int, _ name: String, _ order: BatchOrder, _ completion: @escaping Completion,
+    _ start: @escaping BatchRun.Start
   ) {
-    let collected = Collected(count)
-    for index in 0..<count {
-      start(index) { reply in
-        guard collected.set(index, reply) else { return }
-        var bytes = [UInt8]("{\"\(name)\":[".utf8)
-        bytes.append(contentsOf: collected.replies.joined(separator: [UInt8(ascii: ",")]))
-        bytes.append(contentsOf: "]}".utf8)
-        completion(.success(bytes))
-      }
-    }
-  }
-
-  private final class Collected {
-    private(set) var replies: [[UInt8]]
-    private var missing: Int
-    init(_ count: Int) {
-      replies = Array(repeating: [], count: count)
-      missing = count
-    }
-    /// Whether that was the last one.
-    func set(_ index: Int, _ reply: [UInt8]) -> Bool {
-      replies[index] = reply
-      missing -= 1
-      return missing == 0
-    }
+    let leftOut = Self.reply(.failure(.batchIsFull), name: "error")
+    BatchRun(count, order, leftOut: leftOut, start) { replies in
+      completion(.success(BatchRun.list(name, replies)))
+    }.advance()
   }
 
   private static func reply(_ answer: Answer, name: String) -> [UInt8] {
@@ -258,25 +239,17 @@ final class ServerAPI {
     }
     guard !commands.isEmpty else { return completion(.success([UInt8](#"{"replies":[]}"#.utf8))) }
     let isParallel = value["parallel"]?.bool ?? false
-    if isParallel {
-      return gather(commands.count, "replies", completion) { index, done in
-        self.command(commands[index], done)
-      }
+    let order = BatchOrder(
+      weights: commands.map(Self.weight), weightMax: isParallel ? BatchOrder.weightMax : 1)
+    gather(commands.count, "replies", order, completion) { index, done in
+      self.command(commands[index], done)
     }
-    inOrder(commands[...], [], completion)
   }
 
-  private func inOrder(
-    _ commands: ArraySlice<JSONValue>, _ replies: [[UInt8]], _ completion: @escaping Completion
-  ) {
-    guard let first = commands.first else {
-      var bytes = [UInt8]("{\"replies\":[".utf8)
-      bytes.append(contentsOf: replies.joined(separator: [UInt8(ascii: ",")]))
-      bytes.append(contentsOf: "]}".utf8)
-      return completion(.success(bytes))
-    }
-    command(first) { reply in
-      self.inOrder(commands.dropFirst(), replies + [reply], completion)
+  private static func weight(_ command: JSONValue) -> Int {
+    switch command.object?.members.first?.key {
+    case "history", "presence", "presence_stats", "channels", "broadcast": BatchOrder.readWeight
+    default: 1
     }
   }
 

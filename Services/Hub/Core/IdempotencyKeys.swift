@@ -15,7 +15,7 @@ struct IdempotencyKeys {
 
   private struct Key: Hashable {
     var channel: ChannelName
-    var text: String
+    var text: ExactText
   }
   private struct Entry {
     var hash: [UInt8]
@@ -39,7 +39,7 @@ struct IdempotencyKeys {
   }
 
   func find(_ text: String, in channel: ChannelName, payload: Payload, nowMs: Int64) -> Finding {
-    guard let entry = entries[Key(channel: channel, text: text)], entry.expiresMs > nowMs else {
+    guard let entry = entries[Key(channel: channel, text: ExactText(text))], entry.expiresMs > nowMs else {
       return .new
     }
     return entry.hash == Self.hash(payload) ? .same(entry.position) : .conflict
@@ -48,7 +48,7 @@ struct IdempotencyKeys {
   mutating func remember(
     _ text: String, in channel: ChannelName, payload: Payload, at position: Position?, nowMs: Int64
   ) {
-    let key = Key(channel: channel, text: text)
+    let key = Key(channel: channel, text: ExactText(text))
     let expiresMs = nowMs + windowMs
     entries[key] = Entry(hash: Self.hash(payload), position: position, expiresMs: expiresMs)
     order.append((key, expiresMs))

@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// The name of a gateway process that survives its restarts, 1 to 255 bytes.
 package struct GatewayID: Hashable, Sendable, CustomStringConvertible {
   package let text: String
@@ -5,6 +7,7 @@ package struct GatewayID: Hashable, Sendable, CustomStringConvertible {
     guard isName(text) else { return nil }
     self.text = text
   }
+  package static func == (a: GatewayID, b: GatewayID) -> Bool { haveSameBytes(a.text, b.text) }
   package var description: String { text }
 }
 
@@ -15,6 +18,7 @@ package struct ClientID: Hashable, Sendable, CustomStringConvertible {
     guard isName(text) else { return nil }
     self.text = text
   }
+  package static func == (a: ClientID, b: ClientID) -> Bool { haveSameBytes(a.text, b.text) }
   package var description: String { text }
 }
 
@@ -25,6 +29,7 @@ package struct UserID: Hashable, Sendable, CustomStringConvertible {
     guard isName(text) else { return nil }
     self.text = text
   }
+  package static func == (a: UserID, b: UserID) -> Bool { haveSameBytes(a.text, b.text) }
   package var description: String { text }
 }
 
@@ -38,6 +43,7 @@ package struct SessionName: Hashable, Sendable, CustomStringConvertible {
     guard isName(text) else { return nil }
     self.text = text
   }
+  package static func == (a: SessionName, b: SessionName) -> Bool { haveSameBytes(a.text, b.text) }
   package var description: String { text }
 }
 

@@ -20,7 +20,7 @@ enum VaultUpload {
 
   /// How long the content may take: a slow link of 256 KiB/s is still served.
   static func contentWithin(_ artifact: Artifact) -> Duration {
-    .seconds(30 + artifact.bytes / (256 * 1024))
+    ServerCalls.answerWithin + .seconds(artifact.bytes / (256 * 1024))
   }
 
   static func publication(_ artifact: Artifact, in channel: ChannelName)

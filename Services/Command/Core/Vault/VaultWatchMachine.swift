@@ -155,6 +155,7 @@ struct VaultWatchMachine {
       if item.finding == .scan, let known = journal[item.name],
         known.modifiedNanoseconds == version.modifiedNanoseconds, known.bytes == version.bytes
       {
+        aside[item.name] = nil
         return next()
       }
       state = .hashing(item, version)
@@ -170,12 +171,14 @@ struct VaultWatchMachine {
     case .sha256(let text): sha256 = text
     case .changed: return lookAgain(item, now)
     case .unreadable(let reason):
+      aside[item.name] = nil
       refusedCount += 1
       return [.report("\(artifactName(item.name)) can't be read: \(reason)")] + next()
     }
     if let known = journal[item.name], known.sha256 == sha256,
       known.modifiedNanoseconds / 1_000_000 == version.modifiedMs
     {
+      aside[item.name] = nil
       return next()
     }
     let artifact = Artifact(
