@@ -49,7 +49,12 @@ struct SyncOrder {
     guard let read = calls.first(where: { $0.name == "recvfrom" && $0.text.contains(mark) }) else {
       return "\(mark) was never read"
     }
-    guard let answer = first("sendto", to: "\(read.target)", after: read.ended) else {
+    // Heartbeats go the same way: the answer is the frame of kind *appended*, 0x41, with the flag of a reply.
+    let isAnswer = { (call: Call) in
+      call.began > read.ended && call.name == "sendto" && call.target == read.target
+        && call.text.contains(#"A\0\2\0"#)
+    }
+    guard let answer = calls.first(where: isAnswer) else {
       return "\(mark) was never answered"
     }
     guard let write = first("pwrite64", to: "-wal>", after: read.ended) else {
