@@ -102,9 +102,9 @@ def test_polls_one_after_another_miss_nothing_of_a_writer_beside_them(sapphire):
     within(30, run())
 
 
-def test_a_body_in_chunks_is_stored_and_comes_back_whole_in_part_and_not_at_all(sapphire):
+def test_a_body_in_pieces_is_stored_and_comes_back_whole_in_part_and_not_at_all(sapphire):
     content = random.Random(42).randbytes(3_000_000)
-    name = hashlib.sha256(content).hexdigest()
+    name, sized = hashlib.sha256(content).hexdigest(), {"Content-Length": str(len(content))}
 
     async def pieces():
         for start in range(0, len(content), 70_001):
@@ -112,7 +112,9 @@ def test_a_body_in_chunks_is_stored_and_comes_back_whole_in_part_and_not_at_all(
 
     async def run():
         async with client(sapphire) as http:
-            stored = await http.put(f"/vault/{name}", content=pieces())
+            unsized = await http.put(f"/vault/{name}", content=pieces())
+            assert unsized.status_code == 411, unsized.text
+            stored = await http.put(f"/vault/{name}", content=pieces(), headers=sized)
             assert stored.status_code in (200, 201), stored.text
             whole = await http.get(f"/vault/{name}")
             assert whole.status_code == 200 and whole.content == content
@@ -120,7 +122,7 @@ def test_a_body_in_chunks_is_stored_and_comes_back_whole_in_part_and_not_at_all(
             assert part.status_code == 206 and part.content == content[1000:2000]
             known = await http.get(f"/vault/{name}", headers={"If-None-Match": whole.headers["etag"]})
             assert known.status_code == 304 and known.content == b""
-            wrong = await http.put(f"/vault/{'0' * 64}", content=pieces())
+            wrong = await http.put(f"/vault/{'0' * 64}", content=pieces(), headers=sized)
             assert wrong.status_code == 422 and wrong.json()["error"]["code"] == 157, wrong.text
             # The connection, or another, is good for more.
             assert (await http.get("/live")).status_code == 200
