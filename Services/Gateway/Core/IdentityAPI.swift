@@ -64,22 +64,13 @@ struct IdentityAPI {
     return writer.bytes
   }
 
-  /// BUDGET: 30 days in seconds, the longest that a revocation is kept.
-  private static let ttlMax: Int64 = 30 * 86_400
-
   private func revocation(_ value: JSONValue) throws(Refusal) -> IdentityOrder {
-    guard let target = Revocation.Target(value) else {
-      throw .badRequest("name one of jti, session and user, a text that is not empty")
-    }
-    let ttl = value["ttl"]?.int ?? authenticator.settings.revocationTTL.components.seconds
-    guard (1...Self.ttlMax).contains(ttl) else {
-      throw .badRequest("ttl is a number of seconds from 1 to \(Self.ttlMax)")
-    }
-    let now = Authenticator.now
-    return .revoke(Revocation(target, at: now, until: now + ttl))
+    let standard = authenticator.settings.revocationTTL.components.seconds
+    return .revoke(try Revocation(asked: value, at: Authenticator.now, standardTTL: standard))
   }
 
   private func whom(_ value: JSONValue) throws(Refusal) -> IdentityOrder.Whom {
+    try Revocation.checkNames(value)
     let whom = IdentityOrder.Whom(value)
     guard whom != IdentityOrder.Whom() else { throw .badRequest("name user, client or session") }
     return whom
@@ -88,6 +79,42 @@ struct IdentityAPI {
   private func publish(_ order: IdentityOrder, _ completion: @escaping ServerAPI.Completion) {
     gateway.identityFeed.publish(order) { refusal in
       completion(refusal.map { .failure($0) } ?? .success([UInt8]("{}".utf8)))
+    }
+  }
+}
+
+extension Revocation {
+  /// BUDGET: 30 days in seconds, the longest that a revocation is kept.
+  static let ttlMax: Int64 = 30 * 86_400
+  /// BUDGET: no token has a longer `jti`, `sid` or `sub`, so that a longer name would be kept for
+  /// nothing.
+  static let nameBytesMax = TokenLimits.userBytesMax
+
+  /// What the API is asked for.
+  ///
+  /// - Parameters:
+  ///   - now: in seconds of Unix time.
+  ///   - standardTTL: for how many seconds it is remembered where the request does not say.
+  init(asked value: JSONValue, at now: Int64, standardTTL: Int64) throws(Refusal) {
+    try Self.checkNames(value)
+    guard let target = Target(value) else {
+      throw .badRequest("name one of jti, session and user, a text that is not empty")
+    }
+    var ttl = standardTTL
+    if let asked = value["ttl"] {
+      guard let seconds = asked.int, (1...Self.ttlMax).contains(seconds) else {
+        throw .badRequest("ttl is a whole number of seconds from 1 to \(Self.ttlMax)")
+      }
+      ttl = seconds
+    }
+    self.init(target, at: now, until: now + ttl)
+  }
+
+  /// Refuses names that no token and no client can have.
+  static func checkNames(_ value: JSONValue) throws(Refusal) {
+    for name in ["jti", "session", "user", "client"] {
+      guard let text = value[name]?.string, text.utf8.count > nameBytesMax else { continue }
+      throw .badRequest("\(name) has at most \(nameBytesMax) bytes")
     }
   }
 }
