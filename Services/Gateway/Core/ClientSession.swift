@@ -51,6 +51,8 @@ final class ClientSession {
   var hasPublished = false
   /// Who the client is.
   var standing: ClientStanding
+  /// When it came, in milliseconds since 1970.
+  let cameAt: Int64
   /// The channels of the address, where the client has to sign in first, and until when.
   var awaitsSignIn: AwaitedSignIn?
 
@@ -63,6 +65,7 @@ final class ClientSession {
     self.isBound = isBound
     sessionToken = session
     clientNumber = gateway.takeClientNumber()
+    cameAt = gateway.loop.wallMilliseconds
     standing = ClientStanding(ClientID(number: clientNumber), identity)
   }
 
