@@ -135,19 +135,20 @@ final class ClientSession {
     switch gateway.channel(name) {
     case .failure(let refusal): return refuse(refusal, name.text, id)
     case .success(let channel):
-      if let most = channel.policy.subscribersMax,
-        channel.subscribersEverywhere >= most
-      {
-        return refuse(.limitExceeded, name.text, id)
-      }
       var effects: [Effect] = []
       do throws(ChannelError) {
         effects = try channel.plugin?.admit(context) ?? []
       } catch { return refuse(Refusal(error), name.text, id) }
+      if let most = channel.policy.subscribersMax {
+        guard channel.subscribersEverywhere < most,
+          gateway.settings.subscribers.enter(name, most: most)
+        else { return refuse(.limitExceeded, name.text, id) }
+      }
       let subscription = Subscription(
         self, channel, door.encoding, since: mayReadHistory ? since : .now)
       subscription.isCutOffFromHistory = !mayReadHistory
       subscription.messageID = id
+      subscription.isCounted = channel.policy.subscribersMax != nil
       subscription.isWelcomed = isWelcomed
       subscription.grant = grant
       subscriptions.append(subscription)
