@@ -65,14 +65,18 @@ struct IdentityAPI {
   }
 
   private func revocation(_ value: JSONValue) throws(Refusal) -> IdentityOrder {
-    let standard = authenticator.settings.revocationTTL.components.seconds
-    return .revoke(try Revocation(asked: value, at: Authenticator.now, standardTTL: standard))
+    return .revoke(
+      try Revocation(
+        asked: value, at: Authenticator.now, leeway: Int64(authenticator.leewaySeconds),
+        standardTTL: authenticator.settings.revocationTTL.components.seconds))
   }
 
   private func whom(_ value: JSONValue) throws(Refusal) -> IdentityOrder.Whom {
     try Revocation.checkNames(value)
-    let whom = IdentityOrder.Whom(value)
+    var whom = IdentityOrder.Whom(value)
+    whom.before = nil
     guard whom != IdentityOrder.Whom() else { throw .badRequest("name user, client or session") }
+    whom.before = gateway.loop.wallMilliseconds
     return whom
   }
 
@@ -94,8 +98,11 @@ extension Revocation {
   ///
   /// - Parameters:
   ///   - now: in seconds of Unix time.
+  ///   - leeway: for how many seconds clocks may differ.
   ///   - standardTTL: for how many seconds it is remembered where the request does not say.
-  init(asked value: JSONValue, at now: Int64, standardTTL: Int64) throws(Refusal) {
+  init(asked value: JSONValue, at now: Int64, leeway: Int64, standardTTL: Int64)
+    throws(Refusal)
+  {
     try Self.checkNames(value)
     guard let target = Target(value) else {
       throw .badRequest("name one of jti, session and user, a text that is not empty")
@@ -107,7 +114,10 @@ extension Revocation {
       }
       ttl = seconds
     }
-    self.init(target, at: now, until: now + ttl)
+    var at = now
+    // Tokens of a back end whose clock is ahead are let in, so they have to go as well.
+    if case .user = target { at += leeway }
+    self.init(target, at: at, until: now + ttl)
   }
 
   /// Refuses names that no token and no client can have.
