@@ -24,20 +24,63 @@ enum AddressKey: Hashable, Sendable {
   }
 }
 
-/// What the addresses of the gateway's peers have under way, over all its loops. Any thread.
-///
-/// Loopback peers that no limit binds are not in it, so a gateway on one machine never takes the
-/// lock. Bounded by the addresses that have connections now or had one in the last seconds.
-final class AddressLedger: Sendable {
-  private struct Account {
-    var connections = 0
-    var requests = RateMeter()
+/// The user that a client's limits are counted by: bytes, since texts that only look alike are two.
+struct UserKey: Hashable, Sendable {
+  private let bytes: [UInt8]
+  init(_ user: String) { bytes = [UInt8](user.utf8) }
+}
+
+typealias AddressLedger = Ledger<AddressKey>
+typealias UserLedger = Ledger<UserKey>
+
+/// What an address or a user has taken of its rates: a meter for each.
+struct Meters: Sendable {
+  enum Name: Int, CaseIterable {
+    case requests, control, state, ephemeral, bulk, publications, subscriptions
+
+    init(_ messageClass: MessageClass) {
+      self =
+        switch messageClass {
+        case .control: .control
+        case .state: .state
+        case .ephemeral: .ephemeral
+        case .bulk: .bulk
+        }
+    }
   }
 
-  private let accounts = Mutex<[AddressKey: Account]>([:])
+  private var meters = InlineArray<7, RateMeter>(repeating: RateMeter())
 
-  /// Counts one more connection, unless the address has `most` already.
-  func enter(_ key: AddressKey, most: Int) -> Bool {
+  subscript(_ name: Name) -> RateMeter {
+    get { meters[name.rawValue] }
+    set { meters[name.rawValue] = newValue }
+  }
+
+  func areFresh(_ now: Instant) -> Bool { Name.allCases.allSatisfy { self[$0].isFresh(now) } }
+}
+
+/// What the addresses, or the users, of this gateway's clients have under way, over all its loops.
+/// Any thread.
+///
+/// Loops share nothing else; a ledger is asked only for clients that limits bind, and for rates only
+/// where one is configured, so a gateway on one machine never takes the lock. It knows this process
+/// alone: of two gateways each lets a user have the whole of a rate.
+/// INVARIANT: an account's connections are those that entered and have not left.
+final class Ledger<Key: Hashable & Sendable>: Sendable {
+  private struct Account {
+    var connections = 0
+    var meters = Meters()
+  }
+
+  private let accounts = Mutex<[Key: Account]>([:])
+  private let restingMax: Int
+
+  /// - Parameter restingMax: BUDGET: accounts that are kept for what they have taken alone, between
+  ///   two walks of `forgetIdle`; what more there are is forgotten in favour of their owners.
+  init(restingMax: Int = 1 << 18) { self.restingMax = restingMax }
+
+  /// Counts one more connection, unless there are `most` already.
+  func enter(_ key: Key, most: Int) -> Bool {
     accounts.withLock { accounts in
       let count = accounts[key]?.connections ?? 0
       guard count < most else { return false }
@@ -46,28 +89,43 @@ final class AddressLedger: Sendable {
     }
   }
 
-  func leave(_ key: AddressKey) {
+  func leave(_ key: Key) {
     accounts.withLock { accounts in
       guard let count = accounts[key]?.connections else { return }
       accounts[key]?.connections = max(0, count - 1)
     }
   }
 
-  /// Takes one request of the address's rate. Nil if it may go on, else how long to wait.
-  func request(_ key: AddressKey, _ now: Instant, _ rate: Rate) -> Duration? {
+  /// Takes one of a rate. Nil if it may go on, else how long to wait.
+  func take(_ name: Meters.Name, of key: Key, _ now: Instant, _ rate: Rate) -> Duration? {
     accounts.withLock { accounts in
       var account = accounts[key] ?? Account()
       defer { accounts[key] = account }
-      return account.requests.take(1, now, rate) ? nil : account.requests.wait(now, rate)
+      return account.meters[name].take(1, now, rate) ? nil : account.meters[name].wait(now, rate)
     }
   }
 
-  /// Forgets addresses that have nothing under way and have used up nothing. One walk.
+  /// One that was taken was not used after all.
+  func giveBack(_ name: Meters.Name, of key: Key, _ rate: Rate) {
+    accounts.withLock { $0[key]?.meters[name].giveBack(rate) }
+  }
+
+  /// Takes one request of the rate. Nil if it may go on, else how long to wait.
+  func request(_ key: Key, _ now: Instant, _ rate: Rate) -> Duration? {
+    take(.requests, of: key, now, rate)
+  }
+
+  /// Forgets who has nothing under way and has used up nothing. One walk.
   func forgetIdle(_ now: Instant) {
     accounts.withLock { accounts in
-      accounts = accounts.filter { $0.value.connections > 0 || !$0.value.requests.isFresh(now) }
+      accounts = accounts.filter { $0.value.connections > 0 || !$0.value.meters.areFresh(now) }
+      let resting = accounts.values.count { $0.connections == 0 }
+      if resting > restingMax { accounts = accounts.filter { $0.value.connections > 0 } }
     }
   }
 
   var count: Int { accounts.withLock { $0.count } }
+
+  /// Connections of one account.
+  func connections(of key: Key) -> Int { accounts.withLock { $0[key]?.connections ?? 0 } }
 }

@@ -1,4 +1,5 @@
 internal import ChannelKit
+internal import Config
 internal import Schema
 
 /// What the configuration says of one channel, ready for use.
@@ -17,12 +18,15 @@ struct ChannelPolicy: Sendable {
   /// Its publications may be compressed on their way to clients.
   var isCompressed = true
   var subscribersMax: Int?
+  /// Which rates publications count for; nil: by their size and the history.
+  var messageClass: MessageClass?
   /// What a published payload has to look like (S003-22, S002-20).
   var schemas: [JSONSchema] = []
   var options = ChannelOptions()
 
-  /// Takes over who may do what; what the channel keeps stays as it is.
+  /// Takes over who may do what, and how often; what the channel keeps stays as it is.
   mutating func adoptRights(of other: ChannelPolicy) {
+    messageClass = other.messageClass
     subscribe = other.subscribe
     publish = other.publish
     readHistory = other.readHistory

@@ -33,8 +33,8 @@ final class ClientSession {
   let door: Door
   /// The client's number, as publications name their publisher.
   let clientNumber: UInt64
-  /// Whether the limits of clients bind this client.
-  let isBound: Bool
+  /// What the limits of clients hold this client to; nil where they don't bind it.
+  let account: ClientAccount?
   private(set) var carrier: (any Carrier)?
   /// Made when it is first needed.
   private var sessionToken: SessionToken?
@@ -42,8 +42,6 @@ final class ClientSession {
   private var pendingWelcome = PendingWelcome()
   /// The carrier has not been told yet that every channel of the address has its answer.
   private var awaitsAnswers = true
-  var publications = RateMeter()
-  var subscribing = RateMeter()
   var timers: [TimerKey: TimerID] = [:]
   /// Channels that this session brought into being by publishing.
   var opened = 0
@@ -55,12 +53,12 @@ final class ClientSession {
   var awaitsSignIn: AwaitedSignIn?
 
   init(
-    _ gateway: GatewayLoop, _ door: Door, session: SessionToken?, isBound: Bool,
+    _ gateway: GatewayLoop, _ door: Door, session: SessionToken?, account: ClientAccount?,
     identity: Identity? = nil
   ) {
     self.gateway = gateway
     self.door = door
-    self.isBound = isBound
+    self.account = account
     sessionToken = session
     clientNumber = gateway.takeClientNumber()
     standing = ClientStanding(ClientID(number: clientNumber), identity)
@@ -361,6 +359,7 @@ final class ClientSession {
   /// The carrier has ended. The last call.
   func ended() {
     carrier = nil
+    account?.leave()
     gateway.ended(self)
     cancelTimers()
     let all = subscriptions

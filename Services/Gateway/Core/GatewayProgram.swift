@@ -119,6 +119,7 @@ public enum GatewayProgram {
 /// What loops are told.
 enum GatewayMail: Sendable {
   case listen(SocketAddress)
+  case adopt(Config.Limits, CompressionSettings)
   case drain
 }
 
@@ -204,9 +205,12 @@ final class RunningGateway: RunningService {
     if isLast { context.report(.finished(code: ExitCode.ok, message: nil)) }
   }
 
-  func reload() {
+  func reload(_ settings: Configuration) {
     tls?.reload()
-    desk.reload()
+    desk.reload(settings)
+    for thread in state.withLock({ $0.threads }) {
+      thread.mailbox.post(.adopt(settings.limits, settings.compression))
+    }
   }
 
   func lookAtFiles() { desk.lookAtFiles() }
@@ -276,6 +280,7 @@ final class GatewayThread {
     for message in mail {
       switch message {
       case .listen(let address): joinListening(on: address)
+      case .adopt(let limits, let compression): gateway.adopt(limits, compression)
       case .drain: drain()
       }
     }

@@ -115,11 +115,9 @@ final class IdentityDesk: Sendable {
   }
 
   /// On SIGHUP: keys, and who may do what by the rules of channels.
-  func reload() {
+  func reload(_ settings: Configuration) {
     readKeys()
     do {
-      let settings = try SettingsFile.load(
-        context.options["config"], environment: Self.environment(), channelTypes: registry.names)
       book.replace(try ChannelPolicies(settings.channels, registry))
       _ = authenticator.take(.lookAgain, now: SystemClock.monotonic())
     } catch {
@@ -144,15 +142,6 @@ final class IdentityDesk: Sendable {
       context.logger.error(
         "the keys of tokens could not be read; the old ones stand", ["reason": .text("\(error)")])
     }
-  }
-
-  private static func environment() -> [String: String] {
-    var variables: [String: String] = [:]
-    for entry in Processes.environment() {
-      guard let equals = entry.firstIndex(of: "=") else { continue }
-      variables[String(entry[..<equals])] = String(entry[entry.index(after: equals)...])
-    }
-    return variables
   }
 }
 
