@@ -75,7 +75,7 @@ extension Configuration {
   private static let rules = [
     // Rights act at once as well; what a channel keeps stays until it is opened anew.
     Setting("channels", \.channels, .newcomers, .gateway),
-    Setting("apiKeys", \.apiKeys, .restart, .gateway),
+    Setting("apiKeys", \.apiKeys, .atOnce, .gateway),
   ]
 
   private static let doors = [

@@ -1,6 +1,7 @@
 """SIGHUP over real programs: which limits and settings of compression are in force at once, for newcomers, or not before
 a restart, and what the log says of it. What every row is said to be, Tests/ConfigTests and Tests/GatewayTests hold."""
 import asyncio
+import hashlib
 import json
 import os
 import re
@@ -143,6 +144,20 @@ def test_the_threshold_of_compression_is_in_force_at_once(platform):
                             "in force: compression.threshold, compression.level")
             assert await sends("y" * 500) == 1 and await sends("z" * 99) == 0
     within(60, inside())
+
+
+def test_listed_api_keys_come_and_go(platform):
+    key, other = "spk_" + "k" * 43, "spk_" + "o" * 43
+    def status(which):
+        return platform.post("/api/info", {}, which)[0]
+    def listed(which):
+        digest = hashlib.sha256(which.encode()).hexdigest()
+        return f'{{ {BEFORE}, apiKeys: [ {{ name: "listed", sha256: "{digest}", scopes: ["presence"] }} ] }}'
+    assert status(key) == 401
+    platform.reload(listed(key), "in force: apiKeys")
+    assert status(key) == 200 and status(platform.key) == 200
+    platform.reload(listed(other), "in force: apiKeys")
+    assert (status(key), status(other)) == (401, 200)
 
 
 def test_the_other_services_take_their_limits_over(platform):

@@ -18,17 +18,16 @@ extension ClientSession {
     case .subscribe: subscribes = true
     default: break
     }
-    let settings = gateway.settings
-    return refusal(account.ask(subscribes: subscribes, settings.rates, gateway.loop.now))
+    return refusal(account.ask(subscribes: subscribes, gateway.settings.rates, gateway.loop.now))
   }
 
   /// Why a publication has come too soon; nil: it may go on.
   func publishesTooOften(_ payload: Payload, in name: ChannelName) -> Refusal? {
     guard let account else { return nil }
-    let settings = gateway.settings
-    let policy = gateway.existing(name)?.policy ?? settings.policy(name)
-    let messageClass = policy.messageClass(ofBytes: payload.bytes.count, bulk: settings.bulkBytes)
-    return refusal(account.publish(messageClass, settings.rates, gateway.loop.now))
+    let policy = gateway.existing(name)?.policy ?? gateway.settings.policy(name)
+    let messageClass = policy.messageClass(
+      ofBytes: payload.bytes.count, bulk: gateway.settings.bulkBytes)
+    return refusal(account.publish(messageClass, gateway.settings.rates, gateway.loop.now))
   }
 
   private func refusal(_ overrun: Overrun?) -> Refusal? {

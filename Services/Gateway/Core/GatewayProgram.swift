@@ -39,7 +39,7 @@ public enum GatewayProgram {
   {
     let address = try context.listenAddress(.gateway)
     let files = IdentityFiles(context)
-    let keys = APIKeys(try files.apiKeys())
+    let keys = APIKeys(try files.apiKeys(listed: context.settings.apiKeys))
     let book = RuleBook(try ChannelPolicies(context.settings.channels, registry))
     let metrics = GatewayMetrics(context.metrics)
     let authenticator = Authenticator(

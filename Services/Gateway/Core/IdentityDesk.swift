@@ -17,11 +17,11 @@ struct IdentityFiles: Sendable {
     context.options["api-key-file"] ?? context.settings.api.keyFile
   }
 
-  /// The keys of `apiKeys` and of the key file, by their digests.
+  /// The keys that a configuration lists and those of the key file, by their digests.
   ///
   /// - Errors: `ConfigurationRefused` with line and reason, nothing of a key; `SystemError`.
-  func apiKeys() throws -> [APIKeyRule] {
-    var keys = context.settings.apiKeys
+  func apiKeys(listed: [APIKeyRule]) throws -> [APIKeyRule] {
+    var keys = listed
     guard let path = apiKeyFile else { return keys }
     let text = try Files.read(FilePath(path), bytesMax: APIKeyFile.bytesMax)
     do throws(ConfigProblem) {
@@ -89,6 +89,8 @@ final class IdentityDesk: Sendable {
   private let book: RuleBook
   private let registry: ChannelRegistry
   private let marks: Mutex<[FileStatus?]>
+  /// The keys that the configuration lists.
+  private let listedKeys: Mutex<[APIKeyRule]>
 
   init(
     _ context: ServiceContext, _ files: IdentityFiles, _ keys: APIKeys,
@@ -101,6 +103,7 @@ final class IdentityDesk: Sendable {
     self.book = book
     self.registry = registry
     marks = Mutex(files.marks())
+    listedKeys = Mutex(context.settings.apiKeys)
   }
 
   /// Reads the files of keys again if one of them has changed.
@@ -116,6 +119,7 @@ final class IdentityDesk: Sendable {
 
   /// On SIGHUP: keys, and who may do what by the rules of channels.
   func reload(_ settings: Configuration) {
+    listedKeys.withLock { $0 = settings.apiKeys }
     readKeys()
     do {
       book.replace(try ChannelPolicies(settings.channels, registry))
@@ -128,7 +132,7 @@ final class IdentityDesk: Sendable {
 
   private func readKeys() {
     do {
-      keys.replace(try files.apiKeys())
+      keys.replace(try files.apiKeys(listed: listedKeys.withLock { $0 }))
       context.logger.info("the API keys were read again")
     } catch {
       context.logger.error(

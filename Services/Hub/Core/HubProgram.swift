@@ -63,12 +63,15 @@ enum HubMail: Sendable {
 
 /// The limits that a hub keeps to.
 struct HubLimits: Sendable, Equatable {
-  let linkChannels: Int
-  let channels: Int
-  let historyBytes: Int
-  let keys: Int
-  let keyWindowMs: Int64
+  var linkChannels: Int
+  var channels: Int
+  var historyBytes: Int
+  /// Idempotency keys that are remembered, and for how long.
+  var keys: Int
+  var keyWindowMs: Int64
+}
 
+extension HubLimits {
   init(_ limits: Config.Limits) {
     linkChannels = limits.linkChannels
     channels = limits.hubChannels
