@@ -94,7 +94,7 @@ extension Limits {
       for: "connections from one address; not for loopback peers"),
     Limit(
       .connectionsPerUser, .count(\.connectionsPerUser), 1...10_000_000,
-      at: "429, Retry-After; close 4429 on a socket",
+      at: "429, Retry-After; 4429 on a socket; a stream ends",
       for: "sockets, streams and polls of one user in this gateway; not for loopback peers"),
     Limit(
       .channelsPerConnection, .count(\.channelsPerConnection), 1...100_000, at: "error 106",

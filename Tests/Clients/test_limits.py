@@ -582,7 +582,7 @@ def _(sapphire):
                 await late.wait_closed()
                 assert late.close_code == 4429 and error["code"] == 106 and error["retry_after_ms"], error
             with Wire(sapphire) as wire:
-                refused(wire.ask("GET /sse?channel=a", f"Authorization: Bearer {token('many')}"), 429, retry_after="1")
+                refused(wire.ask("GET /stream?channel=a", f"Authorization: Bearer {token('many')}"), 429, retry_after="1")
     within(10, connect())
 
 

@@ -204,7 +204,7 @@ extension ClientSession {
     letGo(refusal, id: id)
   }
 
-  private func letGo(_ refusal: Refusal, id: MessageID? = nil) {
+  func letGo(_ refusal: Refusal, id: MessageID? = nil) {
     guard !isOver else { return }
     tell(.error(id: id, refusal, channel: nil))
     for subscription in subscriptions { unsubscribe(subscription.channel.name) }

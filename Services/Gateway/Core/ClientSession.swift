@@ -4,6 +4,7 @@ internal import Config
 internal import Identity
 internal import Loop
 internal import Observe
+internal import Platform
 internal import Wire
 
 /// One client and the channels it is in, whatever carries its messages.
@@ -53,12 +54,12 @@ final class ClientSession {
   var awaitsSignIn: AwaitedSignIn?
 
   init(
-    _ gateway: GatewayLoop, _ door: Door, session: SessionToken?, account: ClientAccount?,
+    _ gateway: GatewayLoop, _ door: Door, session: SessionToken?, client: PeerIdentity,
     identity: Identity? = nil
   ) {
     self.gateway = gateway
     self.door = door
-    self.account = account
+    account = gateway.account(of: client)
     sessionToken = session
     clientNumber = gateway.takeClientNumber()
     standing = ClientStanding(ClientID(number: clientNumber), identity)
@@ -84,6 +85,7 @@ final class ClientSession {
   /// Subscribes to what the address named. Once, before anything else.
   func open(_ carrier: any Carrier, _ channels: [(ChannelName, Subscription.Since)]) {
     self.carrier = carrier
+    if let refusal = takeSeat() { return letGo(refusal) }
     if standing.identity == nil, gateway.settings.authenticator.settings.isRequired {
       return awaitSignIn(channels)
     }

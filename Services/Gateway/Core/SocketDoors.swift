@@ -72,12 +72,12 @@ enum SocketDoors {
     let compression = accept(key, offers, exchange, connection)
     let session = ClientSession(
       connection.gateway, door, session: target.query("session").flatMap { SessionToken($0) },
-      account: connection.gateway.account(of: connection.client), identity: who.identity)
+      client: connection.client, identity: who.identity)
     let isRaw = door.style != .manyChannels
     let socket = SocketSession(
       connection, session, compression, acknowledges: isRaw && target.isOn("ack"))
     connection.become(socket)
-    if let refusal = who.refusal ?? session.takeSeat() {
+    if let refusal = who.refusal {
       session.turnAway(socket, refusal)
       return true
     }

@@ -103,8 +103,7 @@ struct StreamDoors {
     door.wantsPresence = head.target.isOn("presence")
     let session = ClientSession(
       gateway, door, session: head.target.query("session").flatMap { SessionToken($0) },
-      account: gateway.account(of: connection.client), identity: identity)
-    if let refusal = session.takeSeat() { throw refusal }
+      client: connection.client, identity: identity)
     let stream = StreamSession(
       exchange, connection, session, isEvents ? .events : .lines, request.channels)
     stream.start(request.channels)
@@ -121,8 +120,7 @@ struct StreamDoors {
     let door = ClientSession.Door(
       style: .manyChannels, encoding: .line, welcomes: false, isPresent: false)
     let session = ClientSession(
-      gateway, door, session: nil, account: gateway.account(of: exchange.client), identity: identity)
-    if let refusal = session.takeSeat() { throw refusal }
+      gateway, door, session: nil, client: exchange.client, identity: identity)
     let poll = PollSession(
       exchange, session, request.channels, asksForPosition: !request.hasSince, timeout)
     poll.start(request.channels)
