@@ -1,3 +1,5 @@
+internal import JSON
+
 /// What a service does with settings that have changed while it runs.
 public struct SettingsChanges: Sendable, Equatable {
   /// In force from now on.
@@ -73,8 +75,10 @@ extension Configuration {
     rules + doors + services + Limits.table.map { Setting($0) } + rest
 
   private static let rules = [
-    // Rights act at once as well; what a channel keeps stays until it is opened anew.
-    Setting("channels", \.channels, .newcomers, .gateway),
+    Setting("channels", \.channels, .atOnce, .gateway),
+    Setting(
+      "channels (type, options, history and presence of those there were)", \.channels.kept, .restart,
+      .gateway),
     Setting("apiKeys", \.apiKeys, .atOnce, .gateway),
   ]
 
@@ -133,6 +137,25 @@ extension Configuration {
     Setting("log.subsystems", \.log.subsystems, .atOnce),
     Setting("log.format", \.log.format, .restart),
   ]
+}
+
+extension ChannelRules {
+  /// What rules say that channels are and keep.
+  fileprivate struct Kept: Equatable {
+    let match: [ChannelPattern]
+    let type: String
+    let options: JSONValue
+    let history: HistoryRule
+    let presence: Bool
+  }
+
+  fileprivate var kept: [Kept] {
+    rules.map {
+      Kept(
+        match: $0.match, type: $0.type, options: $0.options, history: $0.history,
+        presence: $0.presence)
+    }
+  }
 }
 
 extension GatewaySettings {

@@ -59,6 +59,20 @@ import Testing
     #expect(changes("{}", since: text).summary == "in force: limits.connections")
   }
 
+  @Test func whatAChannelIsNeedsARestartAndWhoMayDoWhatDoesNot() {
+    func rules(_ rule: String) -> String { "{channels:[{match:'a', \(rule)}]}" }
+    let before = rules("history:{size:5}")
+    func summary(_ new: String) -> String {
+      changes(rules(new), since: before, started: before).summary
+    }
+    #expect(summary("history:{size:5}") == "")
+    #expect(summary("history:{size:5}, publish:'none', class:'bulk'") == "in force: channels")
+    #expect(
+      summary("history:{size:6}")
+        == "in force: channels; needs a restart: "
+        + "channels (type, options, history and presence of those there were)")
+  }
+
   @Test func everySettingIsTakenOverOrSaidToNeedARestart() {
     let names = Set(Configuration.settingNames)
     #expect(names.count == Configuration.settingNames.count)

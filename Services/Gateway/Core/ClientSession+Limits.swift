@@ -25,9 +25,10 @@ extension ClientSession {
   func publishesTooOften(_ payload: Payload, in name: ChannelName) -> Refusal? {
     guard let account else { return nil }
     let policy = gateway.existing(name)?.policy ?? gateway.settings.policy(name)
-    let messageClass = policy.messageClass(
+    // What no rule names is refused later, and is counted all the same.
+    let messageClass = policy?.messageClass(
       ofBytes: payload.bytes.count, bulk: gateway.settings.bulkBytes)
-    return refusal(account.publish(messageClass, gateway.settings.rates, gateway.loop.now))
+    return refusal(account.publish(messageClass ?? .ephemeral, gateway.settings.rates, gateway.loop.now))
   }
 
   private func refusal(_ overrun: Overrun?) -> Refusal? {

@@ -70,13 +70,52 @@ struct IdentityFiles: Sendable {
 }
 
 /// The rules of channels in force, which a reload may change. Any thread.
+///
+/// What a channel is and keeps (type, options, history, presence) is what the first rules said that
+/// knew it, until the process ends: loops make a channel at different times, and may not hold
+/// different ones by that name. Everything else is as the latest rules say.
 final class RuleBook: Sendable {
-  private let policies: Mutex<ChannelPolicies>
+  private struct Rules {
+    /// The oldest first; the last are those in force. Never empty.
+    var generations: [ChannelPolicies]
+    var current: ChannelPolicies
+  }
 
-  init(_ policies: ChannelPolicies) { self.policies = Mutex(policies) }
+  private let rules: Mutex<Rules>
+  /// BUDGET: rules that say what channels are and keep, those of the start and of reloads.
+  static let generationsMax = 64
 
-  func policy(_ name: ChannelName) -> ChannelPolicy { policies.withLock { $0 }.policy(name) }
-  func replace(_ policies: ChannelPolicies) { self.policies.withLock { $0 = policies } }
+  init(_ policies: ChannelPolicies) {
+    rules = Mutex(Rules(generations: [policies], current: policies))
+  }
+
+  /// Nil where no rule in force matches.
+  func policy(_ name: ChannelName) -> ChannelPolicy? {
+    let rules = rules.withLock { $0 }
+    guard let now = rules.current.policy(name) else { return nil }
+    for generation in rules.generations {
+      guard var policy = generation.policy(name) else { continue }
+      policy.adopt(now)
+      return policy
+    }
+    return now
+  }
+
+  enum Replacement { case whole, rightsOnly, tooMany }
+
+  /// Says whether all of it is in force, or only what may change while the process runs.
+  func replace(_ policies: ChannelPolicies) -> Replacement {
+    rules.withLock { rules in
+      if rules.generations.contains(where: { $0.keepsChannels(of: policies) }) {
+        rules.current = policies
+        return rules.generations[0].keepsChannels(of: policies) ? .whole : .rightsOnly
+      }
+      guard rules.generations.count < Self.generationsMax else { return .tooMany }
+      rules.generations.append(policies)
+      rules.current = policies
+      return .rightsOnly
+    }
+  }
 }
 
 /// Takes over keys and rights that have changed while the gateway runs. What can't be read leaves
@@ -122,7 +161,17 @@ final class IdentityDesk: Sendable {
     listedKeys.withLock { $0 = settings.apiKeys }
     readKeys()
     do {
-      book.replace(try ChannelPolicies(settings.channels, registry))
+      switch book.replace(try ChannelPolicies(settings.channels, registry)) {
+      case .whole: context.logger.info("the rules of channels were read again")
+      case .rightsOnly:
+        context.logger.warning(
+          "the rules of channels were read again; type, options, history and presence of channels that earlier rules name change with the next start"
+        )
+      case .tooMany:
+        context.logger.error(
+          "the rules of channels have changed too often since the start; the old ones stand until the next"
+        )
+      }
       _ = authenticator.take(.lookAgain, now: SystemClock.monotonic())
     } catch {
       context.logger.error(
@@ -140,7 +189,7 @@ final class IdentityDesk: Sendable {
     }
     guard !context.settings.identity.keyFiles.isEmpty else { return }
     do {
-      authenticator.replace(try files.tokenKeys())
+      authenticator.replace(try files.tokenKeys(), now: SystemClock.monotonic())
       context.logger.info("the keys of tokens were read again")
     } catch {
       context.logger.error(
