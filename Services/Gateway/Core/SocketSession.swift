@@ -203,14 +203,15 @@ final class SocketSession: Carrier {
   }
 
   func sweep(_ now: Instant) {
+    let settings = gateway.settings
     if isHeldBack || isHeldForOpening { watch.isHeldBack() } else if watch.isStalled(
-      reader, now, window: gateway.settings.messageMax, bytesPerSecond: gateway.settings.transferRate)
+      reader, now, window: settings.messageMax, bytesPerSecond: settings.transferRate)
     {
       gateway.metrics.limits.reached(.wsFrameTimeout)
       return close(.policyViolation, "the message did not come in time")
     }
     switch keepAlive.sweep(
-      now, every: gateway.settings.pingEvery, within: gateway.settings.pongMax, isBlocked: stream.isBlocked,
+      now, every: settings.pingEvery, within: settings.pongMax, isBlocked: stream.isBlocked,
       progress: { stream.progress() })
     {
     case .nothing: break

@@ -235,11 +235,12 @@ final class StreamSession: Carrier {
   }
 
   func sweep(_ now: Instant) {
-    if taking.hasStalled(stream.queuedBytes, now, within: gateway.settings.idleMax) {
+    let settings = gateway.settings
+    if taking.hasStalled(stream.queuedBytes, now, within: settings.idleMax) {
       gateway.metrics.limits.reached(.httpIdleTimeout)
       return stream.abort()
     }
-    guard !isClosing, now.since(lastBeat) >= gateway.settings.pingEvery else { return }
+    guard !isClosing, now.since(lastBeat) >= settings.pingEvery else { return }
     lastBeat = now
     // To a client that has yet to take something, more would tell nothing.
     guard stream.queuedBytes == 0 else { return }
