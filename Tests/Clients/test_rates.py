@@ -129,6 +129,30 @@ def test_cursors_at_60_hertz_and_a_hundred_messages_a_minute_at_once():
         platform.remove()
 
 
+# Subscribers of one channel (S003-25).
+
+@pytest.mark.configuration('{ channels: [{ match: "full", maxSubscribers: 2 }, { match: "*" }] }')
+def test_a_channel_that_is_full_says_when_to_try_again(sapphire):
+    def subscribers(count):
+        eventually(10, f"{count} subscribers", lambda: json.loads(
+            sapphire.get("/channels")[2])["channels"].get("full") == count)
+
+    async def fill():
+        async with sapphire.socket("/ws/full"), sapphire.socket("/ws?channel=full") as second:
+            await asyncio.get_running_loop().run_in_executor(None, subscribers, 2)
+            async with sapphire.socket("/ws?channel=other") as late:
+                await late.send('{"type":"subscribe","id":1,"channel":"full"}')
+                error = await next_of(late, "error")
+                assert error["code"] == 106 and error["retry_after_ms"] == 1000 and "subscribers" in error["message"]
+                status, head, _ = sapphire.get("/poll?channel=full&since=now")
+                assert status == 429 and head["Retry-After"] == "1"
+                await second.close()
+                await asyncio.get_running_loop().run_in_executor(None, subscribers, 1)
+                await late.send('{"type":"subscribe","id":2,"channel":"full"}')
+                assert (await next_of(late, "ack"))["id"] == 2
+    within(30, fill())
+
+
 # Connections of one user.
 
 def open_wire(platform, path, text, kind):

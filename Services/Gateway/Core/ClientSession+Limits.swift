@@ -60,6 +60,9 @@ extension ChannelPolicy {
 }
 
 extension Refusal {
+  static let channelIsFull = Refusal(
+    106, "limit_exceeded", "this channel has as many subscribers as it may", .tooManyRequests,
+    retryAfterMs: 1000)
   static let tooManyOfUser = Refusal(
     106, "limit_exceeded", "this user has as many connections as one may have", .tooManyRequests,
     retryAfterMs: 1000)

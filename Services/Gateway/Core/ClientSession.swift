@@ -135,7 +135,7 @@ final class ClientSession {
       if let most = channel.policy.subscribersMax,
         channel.subscribersEverywhere >= most
       {
-        return refuse(.limitExceeded, name.text, id)
+        return refuse(.channelIsFull, name.text, id)
       }
       var effects: [Effect] = []
       do throws(ChannelError) {
