@@ -78,6 +78,7 @@ let package = Package(
     shared("ChannelKit", ["Bytes"]),
     shared("Schema", ["Bytes", "JSON"]),
     shared("EngineIO", ["Bytes", "JSON"]),
+    shared("SocketIO", ["Bytes", "JSON"]),
     shared("Config", ["Bytes", "JSON", "Schema"]),
     // Row 1: wrappers of the C libraries.
     shared("Crypto", ["Bytes", "COpenSSL"]),
@@ -151,6 +152,7 @@ let package = Package(
     tests("HTTPCodecTests", ["HTTPCodec", "Bytes", "TestKit"]),
     tests("WebSocketCodecTests", ["WebSocketCodec", "Bytes", "TestKit"]),
     tests("EngineIOTests", ["EngineIO", "Bytes", "JSON", "TestKit"]),
+    tests("SocketIOTests", ["SocketIO", "EngineIO", "Bytes", "JSON", "TestKit"]),
     tests("DeflateTests", ["Deflate", "WebSocketCodec", "Bytes", "TestKit"]),
     tests("CryptoTests", ["Crypto", "Bytes"]),
     tests("TLSTests", ["TLS", "TLSStream", "Loop", "Platform", "TestKit"]),
