@@ -34,9 +34,10 @@ private func decodeOne(_ pieces: [[UInt8]]) {
 
 private func decode(_ pieces: [[UInt8]], _ limits: SocketLimits) -> SocketPacket? {
   var decoder = SocketDecoder(limits: limits)
+  let text = pieces.first ?? []
   var packet: SocketPacket?
   do {
-    packet = try decoder.text((pieces.first ?? []).span)
+    packet = try decoder.text(text.span)
     for piece in pieces.dropFirst() where decoder.isCollecting {
       packet = try decoder.binary(piece)
       require(decoder.heldBytes <= limits.packetBytesMax, "too much is held")
