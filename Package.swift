@@ -77,6 +77,8 @@ let package = Package(
     shared("WebSocketCodec", ["Bytes"]),
     shared("ChannelKit", ["Bytes"]),
     shared("Schema", ["Bytes", "JSON"]),
+    shared("EngineIO", ["Bytes", "JSON"]),
+    shared("SocketIO", ["Bytes", "JSON"]),
     shared("Config", ["Bytes", "JSON", "Schema"]),
     // Row 1: wrappers of the C libraries.
     shared("Crypto", ["Bytes", "COpenSSL"]),
@@ -149,6 +151,8 @@ let package = Package(
     tests("ConfigTests", ["Config", "Schema", "JSON", "Bytes"]),
     tests("HTTPCodecTests", ["HTTPCodec", "Bytes", "TestKit"]),
     tests("WebSocketCodecTests", ["WebSocketCodec", "Bytes", "TestKit"]),
+    tests("EngineIOTests", ["EngineIO", "Bytes", "JSON", "TestKit"]),
+    tests("SocketIOTests", ["SocketIO", "EngineIO", "Bytes", "JSON", "TestKit"]),
     tests("DeflateTests", ["Deflate", "WebSocketCodec", "Bytes", "TestKit"]),
     tests("CryptoTests", ["Crypto", "Bytes"]),
     tests("TLSTests", ["TLS", "TLSStream", "Loop", "Platform", "TestKit"]),
