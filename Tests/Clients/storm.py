@@ -1,0 +1,220 @@
+#!/usr/bin/python3
+"""A gateway is killed and all its clients come back to another one at once, each where it was.
+
+  Tests/Clients/storm.py [--clients 10000] [--tls] [--runs 1]
+
+Two gateways share hub, event store and presence. The clients are all at one of them, in durable channels in which
+publications go on all the while; bystanders are at the other. The first is killed with SIGKILL: each client finds
+out by itself, waits 0.5 to 1 s, then 1 to 2 and so on, and dials the other gateway with its position and session.
+Every client holds every publication to the one before it. Exit code 0 when all were back within 15 s and nothing was
+missed, doubled or wrong. SAPPHIRE_BIN names the folder of the executables.
+"""
+import argparse
+import http.client
+import json
+import os
+import select
+import ssl
+import subprocess
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True
+
+from platform_under_test import ROOT, Gateway, Sapphire, eventually  # noqa: E402
+
+# What makes a run a failure, whatever else it was.
+FAULTS = ["gaps", "doubles", "other_epochs", "wrong", "unrecoverable", "refused", "disturbed", "broken"]
+PREFIX = "log:storm"
+WITHIN = 15
+
+
+def fleet_program():
+    """Compiles the fleet where the source is newer than the program."""
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fleet.c")
+    program = os.path.join(ROOT, ".build", "test", "fleet")
+    if not os.path.exists(program) or os.path.getmtime(program) < os.path.getmtime(source):
+        os.makedirs(os.path.dirname(program), exist_ok=True)
+        subprocess.run(["gcc", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-o", program, source, "-lssl", "-lcrypto"],
+                       check=True)
+    return program
+
+
+class Fleet:
+    """The clients: a process of its own, commands in, JSON lines out."""
+
+    def __init__(self, clients, bystanders, channels, port, other_port, ca=None):
+        words = [clients, bystanders, channels, PREFIX, port, other_port, *([ca] if ca else [])]
+        self.process = subprocess.Popen([fleet_program(), *map(str, words)], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+    def ask(self, command, seconds=30):
+        self.tell(command)
+        assert select.select([self.process.stdout], [], [], seconds)[0], f"the fleet does not answer {command}"
+        line = self.process.stdout.readline()
+        assert line, f"the fleet ended with {self.process.wait(5)}"
+        return json.loads(line)
+
+    def tell(self, command):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+
+    def wait(self, key, number, seconds):
+        eventually(seconds, f"{number} {key}", lambda: self.ask("status")[key] == number)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait(5)
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+class Publisher(threading.Thread):
+    """Publishes {"n", "t"} to the channels in turn, `rate` a second, each again until it is acknowledged."""
+
+    def __init__(self, platform, channels, rate):
+        super().__init__(daemon=True)
+        self.platform, self.channels, self.rate = platform, channels, rate
+        self.offsets = [0] * channels
+        self.retries = 0
+        self.failure = None
+        self._halted = threading.Event()
+        self._connection = None
+
+    def publish(self, channel):
+        number = self.offsets[channel] + 1
+        name = f"{PREFIX}{channel}"
+        body = json.dumps({"channel": name, "data": {"n": number, "t": time.monotonic_ns()},
+                           "idempotency_key": f"{name}-{number}"})
+        for _ in range(50):
+            try:
+                if self._connection is None:
+                    self._connection = self._connect()
+                self._connection.request("POST", "/api/publish", body, {"X-API-Key": self.platform.key})
+                answer = self._connection.getresponse()
+                result = json.loads(answer.read())
+                if answer.status == 200:
+                    assert result["result"]["offset"] == number, (channel, number, result)
+                    self.offsets[channel] = number
+                    return
+            except (OSError, http.client.HTTPException):
+                self._connection = None
+            self.retries += 1
+            self._halted.wait(0.1)
+        raise AssertionError(f"publication {number} of {name} was not acknowledged")
+
+    def _connect(self):
+        host = self.platform.url.split("://")[1]
+        if self.platform.context:
+            return http.client.HTTPSConnection(host, timeout=10, context=self.platform.context)
+        return http.client.HTTPConnection(host, timeout=10)
+
+    def run(self):
+        began, sent = time.monotonic(), 0
+        try:
+            while not self._halted.is_set():
+                self.publish(sent % self.channels)
+                sent += 1
+                self._halted.wait(max(0, began + sent / self.rate - time.monotonic()))
+        except AssertionError as failure:
+            self.failure = failure
+
+    def halt(self):
+        self._halted.set()
+        self.join(60)
+        if self.failure:
+            raise self.failure
+
+
+def cpu_seconds(pid):
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/schedstat") as file:
+            total += int(file.read().split()[0])
+    return total / 1e9
+
+
+def members(platform, channel):
+    answer = platform.post("/api/presence_stats", {"channel": f"{PREFIX}{channel}"}, platform.key)[2]
+    return answer["result"]["num_clients"]
+
+
+def storm(platform, clients, bystanders, channels, rate, steady=2.0):
+    """One storm on a platform that runs; what the fleet counted, and what it cost."""
+    certificate, key = (os.path.join(platform.data, "tls", name) for name in ("certificate.pem", "key.pem"))
+    environment = {"SAPPHIRE_TLS_CERTIFICATE": certificate, "SAPPHIRE_TLS_KEY": key} if platform.context else {}
+    with Gateway(platform, environment=environment) as doomed:
+        publisher = Publisher(platform, channels, rate)
+        # Each channel has a history, so that every welcome names a position.
+        for channel in range(channels):
+            publisher.publish(channel)
+        survivor = int(platform.url.rsplit(":", 1)[1])
+        with Fleet(clients, bystanders, channels, doomed.port, survivor,
+                   certificate if platform.context else None) as fleet:
+            fleet.wait("open", clients + bystanders, 60)
+            publisher.start()
+            try:
+                time.sleep(steady)
+                gateway = platform.pid("gateway")
+                before = cpu_seconds(gateway)
+                doomed.kill()
+                fleet.tell(f"mark {time.monotonic_ns()}")
+                fleet.wait("returned", clients, 60)
+                cost = cpu_seconds(gateway) - before
+            finally:
+                publisher.halt()
+            fleet.tell("final " + " ".join(map(str, publisher.offsets)))
+            fleet.wait("done", clients + bystanders, 20)
+            report = fleet.ask("report")
+            here = [sum(client % channels == channel for client in range(clients))
+                    + sum(client % channels == channel for client in range(clients, clients + bystanders))
+                    for channel in range(channels)]
+            eventually(20, "presence has everybody once",
+                       lambda: [members(platform, channel) for channel in range(channels)] == here)
+            assert platform.pid("gateway") == gateway, "the other gateway did not live through it"
+    report.update(clients=clients, bystanders=bystanders, published=sum(publisher.offsets),
+                  publisher_retries=publisher.retries, gateway_cpu_s=round(cost, 2))
+    return report
+
+
+def faults(report, within=WITHIN):
+    found = [f"{name}: {report[name]}" for name in FAULTS if report[name]]
+    if report["last_s"] > within:
+        found.append(f"the last one was back after {report['last_s']} s")
+    return found
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    options.add_argument("--clients", type=int, help="default 10000, with --tls 5000")
+    options.add_argument("--tls", action="store_true")
+    options.add_argument("--runs", type=int, default=1)
+    chosen = options.parse_args()
+    clients = chosen.clients or (5000 if chosen.tls else 10000)
+    failed = 0
+    for _ in range(chosen.runs):
+        platform = Sapphire()
+        try:
+            platform.start(options=["--tls"] if chosen.tls else [])
+            if chosen.tls:
+                platform.context = ssl.create_default_context(cafile=os.path.join(platform.data, "tls", "certificate.pem"))
+            report = storm(platform, clients, max(10, clients // 10), max(1, clients // 100), rate=50)
+        finally:
+            platform.stop()
+            platform.remove()
+        found = faults(report)
+        failed += bool(found)
+        print(json.dumps(report))
+        print(f"{clients} clients{' with TLS' if chosen.tls else ''} back after {report['p50_s']} s (half), "
+              f"{report['p99_s']} s (99 %), {report['last_s']} s (all); {'; '.join(found) or 'nothing missed or doubled'}",
+              flush=True)
+    print(f"{chosen.runs - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
