@@ -10,7 +10,7 @@
 //
 // Commands on stdin, answers as JSON lines on stdout:
 //
-//   mark T         the storm began at T: counts and times begin anew
+//   mark T O O …   the storm began at T, with these offsets: counts and times begin anew
 //   status         how many are open, resumed, and at the final offsets
 //   final O O …    the last offset of each channel
 //   report         everything that was counted since the mark
@@ -393,11 +393,15 @@ static void tick(void) {
 
 // ---- commands
 
-static void begin_storm(int64_t time) {
+static void begin_storm(char *rest) {
   memset(&counted, 0, sizeof counted);
   delay_count = 0;
-  mark = time;
+  mark = strtoll(rest, &rest, 10);
   is_marked = 1;
+  for (int i = 0; i < channel_count; i++) {
+    int64_t published = strtoll(rest, &rest, 10);
+    if (published > heads[i]) heads[i] = published;
+  }
   for (int i = 0; i < count; i++) {
     clients[i].lost_since_mark = clients[i].state != WELCOMED;
     if (!clients[i].is_bystander) clients[i].has_returned = 0;
@@ -444,7 +448,7 @@ static void tell_everything(void) {
 }
 
 static void command(char *line) {
-  if (!strncmp(line, "mark ", 5)) begin_storm(atoll(line + 5));
+  if (!strncmp(line, "mark ", 5)) begin_storm(line + 5);
   if (!strncmp(line, "status", 6)) tell_status();
   if (!strncmp(line, "report", 6)) tell_everything();
   if (!strncmp(line, "final ", 6)) {
