@@ -21,6 +21,7 @@
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -32,7 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CHANNELS = 10000, DIALING_AT_FIRST = 256, ANSWER_SECONDS = 15, STEPS = 6 };
+enum { CHANNELS = 10000, DIALING_AT_FIRST = 256, ANSWER_SECONDS = 15, STEPS = 6, BEGUN_AT_ONCE = 32 };
 enum { BUFFER = 1 << 18, MESSAGE = 1 << 17 };
 static const double ladder[STEPS] = {1, 2, 4, 8, 16, 30};
 
@@ -503,15 +504,18 @@ static void prepare(char **words, int has_ca) {
 int main(int argc, char **argv) {
   static struct epoll_event events[1024];
   if (argc < 7) return 64;
+  signal(SIGPIPE, SIG_IGN);
   prepare(argv + 1, argc > 7);
   poller = epoll_create1(EPOLL_CLOEXEC);
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
   epoll_ctl(poller, EPOLL_CTL_ADD, 0, &event);
   for (int64_t ticked = 0;;) {
-    int ready = epoll_wait(poller, events, 1024, 10);
+    int ready = epoll_wait(poller, events, 1024, 10), begun = 0;
     for (int i = 0; i < ready; i++) {
-      if (events[i].data.ptr) happened(events[i].data.ptr);
-      else commands();
+      struct client *c = events[i].data.ptr;
+      if (!c) commands();
+      // Each of them has a processor of its own, as it were: who has begun is not held up by those to come.
+      else if (c->state != CONNECTING || begun++ < BEGUN_AT_ONCE) happened(c);
     }
     if (now() - ticked > 10000000) {
       tick();

@@ -143,6 +143,14 @@ def members(platform, channel):
     return answer["result"]["num_clients"]
 
 
+def counted(platform):
+    """What the gateway says of limits that were reached and of handshakes that failed."""
+    lines = platform.get("/metrics")[2].decode().splitlines()
+    pairs = [line.rsplit(" ", 1) for line in lines
+             if line.startswith(("sapphire_limit_reached_total{", "sapphire_tls_failures_total{"))]
+    return {name.split("{")[1].rstrip("}"): int(value) for name, value in pairs if value != "0"}
+
+
 def storm(platform, clients, bystanders, channels, rate, steady=2.0):
     """One storm on a platform that runs; what the fleet counted, and what it cost."""
     certificate, key = (os.path.join(platform.data, "tls", name) for name in ("certificate.pem", "key.pem"))
@@ -187,6 +195,7 @@ def storm(platform, clients, bystanders, channels, rate, steady=2.0):
             eventually(20, "presence has everybody once",
                        lambda: [members(platform, channel) for channel in range(channels)] == here)
             assert platform.pid("gateway") == gateway, "the other gateway did not live through it"
+            report["gateway_counted"] = counted(platform)
     report.update(clients=clients, bystanders=bystanders, published=sum(publisher.offsets),
                   publisher_retries=publisher.retries, gateway_cpu_s=round(cost, 2))
     return report

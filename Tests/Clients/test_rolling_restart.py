@@ -1,6 +1,7 @@
 """Two gateways behind Debian's haproxy are restarted in turn while clients publish and listen through it."""
 import asyncio
 import base64
+import collections
 import http.client
 import json
 import os
@@ -26,7 +27,7 @@ class Record:
 
     def __init__(self, name):
         self.name, self.places, self.seen = name, {}, {channel: [] for channel in CHANNELS}
-        self.is_told, self.returns, self.faults = False, 0, []
+        self.is_there, self.is_told, self.returns, self.faults = False, False, 0, []
 
     def take(self, message):
         """Each publication is the one after the last: anything else is a fault. The delay a `reconnect` asks for."""
@@ -35,6 +36,7 @@ class Record:
             self.is_told = True
             return message["after_ms"] / 1000
         if kind == "connection":
+            self.is_there = True
             for channel in message.get("channels") or [message]:
                 self.places.setdefault(channel["channel"], (channel["epoch"], channel["offset"]))
         elif kind is None:
@@ -51,7 +53,7 @@ class Record:
         """A connection that ended for any other reason than the restart, or without a word, is a fault."""
         if not (self.is_told and how in (1012, "end of stream")):
             self.faults.append(f"ended with {how}, {'told' if self.is_told else 'not told'} to reconnect")
-        self.is_told = False
+        self.is_there = self.is_told = False
         self.returns += 1
 
     def vector(self):
@@ -202,6 +204,16 @@ class Traffic:
                    and all(publisher.acknowledged for publisher in self.publishers))
         return self
 
+    def goes_on(self, everybody):
+        """A hundred more publications are acknowledged, and everybody is there to get them if that is asked."""
+        goal = self.count() + 100
+        eventually(30, "publishing goes on", lambda: self.count() >= goal)
+        if everybody:
+            eventually(30, "everybody is back", lambda: all(record.is_there for record in self.observers))
+
+    def count(self):
+        return sum(len(publisher.acknowledged) for publisher in self.publishers)
+
     def finish(self):
         """Publishing stops, and everybody has all that was acknowledged."""
         self.published.set()
@@ -253,6 +265,8 @@ def test_two_gateways_restart_in_turn_and_nothing_is_lost(sapphire):
                     gateways[number] = Gateway(sapphire, place)
                     # The next one may go once this one is used again.
                     eventually(20, "the proxy uses the gateway again", lambda: served(place) > 0)
+                    traffic.goes_on(everybody=LONG)
+            traffic.goes_on(everybody=True)
             traffic.finish()
     finally:
         for gateway in gateways:
@@ -262,9 +276,9 @@ def test_two_gateways_restart_in_turn_and_nothing_is_lost(sapphire):
     faults += [(publisher.name, publisher.faults) for publisher in traffic.publishers if publisher.faults]
     assert not faults, faults
     acknowledged = {key: place for publisher in traffic.publishers for key, place in publisher.acknowledged.items()}
-    retries = [retry for publisher in traffic.publishers for retry in publisher.retries]
-    print(f"{len(acknowledged)} publications, {len(retries)} tried again: {retries}")
-    print(f"slowest request {max(p.slowest for p in traffic.publishers):.2f} s")
+    retries = collections.Counter(retry for publisher in traffic.publishers for retry in publisher.retries)
+    print(f"{len(acknowledged)} publications, slowest request {max(p.slowest for p in traffic.publishers):.2f} s")
+    print(f"tried again: {dict(retries)}")
     for record in traffic.observers:
         got = {key: (channel, offset) for channel, seen in record.seen.items() for offset, key in seen}
         assert len(got) == sum(map(len, record.seen.values())), f"{record.name}: one publication under two offsets"
