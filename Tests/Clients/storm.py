@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 """A gateway is killed and all its clients come back to another one at once, each where it was.
 
-  Tests/Clients/storm.py [--clients 10000] [--tls] [--runs 1]
+  Tests/Clients/storm.py [--clients 10000] [--tls] [--drain] [--runs 1]
 
 Two gateways share hub, event store and presence. The clients are all at one of them, in durable channels in which
 publications go on all the while; bystanders are at the other. The first is killed with SIGKILL: each client finds
 out by itself, waits 0.5 to 1 s, then 1 to 2 and so on, and dials the other gateway with its position and session.
-Every client holds every publication to the one before it. Exit code 0 when all were back within 15 s and nothing was
+Every client holds every publication to the one before it. With --drain the first is ended with SIGTERM instead: it
+has to end with 0 within 25 s, and its clients come back when they were told to. Exit code 0 when all were back within 15 s and nothing was
 missed, doubled or wrong. SAPPHIRE_BIN names the folder of the executables.
 """
 import argparse
@@ -151,7 +152,7 @@ def counted(platform):
     return {name.split("{")[1].rstrip("}"): int(value) for name, value in pairs if value != "0"}
 
 
-def storm(platform, clients, bystanders, channels, rate, steady=2.0):
+def storm(platform, clients, bystanders, channels, rate, steady=2.0, drains=False):
     """One storm on a platform that runs; what the fleet counted, and what it cost."""
     certificate, key = (os.path.join(platform.data, "tls", name) for name in ("certificate.pem", "key.pem"))
     environment = {"SAPPHIRE_TLS_CERTIFICATE": certificate, "SAPPHIRE_TLS_KEY": key} if platform.context else {}
@@ -172,10 +173,12 @@ def storm(platform, clients, bystanders, channels, rate, steady=2.0):
                 time.sleep(steady)
                 gateway = platform.pid("gateway")
                 before = cpu_seconds(gateway)
-                doomed.kill()
+                if not drains:
+                    doomed.kill()
                 mark = " ".join(map(str, ["mark", time.monotonic_ns(), *publisher.offsets]))
                 fleet.tell(mark)
                 others.tell(mark)
+                drained = doomed.drain() if drains else None
                 fleet.wait("returned", clients, 60)
                 cost = cpu_seconds(gateway) - before
             finally:
@@ -196,6 +199,10 @@ def storm(platform, clients, bystanders, channels, rate, steady=2.0):
                        lambda: [members(platform, channel) for channel in range(channels)] == here)
             assert platform.pid("gateway") == gateway, "the other gateway did not live through it"
             report["gateway_counted"] = counted(platform)
+    if drains:
+        report["drained_s"] = round(drained[1], 2)
+        assert drained[0] == 0 and drained[1] < 25, f"the drain ended with {drained[0]} after {drained[1]} s"
+        assert report["told"] == clients, f"{report['told']} of {clients} were told to reconnect"
     report.update(clients=clients, bystanders=bystanders, published=sum(publisher.offsets),
                   publisher_retries=publisher.retries, gateway_cpu_s=round(cost, 2))
     return report
@@ -212,6 +219,7 @@ def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--clients", type=int, help="default 10000, with --tls 5000")
     options.add_argument("--tls", action="store_true")
+    options.add_argument("--drain", action="store_true")
     options.add_argument("--runs", type=int, default=1)
     chosen = options.parse_args()
     clients = chosen.clients or (5000 if chosen.tls else 10000)
@@ -222,7 +230,8 @@ def main():
             platform.start(options=["--tls"] if chosen.tls else [])
             if chosen.tls:
                 platform.context = ssl.create_default_context(cafile=os.path.join(platform.data, "tls", "certificate.pem"))
-            report = storm(platform, clients, max(10, clients // 10), max(1, clients // 100), rate=50)
+            report = storm(platform, clients, max(10, clients // 10), max(1, clients // 100), rate=50,
+                           drains=chosen.drain)
         finally:
             platform.stop()
             platform.remove()
