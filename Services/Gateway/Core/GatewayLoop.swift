@@ -166,7 +166,7 @@ final class GatewayLoop {
   /// thousands of idle clients, fetching what is known of each is what a sweep costs.
   private func lookAtConnections() {
     let due = settings.authenticator.due(&seenOrders)
-    if due.orders.contains(.lookAgain) {
+    if due.looksAgain {
       for channel in channels.values { channel.adopt(settings.policy(channel.name)) }
     }
     let now = Authenticator.now
