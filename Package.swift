@@ -76,6 +76,7 @@ let package = Package(
     shared("HTTPCodec", ["Bytes"]),
     shared("WebSocketCodec", ["Bytes"]),
     shared("ChannelKit", ["Bytes"]),
+    shared("Delta", ["Bytes"]),
     shared("Schema", ["Bytes", "JSON"]),
     shared("Config", ["Bytes", "JSON", "Schema"]),
     // Row 1: wrappers of the C libraries.
@@ -149,6 +150,7 @@ let package = Package(
     tests("ConfigTests", ["Config", "Schema", "JSON", "Bytes"]),
     tests("HTTPCodecTests", ["HTTPCodec", "Bytes", "TestKit"]),
     tests("WebSocketCodecTests", ["WebSocketCodec", "Bytes", "TestKit"]),
+    tests("DeltaTests", ["Delta", "Bytes", "TestKit"], exclude: ["Vectors"]),
     tests("DeflateTests", ["Deflate", "WebSocketCodec", "Bytes", "TestKit"]),
     tests("CryptoTests", ["Crypto", "Bytes"]),
     tests("TLSTests", ["TLS", "TLSStream", "Loop", "Platform", "TestKit"]),
