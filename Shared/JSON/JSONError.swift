@@ -15,6 +15,7 @@ public struct JSONError: Error, Hashable, Sendable, CustomStringConvertible {
     case invalidNumber = "not a number as JSON writes them"
     case duplicateKey = "a key of this object stands twice"
     case notAnObject = "an object is needed here"
+    case notAnArray = "an array is needed here"
   }
 
   public let reason: Reason
