@@ -78,6 +78,7 @@ let package = Package(
     shared("ChannelKit", ["Bytes"]),
     shared("Delta", ["Bytes"]),
     shared("Schema", ["Bytes", "JSON"]),
+    shared("Centrifuge", ["Bytes", "JSON"]),
     shared("Config", ["Bytes", "JSON", "Schema"]),
     // Row 1: wrappers of the C libraries.
     shared("Crypto", ["Bytes", "COpenSSL"]),
@@ -150,6 +151,8 @@ let package = Package(
     tests("ConfigTests", ["Config", "Schema", "JSON", "Bytes"]),
     tests("HTTPCodecTests", ["HTTPCodec", "Bytes", "TestKit"]),
     tests("WebSocketCodecTests", ["WebSocketCodec", "Bytes", "TestKit"]),
+    tests(
+      "CentrifugeTests", ["Centrifuge", "Bytes", "JSON", "TestKit"], exclude: ["Vectors"]),
     tests("DeltaTests", ["Delta", "Bytes", "TestKit"], exclude: ["Vectors"]),
     tests("DeflateTests", ["Deflate", "WebSocketCodec", "Bytes", "TestKit"]),
     tests("CryptoTests", ["Crypto", "Bytes"]),
