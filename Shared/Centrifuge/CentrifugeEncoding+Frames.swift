@@ -76,6 +76,20 @@ extension CentrifugePush {
   public var unidirectionalJSON: [UInt8] { CentrifugeEncoding.object(self) }
 }
 
+extension CentrifugeCommand.Connect {
+  /// What a unidirectional connection begins with: the request alone, in no command, as JSON.
+  ///
+  /// - Limits: the size is the transport's to bound.
+  /// - Errors: the first fault.
+  public static func decode(
+    unidirectionalJSON text: borrowing Span<UInt8>, limits: CentrifugeLimits = .init()
+  ) throws(CentrifugeDecodeError) -> CentrifugeCommand.Connect {
+    var message = CentrifugeCommand.Connect()
+    try CentrifugeEncoding.json.read(&message, 0..<text.count, text, limits)
+    return message
+  }
+}
+
 extension CentrifugeEmulation {
   /// The body of the POST. Protobuf's is not delimited: it ends with the body.
   public func encode(_ encoding: CentrifugeEncoding) -> [UInt8] {

@@ -110,6 +110,16 @@ import Testing
     #expect(carries(.json, text))
   }
 
+  @Test func unidirectionalConnectionsBeginWithTheRequestAlone() throws {
+    let text = utf8(#"{"token":"t","subs":{"a":{"recover":true,"epoch":"e","offset":3}}}"#)
+    let connect = try CentrifugeCommand.Connect.decode(unidirectionalJSON: text.span)
+    #expect(connect.token == "t")
+    #expect(connect.subs["a"]?.recover == true && connect.subs["a"]?.offset == 3)
+    #expect(throws: CentrifugeDecodeError.self) {
+      try CentrifugeCommand.Connect.decode(unidirectionalJSON: utf8("[]").span)
+    }
+  }
+
   @Test func unidirectionalPushesStandAlone() {
     var connect = CentrifugeReply.Connect()
     connect.client = "c"

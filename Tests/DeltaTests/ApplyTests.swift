@@ -62,7 +62,7 @@ import Testing
   /// Damage is refused, or has left the target what it was.
   @Test func damageIsFoundOut() {
     var random = SeededGenerator()
-    for round in 0..<20_000 {
+    for round in 0..<8_000 {
       let vector = FossilVector.all[round % FossilVector.all.count]
       var delta = vector.delta
       let index = Int.random(in: 0..<delta.count, using: &random)
@@ -76,7 +76,7 @@ import Testing
 
   @Test func rubbishIsRefused() {
     var random = SeededGenerator()
-    for _ in 0..<20_000 {
+    for _ in 0..<8_000 {
       let rubbish = random.bytes(Int.random(in: 0...40, using: &random))
       #expect((try? apply(rubbish, to: [1, 2, 3])) == nil, "\(random)")
     }
