@@ -1,6 +1,6 @@
 /// Which publications a subscriber wants, by their tags: a tree of conditions, as the client sent
-/// it. Whether its words mean anything is for whoever applies it.
-public struct CentrifugeTagFilter: Sendable, Equatable {
+/// it. `CentrifugeTagCondition` says whether its words mean anything, and applies it.
+public struct CentrifugeTagFilter: Sendable, Hashable {
   /// `and`, `or` or `not` over `nodes`; empty for a comparison.
   public var op = ""
   /// The tag that is compared.
