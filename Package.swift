@@ -152,7 +152,7 @@ let package = Package(
     tests("HTTPCodecTests", ["HTTPCodec", "Bytes", "TestKit"]),
     tests("WebSocketCodecTests", ["WebSocketCodec", "Bytes", "TestKit"]),
     tests(
-      "CentrifugeTests", ["Centrifuge", "Bytes", "JSON", "TestKit"], exclude: ["Vectors"]),
+      "CentrifugeTests", ["Centrifuge", "Delta", "Bytes", "JSON", "TestKit"], exclude: ["Vectors"]),
     tests("DeltaTests", ["Delta", "Bytes", "TestKit"], exclude: ["Vectors"]),
     tests("DeflateTests", ["Deflate", "WebSocketCodec", "Bytes", "TestKit"]),
     tests("CryptoTests", ["Crypto", "Bytes"]),
