@@ -24,6 +24,9 @@ extension CentrifugeEncoding {
   }
 
   /// Adds what `frame` holds to a frame of more than one command or reply.
+  ///
+  /// On a stream without messages (`http_stream`), the transport ends each JSON frame with a line
+  /// break; Protobuf needs none.
   public func append(_ frame: [UInt8], to batch: inout [UInt8]) {
     if self == .json, !batch.isEmpty { batch.append(UInt8(ascii: "\n")) }
     batch.append(contentsOf: frame)
