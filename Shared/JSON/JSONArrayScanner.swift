@@ -21,7 +21,8 @@ public struct JSONElement: Sendable, Hashable {
     asMember.int(in: span)
   }
 
-  private var asMember: JSONMember {
+  /// The same value as a member whose key is empty, for readers of both.
+  public var asMember: JSONMember {
     JSONMember(key: 0..<0, keyHasEscapes: false, value: value, kind: kind)
   }
 }
