@@ -59,6 +59,7 @@ struct ChannelPolicies: Sendable {
     policy.hasPresence = rule.presence
     policy.isCompressed = rule.compress
     policy.subscribersMax = rule.maxSubscribers
+    policy.messageClass = rule.messageClass
     if !rule.require.isEmpty { policy.schemas.append(JSONSchema(requiring: rule.require)) }
     if let schema = rule.schema { policy.schemas.append(schema) }
     policy.options = ChannelOptions(rule.options)

@@ -242,7 +242,7 @@ final class HTTPConversation {
   private func overrun(_ head: HTTPRequestHead, _ client: PeerIdentity) -> Refusal? {
     let settings = gateway.settings
     guard settings.binds(client), !settings.access.keys.contains(APIKeys.offered(head.headers)),
-      let wait = settings.addresses.request(
+      let wait = settings.ledgers.addresses.request(
         AddressKey(client), gateway.loop.now, settings.rates.requests)
     else { return nil }
     gateway.metrics.limits.reached(.requestsPerSecond)
