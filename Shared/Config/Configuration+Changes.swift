@@ -86,6 +86,7 @@ extension Configuration {
     Setting("gateway.listen", \.gateway.listen, .restart, .gateway),
     Setting("gateway.loops", \.gateway.loops, .restart, .gateway),
     Setting("gateway.origins", \.gateway.origins, .restart, .gateway),
+    Setting("gateway.hosts", \.gateway.hosts, .restart, .gateway),
     Setting("gateway.anonymous", \.gateway.anonymous, .restart, .gateway),
     Setting("gateway.trustedProxies", \.gateway.proxies, .restart, .gateway),
     Setting("gateway.forwardedField", \.gateway.forwardedField, .restart, .gateway),
