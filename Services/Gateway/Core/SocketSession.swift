@@ -12,9 +12,7 @@ final class SocketSession: Carrier {
   private let gateway: GatewayLoop
   let session: ClientSession
   let compression: SocketCompression?
-  private var reader: WebSocketReader
-  private var keepAlive: SocketKeepAlive
-  private var watch = SocketWatch()
+  private var receiver: SocketReceiver
   /// On a socket of one channel each message is acknowledged by its number.
   private let acknowledges: Bool
   private var acknowledged: Int64 = 0
@@ -35,10 +33,8 @@ final class SocketSession: Carrier {
     self.compression = compression
     self.acknowledges = acknowledges
     gateway = connection.gateway
-    reader = WebSocketReader(
-      role: .server, limits: gateway.settings.message,
-      compression: compression == nil ? .none : .permessageDeflate)
-    keepAlive = SocketKeepAlive(gateway.loop.now)
+    receiver = SocketReceiver(
+      connection, gateway.settings.message, compression, messageLimit: .wsMessageBytes)
   }
 
   // MARK: what the client is sent
@@ -76,27 +72,19 @@ final class SocketSession: Carrier {
   func received(_ bytes: borrowing Span<UInt8>) -> Int {
     if isOpening, holdWhileOpening() { return 0 }
     var offset = 0
-    do throws(WebSocketError) {
-      while !isClosing, let event = try next(bytes, &offset) {
+    do throws(SocketReceiver.Fault) {
+      while !isClosing, let event = try receiver.next(bytes, &offset) {
         switch event {
         case .message(let kind, let payload): received(kind, payload)
         case .ping(let payload):
           stream.send { WebSocketFrame.append(.pong, payload.span, into: &$0) }
-        case .pong:
-          if let time = keepAlive.receivedPong(gateway.loop.now) {
-            gateway.metrics.roundTrip.record(time)
-          }
+        case .pong: break
         case .close(let code, _): return answerClose(code, bytes.count)
         }
       }
+      if let fault = receiver.checkRate() { throw fault }
     } catch {
-      gateway.metrics.limits.reached(error, messageLimit: .wsMessageBytes)
-      close(error.closeCode, error.reason)
-      return bytes.count
-    }
-    if connection.isBound, watch.exceeds(gateway.settings.rates.frames, reader, gateway.loop.now) {
-      gateway.metrics.limits.reached(.framesPerSecond)
-      close(.policyViolation, "rate_limited")
+      close(error.code, error.reason)
       return bytes.count
     }
     // A client that does not read its answers is not read either.
@@ -106,13 +94,6 @@ final class SocketSession: Carrier {
       stream.pauseReading()
     }
     return isClosing ? bytes.count : offset
-  }
-
-  private func next(
-    _ bytes: borrowing Span<UInt8>, _ offset: inout Int
-  ) throws(WebSocketError) -> WebSocketEvent? {
-    guard let compression else { return try reader.next(bytes, from: &offset) }
-    return try compression.next(&reader, bytes, &offset, &watch)
   }
 
   private func received(_ kind: WebSocketMessageKind, _ payload: [UInt8]) {
@@ -203,22 +184,11 @@ final class SocketSession: Carrier {
   }
 
   func sweep(_ now: Instant) {
-    let settings = gateway.settings
-    if isHeldBack || isHeldForOpening { watch.isHeldBack() } else if watch.isStalled(
-      reader, now, window: settings.messageMax, bytesPerSecond: settings.transferRate)
-    {
-      gateway.metrics.limits.reached(.wsFrameTimeout)
-      return close(.policyViolation, "the message did not come in time")
-    }
-    switch keepAlive.sweep(
-      now, every: settings.pingEvery, within: settings.pongMax, isBlocked: stream.isBlocked,
-      progress: { stream.progress() })
-    {
+    switch receiver.sweep(now, stream, isHeldBack: isHeldBack || isHeldForOpening) {
     case .nothing: break
     case .ping: stream.send { WebSocketFrame.append(.ping, [UInt8]().span, into: &$0) }
-    case .close:
-      gateway.metrics.limits.reached(.pongTimeout)
-      connection.close()
+    case .close(let fault): close(fault.code, fault.reason)
+    case .drop: connection.close()
     }
   }
 
