@@ -170,7 +170,10 @@ final class GatewayLoop {
       for channel in channels.values { channel.adoptRights(of: settings.policy(channel.name)) }
     }
     let now = Authenticator.now
-    for connection in connections.values { connection.session?.checkIdentity(now, orders) }
+    for connection in connections.values {
+      connection.session?.checkIdentity(now, orders)
+      connection.session?.checkPatience(loop.now)
+    }
   }
 
   // MARK: channels

@@ -1,0 +1,259 @@
+"""Slow clients: what is urgent overtakes a backlog, nobody starves, and each channel takes its own steps."""
+import json
+import re
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+from platform_under_test import Sapphire
+from raw_http import Wire
+
+CONFIGURATION = """{
+  channels: [
+    { match: "alarm", priority: "state" },
+    { match: "bulk:*", priority: "bulk", slowConsumer: { steps: ["skip"] } },
+    { match: "cursor", type: "cursor", priority: "state" },
+    { match: "keyed", slowConsumer: { steps: ["merge", "skip"], mergeBy: ".key", buffer: "1KiB" } },
+    { match: "log:*", history: { durable: true } },
+    { match: "strict", slowConsumer: { steps: ["disconnect"], buffer: "64KiB" } },
+    { match: "patient", slowConsumer: { steps: ["skip", "disconnect"], buffer: "64KiB", patience: "1s" } },
+    { match: "kept", history: { size: 20 } },
+    { match: "*" },
+  ],
+  limits: { clientQueueBytes: "2MiB" },
+}"""
+# What stands before a message that is committed: the window, the kernel's, and the link's own.
+SMALL = 16 * 1024
+
+
+@pytest.fixture(scope="module")
+def slow():
+    platform = Sapphire()
+    try:
+        platform.start(CONFIGURATION)
+        yield platform
+    finally:
+        platform.stop()
+        platform.remove()
+
+
+class Link:
+    """A link of so many bytes a second between a client and the platform, one connection wide."""
+
+    def __init__(self, sapphire, rate):
+        self.rate, self.upstream = rate, sapphire.url.split("//")[1]
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.server = socket.socket()
+        self.server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
+        self.server.connect((self.upstream.split(":")[0], int(self.upstream.split(":")[1])))
+        self.open = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        self.client, _ = self.listener.accept()
+        threading.Thread(target=self._up, daemon=True).start()
+        began, passed = time.monotonic(), 0
+        try:
+            while data := self.server.recv(4096):
+                self.client.sendall(data)
+                passed += len(data)
+                if not self.open.is_set():
+                    # Whatever comes before is the link's to keep: it may pass as it came.
+                    began, passed = time.monotonic(), 0
+                time.sleep(max(0, began + passed / self.rate - time.monotonic()))
+        except OSError:
+            pass
+        self.client.close()
+
+    def _up(self):
+        try:
+            while data := self.client.recv(65536):
+                self.server.sendall(data)
+        except OSError:
+            pass
+
+    def close(self):
+        self.server.close()
+        self.listener.close()
+
+
+class Client:
+    """A subscriber on `/ws` that reads when it is told to."""
+
+    def __init__(self, door, channels, receive_buffer=SMALL, query=""):
+        self.wire = Wire(door, receive_buffer=receive_buffer, seconds=30)
+        self.wire.send(self.wire.head(
+            "GET /ws?" + "&".join("channel=" + name for name in channels) + query, "Upgrade: websocket", "Connection: Upgrade",
+            "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="))
+        self.wire._until(b"\r\n\r\n")
+        assert self.message()["type"] == "connection"
+
+    def frame(self):
+        first, second = self.wire.take(2)
+        length = second & 127
+        if length == 126:
+            length, = struct.unpack(">H", self.wire.take(2))
+        elif length == 127:
+            length, = struct.unpack(">Q", self.wire.take(8))
+        return first & 15, self.wire.take(length)
+
+    def message(self):
+        while True:
+            opcode, payload = self.frame()
+            if opcode == 8:
+                return {"type": "close", "code": struct.unpack(">H", payload[:2])[0]}
+            if opcode == 1:
+                return json.loads(payload)
+
+    def until(self, wanted):
+        """All messages up to the first that `wanted` says is the one."""
+        seen = []
+        while not seen or not wanted(seen[-1]):
+            seen.append(self.message())
+            assert seen[-1].get("type") != "close" or wanted(seen[-1]), seen[-1]
+        return seen
+
+    def say(self, **message):
+        payload = json.dumps(message).encode()
+        mask = b"\0\0\0\0"
+        head = bytes([0x81, 0x80 | len(payload)]) if len(payload) < 126 else \
+            bytes([0x81, 0xFE]) + struct.pack(">H", len(payload))
+        self.wire.send(head + mask + payload)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.wire.socket.close()
+
+
+def flood(sapphire, channel, count, bytes_each, first=0):
+    for number in range(first, first + count):
+        sapphire.publish(channel, {"n": number, "pad": "x" * bytes_each})
+
+
+def metric(sapphire, name, **labels):
+    labels = {"service": "gateway", **labels}
+    wanted = name + "{" + ",".join(f'{key}="{value}"' for key, value in labels.items()) + "}"
+    text = sapphire.get("/metrics", **{"X-API-Key": sapphire.key})[2].decode()
+    found = re.search("^" + re.escape(wanted) + r" ([0-9.e+]+)$", text, re.M)
+    return float(found.group(1)) if found else 0.0
+
+
+def number(message):
+    return message["data"]["n"]
+
+
+def test_what_is_urgent_overtakes_a_megabyte_on_a_slow_link(slow):
+    link = Link(slow, rate=256 * 1024)
+    with Client(link, ["alarm", "bulk:a"]) as client:
+        link.open.set()
+        flood(slow, "bulk:a", 80, SMALL)
+        began = time.monotonic()
+        slow.publish("alarm", {"n": 1})
+        client.say(id="q", type="ping")
+        seen = client.until(lambda m: m.get("channel") == "alarm")
+        waited, before = time.monotonic() - began, sum(m.get("channel") == "bulk:a" for m in seen)
+        print(f"fig: the alarm came after {waited:.2f} s and {before} of 80 bulk messages")
+        assert before < 40 and waited < 3.5, "a backlog of 1.3 MB takes 5 s on this link"
+        rest = seen + client.until(lambda m: m.get("channel") == "bulk:a" and number(m) == 79)
+        assert [number(m) for m in rest if m.get("channel") == "bulk:a"] == list(range(80)), "in order, all of it"
+        assert [m for m in rest if m.get("type") == "pong"], "an answer overtakes as well"
+    link.close()
+    assert metric(slow, "sapphire_gateway_lane_wait_seconds_count", lane="bulk") > 0
+    assert metric(slow, "sapphire_gateway_slow_publications_total", step="buffer") > 0
+
+
+def test_bulk_is_not_starved_by_what_is_urgent(slow):
+    link = Link(slow, rate=512 * 1024)
+    with Client(link, ["alarm", "bulk:b"]) as client:
+        link.open.set()
+        flood(slow, "bulk:b", 40, 4096)
+        flood(slow, "alarm", 60, SMALL)
+        # A megabyte of alarms stands before it in urgency; it gets its part all the same.
+        seen = client.until(lambda m: m.get("channel") == "alarm" and number(m) == 59)
+        assert sum(m.get("channel") == "bulk:b" for m in seen) >= 10
+        assert [number(m) for m in seen if m.get("channel") == "alarm"] == list(range(60))
+    link.close()
+
+
+def test_a_durable_channel_is_parked_and_read_on_without_loss_or_double(slow):
+    with Client(slow, ["log:parked"]) as client:
+        parked = metric(slow, "sapphire_gateway_slow_clients_total", step="park")
+        flood(slow, "log:parked", 300, SMALL)
+        assert metric(slow, "sapphire_gateway_slow_clients_total", step="park") > parked
+        seen = client.until(lambda m: m.get("channel") == "log:parked" and number(m) == 299)
+        assert [number(m) for m in seen] == list(range(300))
+        assert [m["offset"] for m in seen] == list(range(1, 301))
+        slow.publish("log:parked", {"n": 300})
+        assert number(client.message()) == 300, "live again"
+
+
+def test_what_a_short_history_lost_is_told_in_its_place(slow):
+    with Client(slow, ["kept"]) as client:
+        flood(slow, "kept", 300, SMALL)
+        seen = client.until(lambda m: m.get("channel") == "kept" and m.get("data", {}).get("n") == 299)
+        at = 0
+        for message in seen:
+            if message.get("type") == "gap":
+                at += message["dropped"]
+            else:
+                assert number(message) == at
+                at += 1
+        assert at == 300 and any(m.get("type") == "gap" for m in seen)
+
+
+def test_skipping_leaves_out_the_oldest_and_says_how_many_in_their_place(slow):
+    with Client(slow, ["bulk:c"]) as client:
+        flood(slow, "bulk:c", 300, SMALL)
+        seen = client.until(lambda m: m.get("channel") == "bulk:c" and m.get("data", {}).get("n") == 299)
+        gaps = [m["dropped"] for m in seen if m.get("type") == "gap"]
+        assert gaps and sum(gaps) + sum("data" in m for m in seen) == 300
+        at = 0
+        for message in seen:
+            at += message["dropped"] if message.get("type") == "gap" else 1
+            assert "data" not in message or number(message) == at - 1, "the gap stands where they are missing"
+        assert number(seen[-2]) == 298, "the newest are what is kept"
+
+
+def test_merging_keeps_the_last_value_of_each_key_and_tells_nothing(slow):
+    with Client(slow, ["keyed", "bulk:d"]) as client:
+        flood(slow, "bulk:d", 40, SMALL)
+        for value in range(200):
+            slow.publish("keyed", {"key": f"k{value % 5}", "n": value})
+        slow.publish("bulk:d", {"n": 40, "pad": ""})
+        seen = client.until(lambda m: m.get("channel") == "bulk:d" and number(m) == 40)
+        keyed = [m["data"] for m in seen if m.get("channel") == "keyed"]
+        last = {data["key"]: data["n"] for data in keyed}
+        assert last == {f"k{k}": 195 + k for k in range(5)}
+        assert len(keyed) < 60, "most were replaced"
+        for key in last:
+            values = [data["n"] for data in keyed if data["key"] == key]
+            assert values == sorted(values)
+        assert not [m for m in seen if m.get("type") == "gap"]
+    assert metric(slow, "sapphire_gateway_slow_publications_total", step="merge") > 100
+
+
+def test_a_rule_may_have_slow_clients_let_go_at_once_or_with_patience(slow):
+    with Client(slow, ["strict"]) as client:
+        flood(slow, "strict", 40, SMALL)
+        assert client.until(lambda m: m.get("type") == "close")[-1]["code"] == 4008
+    with Client(slow, ["patient"]) as client:
+        flood(slow, "patient", 60, SMALL)
+        time.sleep(2.5)
+        assert client.until(lambda m: m.get("type") == "close")[-1]["code"] == 4008
+    assert metric(slow, "sapphire_gateway_slow_clients_total", step="disconnect") >= 2
+
+
+def test_one_slow_channel_does_not_force_another_down_a_step(slow):
+    with Client(slow, ["bulk:e", "quiet"]) as client:
+        flood(slow, "bulk:e", 400, SMALL)
+        flood(slow, "quiet", 20, 512)
+        flood(slow, "bulk:e", 100, SMALL, first=400)
+        seen = client.until(lambda m: m.get("channel") == "bulk:e" and m.get("data", {}).get("n") == 499)
+        assert [number(m) for m in seen if m.get("channel") == "quiet" and "data" in m] == list(range(20))
+        assert {m["channel"] for m in seen if m.get("type") == "gap"} == {"bulk:e"}
