@@ -80,14 +80,14 @@ extension SlowConsumerRule {
   }
 
   private static let stepsRemedy =
-    "write the steps behind the buffer, such as [\"skip\"], [\"merge\", \"skip\"] or [\"park\", \"disconnect\"]"
+    "write the steps behind the buffer, such as [\"merge\", \"skip\"] or [\"park\", \"disconnect\"]"
 
   /// Why the steps can't be taken in that order.
   private static func fault(
     _ steps: [Step], _ mergeBy: Key?, _ patience: Duration?, _ history: HistoryRule
   ) -> String? {
     if zip(steps, steps.dropFirst()).contains(where: { $0.rank >= $1.rank }) {
-      return "the order is merge, then skip or park, then disconnect; \"park\" and \"skip\" are never both reached"
+      return "the order is merge, then skip or park, then disconnect; only one of skip and park"
     }
     if steps.last == .merge {
       return "keys may be many: behind \"merge\" write \"skip\" or \"disconnect\""
