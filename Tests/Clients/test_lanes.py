@@ -210,6 +210,23 @@ def test_a_durable_channel_is_parked_and_read_on_without_loss_or_double(slow):
         assert number(client.message()) == 300, "live again"
 
 
+def test_what_is_in_no_history_is_told_as_a_gap_where_a_channel_is_parked(slow):
+    with Client(slow, ["log:mixed"]) as client:
+        for number in range(300):
+            status, _, answer = slow.post("/api/publish", {
+                "channel": "log:mixed", "data": {"n": number, "pad": "x" * SMALL}, "skip_history": number % 5 == 4}, slow.key)
+            assert status == 200 and "result" in answer
+        stored, live, missing = [], [], 0
+        while len(stored) < 240 or len(live) + missing < 60:
+            message = client.message()
+            if message.get("type") == "gap":
+                missing += message["dropped"]
+            else:
+                (stored if "offset" in message else live).append(number(message))
+        assert stored == [n for n in range(300) if n % 5 != 4]
+        assert live == sorted(set(live)) and missing > 0 and missing + len(live) == 60
+
+
 def test_what_a_short_history_lost_is_told_in_its_place(slow):
     with Client(slow, ["kept"]) as client:
         flood(slow, "kept", 300, SMALL)

@@ -353,6 +353,25 @@ def test_beats_when_quiet_and_drops_who_takes_nothing(sapphire):
         assert lines.line()["data"] == 1 and lines.comments >= 1
 
 
+@pytest.mark.configuration(BEATS)
+def test_nothing_comes_before_the_head_while_a_channel_is_waited_for(sapphire):
+    """One channel has its past at once, the other's store stands still: the head waits for both."""
+    for number in range(3):
+        sapphire.publish("early", number)
+    store = sapphire.pid("eventstore")
+    os.kill(store, signal.SIGSTOP)
+    try:
+        wire = Wire(sapphire)
+        wire.send(wire.head("GET /stream?channel=early&channel=log:late&since=early%3Dempty%3Blog:late%3Dempty"))
+        head = wire._until(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 "), head
+        text = wire._until(b'"data":2}\n')
+        assert text.count(b'"channel":"early"') >= 3
+    finally:
+        os.kill(store, signal.SIGCONT)
+    wire.socket.close()
+
+
 def is_reset(wire):
     """Whether the platform has given the connection up, although this side has not read on."""
     return wire.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 7  # TCP_CLOSE

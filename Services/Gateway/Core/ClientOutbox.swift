@@ -223,12 +223,12 @@ final class ClientOutbox {
   private func park(
     _ flow: OutboundLanes.Flow, _ subscription: Subscription, before newcomer: Position?
   ) -> Bool {
-    let first = lanes.firstPublication(flow)
-    guard let position = first == nil ? newcomer : first?.first, position.offset > .zero else {
+    guard let position = lanes.firstPlace(flow) ?? newcomer, position.offset > .zero else {
       return false
     }
     let taken = lanes.takeBack(flow)
-    note(.park, subscription, taken)
+    note(.park, subscription, taken.kept)
+    if taken.lost > 0 { note(.skip, subscription, taken.lost) }
     subscription.channel.park(subscription, from: position)
     session.hasParked()
     return true

@@ -299,7 +299,11 @@ final class ClientSession {
     outbox = nil
   }
 
-  func hasParked() { hasParkedChannels = true }
+  /// A channel of the client's was left to its history: it is to be read on once there is room.
+  func hasParked() {
+    hasParkedChannels = true
+    carrier?.tellWhenEmpty()
+  }
 
   /// Reads on for channels that were left to their histories, once what waits of theirs and of more
   /// urgent ones is little.

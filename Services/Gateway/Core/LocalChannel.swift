@@ -34,6 +34,7 @@ final class LocalChannel: Flushable {
   let envelopePrefix: [UInt8]
   /// What becomes of its publications for clients that are slow.
   let slow: SlowLadder
+  private let merges: Bool
   /// Who may publish where the rule or the channel's type says; nil: the listener's default.
   private(set) var publishers: [Principal]?
   private let publishersOfType: [Principal]?
@@ -72,6 +73,8 @@ final class LocalChannel: Flushable {
   /// How many of them wait for this loop to catch up with them.
   var awaitingCount = 0
   private var isDirty = false
+  /// What is gathered stands in the history.
+  private var gathersPlaced = true
   /// Clients through all gateways, as the hub last said.
   var subscriberTotal = 0
   /// Those that wait for the handle to publish.
@@ -90,6 +93,7 @@ final class LocalChannel: Flushable {
     self.plugin = plugin
     envelopePrefix = Encoding.prefix(name)
     slow = SlowLadder(policy, merges: made.delivery != .immediate)
+    merges = slow.merge != nil
     let reached = gateway.metrics.limits.recoveryHeldBytes
     held = HeldArrivals(bytesMax: gateway.settings.heldBytesMax, reached)
     recent = HeldArrivals(bytesMax: gateway.settings.heldBytesMax, reached)
@@ -261,6 +265,7 @@ final class LocalChannel: Flushable {
     parked[ObjectIdentifier(subscription)] = nil
     joining[ObjectIdentifier(subscription)] = subscription
     subscription.state = .replaying(replay)
+    subscription.relieved()
     advance(subscription)
   }
 
@@ -368,8 +373,13 @@ final class LocalChannel: Flushable {
   /// Encodes a publication once for each encoding that somebody here gets.
   private func gather(_ arrival: Arrival, key: MergeKey? = nil) {
     gateway.metrics.publications.add()
-    let merges = slow.merge != nil
     let key = merges ? key ?? mergeKey(arrival) : nil
+    if policy.history != .none, arrival.position == nil { leaveOutOfParked() }
+    if policy.history != .none, (arrival.position == nil) == gathersPlaced {
+      // So that a chunk stands in the history as a whole, or not at all.
+      if isDirty { flush() }
+      gathersPlaced.toggle()
+    }
     if arrival.isForOthers { return deliverToOthers(arrival, key) }
     for index in groups.indices where !groups[index].isEmpty {
       groups[index].append(
@@ -382,6 +392,15 @@ final class LocalChannel: Flushable {
     gateway.loop.markDirty(self)
   }
 
+  /// Who is parked reads the history later, and this is not in it.
+  private func leaveOutOfParked() {
+    for member in parked.values {
+      member.dropped &+= 1
+      gateway.metrics.dropped.add()
+      gateway.metrics.slow.publications[.skip].add()
+    }
+  }
+
   /// Everyone but the publisher's own client: what was gathered before goes first.
   private func deliverToOthers(_ arrival: Arrival, _ key: MergeKey?) {
     if isDirty { flush() }
@@ -389,7 +408,7 @@ final class LocalChannel: Flushable {
       var single = SubscriberGroup(like: group)
       single.append(
         arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
-        user: arrival.publisher.user, prefix: envelopePrefix, key: key, merges: slow.merge != nil,
+        user: arrival.publisher.user, prefix: envelopePrefix, key: key, merges: merges,
         spare: { [] })
       let publication = single.take()
       for member in group.members where member.session.clientNumber != arrival.publisher.client {

@@ -69,7 +69,8 @@ struct OutboundLanes {
     var taken = 0
 
     var isEmpty: Bool { first == parcels.count && skipped == 0 }
-    var nextBytes: Int { skipped > 0 ? OutboundLanes.noticeBytes : parcels[first].size }
+    /// Never 0: that is what nothing counts as.
+    var nextBytes: Int { skipped > 0 ? OutboundLanes.noticeBytes : max(1, parcels[first].size) }
   }
 
   private struct Line {
@@ -134,9 +135,12 @@ struct OutboundLanes {
   func publicationBytes(_ flow: Flow) -> Int { flows[flow].publicationBytes }
   func isMerging(_ flow: Flow) -> Bool { flows[flow].places != nil }
 
-  /// The first publication that waits in the flow.
-  func firstPublication(_ flow: Flow) -> Parcel? {
-    flows[flow].parcels[flows[flow].first...].first { $0.count > 0 }
+  /// Where the first publication that waits in the flow stands in the history, of those that do.
+  func firstPlace(_ flow: Flow) -> Position? {
+    for parcel in flows[flow].parcels[flows[flow].first...] where parcel.count > 0 {
+      if let place = parcel.first { return place }
+    }
+    return nil
   }
 
   // MARK: in
@@ -175,6 +179,7 @@ struct OutboundLanes {
     guard last >= flows[flow].first, parcel.count > 0, parcel.key == nil, parcel.notice == nil,
       flows[flow].parcels[last].count > 0, flows[flow].parcels[last].key == nil,
       flows[flow].parcels[last].notice == nil,
+      (flows[flow].parcels[last].first == nil) == (parcel.first == nil),
       flows[flow].parcels[last].size + parcel.size <= Self.gatheredBytes
     else { return false }
     if flows[flow].parcels[last].size < flows[flow].parcels[last].bytes.count {
@@ -290,14 +295,17 @@ struct OutboundLanes {
     wait(flow)
   }
 
-  /// Takes all publications of a flow back. Returns how many.
-  mutating func takeBack(_ flow: Flow) -> Int {
-    let count = drop(flow) { _ in true }
+  /// Takes all publications of a flow back, to be read from the history again; says how many stand in
+  /// none. Returns both numbers.
+  mutating func takeBack(_ flow: Flow) -> (kept: Int, lost: Int) {
+    let lost = drop(flow) { $0.first == nil }
+    let kept = drop(flow) { _ in true }
+    skipped(lost, in: flow)
     if flows[flow].isWaiting, flows[flow].isEmpty {
       flows[flow].isWaiting = false
       rebuildLine(flows[flow].lane)
     }
-    return count
+    return (kept, lost)
   }
 
   /// Removes publications that `isOut` says are; what is no publication stays in its place.

@@ -84,7 +84,8 @@ final class Subscription {
   /// Its client's `connection` message waits for it.
   var isWelcomed = false
   var state: State
-  /// Left out of an answer that is full, since the client was last told.
+  /// Left out since the client was last told: of an answer that is full, or while it was parked what
+  /// stands in no history.
   var dropped: UInt64 = 0
   /// Its place in the client's outbox, while something waits there.
   var flow: OutboundLanes.Flow?
@@ -161,14 +162,15 @@ final class Subscription {
         to: &bytes)
     }
     let isHeld = session.holdsBack
-    if let stream, !isHeld { return stream.send(encode) }
+    if let stream, !isHeld, !stream.withholds { return stream.send(encode) }
     var bytes: [UInt8] = []
     encode(&bytes)
     let mark = EncodedPublications.Mark(end: bytes.count, position: position)
     let publication = EncodedPublications(
       bytes: bytes, count: 1, marks: [mark], first: position, last: position)
-    guard isHeld else { return session.carrier?.deliver(publication, of: self) ?? () }
-    session.hold(alone: publication, of: self)
+    if isHeld { return session.hold(alone: publication, of: self) }
+    guard !isDirect else { return session.carrier?.send(bytes, 0, bytes.count) ?? () }
+    session.carrier?.deliver(publication, of: self)
   }
 
   /// The answer is full: a history has the rest for the next one.
