@@ -212,9 +212,9 @@ def test_a_durable_channel_is_parked_and_read_on_without_loss_or_double(slow):
 
 def test_what_is_in_no_history_is_told_as_a_gap_where_a_channel_is_parked(slow):
     with Client(slow, ["log:mixed"]) as client:
-        for number in range(300):
+        for each in range(300):
             status, _, answer = slow.post("/api/publish", {
-                "channel": "log:mixed", "data": {"n": number, "pad": "x" * SMALL}, "skip_history": number % 5 == 4}, slow.key)
+                "channel": "log:mixed", "data": {"n": each, "pad": "x" * SMALL}, "skip_history": each % 5 == 4}, slow.key)
             assert status == 200 and "result" in answer
         stored, live, missing = [], [], 0
         while len(stored) < 240 or len(live) + missing < 60:

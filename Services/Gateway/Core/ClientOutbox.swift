@@ -61,8 +61,8 @@ final class ClientOutbox {
           commit(parcel, of: subscription)
         } else if isEmpty, carrier.queuedBytes < Stream.windowBytes {
           commit(parcel, of: subscription)
-        } else if !admit(parcel, publications, of: subscription) {
-          return
+        } else if !admit(parcel, of: subscription) {
+          return parked(subscription, without: publications, from: index)
         }
       }
       (start, index) = (end, next)
@@ -136,9 +136,7 @@ final class ClientOutbox {
   private var room: Int { session.queueBytesMax - lanes.bytes - carrier.queuedBytes }
 
   /// Whether what follows of the same publications may come too.
-  private func admit(
-    _ parcel: Parcel, _ publications: EncodedPublications, of subscription: Subscription
-  ) -> Bool {
+  private func admit(_ parcel: Parcel, of subscription: Subscription) -> Bool {
     let flow = flow(of: subscription)
     // Whatever makes room makes some more, so that not every parcel has to.
     if parcel.size > room { makeRoom(parcel.size + session.queueBytesMax / 8, beside: flow) }
@@ -161,13 +159,23 @@ final class ClientOutbox {
       if replaced > 0 { metrics.publications[.merge].add(count: replaced) }
       return true
     }
-    return take(step, subscription, flow, parcel, publications)
+    return take(step, subscription, flow, parcel)
+  }
+
+  /// What stands in no history can't be read on from there.
+  private func parked(
+    _ subscription: Subscription, without publications: EncodedPublications, from index: Int
+  ) {
+    guard publications.first == nil, case .parked = subscription.state else { return }
+    let count = publications.count - index
+    lanes.skipped(count, in: flow(of: subscription))
+    note(.skip, subscription, count)
   }
 
   /// The last step, for publications that have not come in yet.
   private func take(
     _ step: SlowLadder.Step, _ subscription: Subscription, _ flow: OutboundLanes.Flow,
-    _ parcel: Parcel, _ publications: EncodedPublications
+    _ parcel: Parcel
   ) -> Bool {
     if step == .park, park(flow, subscription, before: parcel.first) { return false }
     if step == .disconnect {
