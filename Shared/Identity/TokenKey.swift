@@ -37,6 +37,7 @@ public struct TokenKey: Sendable {
   /// `kid`; nil for the one key of a set that tokens need not name.
   public let id: String?
   public let algorithm: TokenAlgorithm
+  public let mark: KeyMark
   private let material: Material
 
   /// A key of HMAC with SHA-256.
@@ -45,6 +46,7 @@ public struct TokenKey: Sendable {
       throw .weak("a secret of HS256 has at least 32 bytes")
     }
     material = .secret(secret)
+    mark = KeyMark(secret: secret)
     algorithm = .hs256
     self.id = id
   }
@@ -60,6 +62,7 @@ public struct TokenKey: Sendable {
       algorithm = .rs256
     }
     material = .key(publicKey)
+    mark = KeyMark(publicKey: publicKey.subjectPublicKeyInfo)
     self.id = id
   }
 
@@ -113,6 +116,9 @@ public struct TokenKeySet: Sendable {
   public var count: Int { keys.count }
   /// All keys, by id.
   public var all: [TokenKey] { keys.values.sorted { ($0.id ?? "") < ($1.id ?? "") } }
+
+  /// Whether a key is among them, whatever it is called now.
+  public func contains(_ mark: KeyMark) -> Bool { keys.values.contains { $0.mark == mark } }
 
   /// The key of exactly that id; of no id only where the one key has none.
   func key(id: String?) -> TokenKey? { keys[id.map { Array($0.utf8) }] }

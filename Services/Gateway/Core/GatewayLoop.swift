@@ -33,7 +33,7 @@ final class GatewayLoop {
   private(set) var isDraining = false
   var upstreamsChanged: () -> Void = {}
   private var sweepCount: UInt64 = 0
-  private var seenOrders: UInt64 = 0
+  private var seenOrders = Authenticator.Seen()
   /// Connections that are being told why they can't come in.
   private var turnedAway = 0
   private var madeRoomAt = Instant(nanoseconds: 0)
@@ -165,13 +165,13 @@ final class GatewayLoop {
 
   /// Whether every client is still who it was and may do what it does.
   private func checkIdentities() {
-    let orders = settings.authenticator.orders(after: &seenOrders)
-    if orders.contains(.lookAgain) {
-      for channel in channels.values { channel.adoptRights(of: settings.policy(channel.name)) }
+    let due = settings.authenticator.due(&seenOrders)
+    if due.orders.contains(.lookAgain) {
+      for channel in channels.values { channel.adopt(settings.policy(channel.name)) }
     }
     let now = Authenticator.now
     for connection in connections.values {
-      connection.session?.checkIdentity(now, orders)
+      connection.checkIdentity(now, due)
       connection.session?.checkPatience(loop.now)
     }
   }
@@ -181,12 +181,14 @@ final class GatewayLoop {
   /// The channel on this loop, made if need be. Nil where no more channels can be kept.
   func channel(_ name: ChannelName) -> Result<LocalChannel, Refusal> {
     guard !name.isReserved else { return .failure(.permissionDenied) }
-    if let known = channels[name] { return .success(known) }
+    if let known = channels[name] {
+      return known.isNamed ? .success(known) : .failure(.unknownChannel(name))
+    }
     guard hasRoomForChannel() else {
       metrics.limits.reached(.linkChannels)
       return .failure(.limitExceeded)
     }
-    let policy = settings.policy(name)
+    guard let policy = settings.policy(name) else { return .failure(.unknownChannel(name)) }
     let made: AnyChannel
     do throws(ChannelOptionsError) {
       made = try settings.registry.make(
@@ -383,6 +385,7 @@ final class GatewayLoop {
   /// The store may be another than before: every channel that it keeps compares its head.
   func storeOpened(_ link: Link) {
     for channel in channels.values where channel.policy.isDurable { channel.catchUp() }
+    if index == 0 { identityFeed.storeOpened() }
   }
 
   func presenceOpened(_ link: Link) { presence.linkOpened(link) }

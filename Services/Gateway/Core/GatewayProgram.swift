@@ -140,6 +140,8 @@ final class RunningGateway: RunningService {
   /// How long the public port waits for the services behind it; then it opens all the same and
   /// answers 503 with the reason.
   static let patience = Duration.seconds(3)
+  /// And this much longer where the store is there and still tells what was revoked.
+  static let patienceForOrders = Duration.seconds(10)
 
   init(_ context: ServiceContext, _ desk: IdentityDesk, _ tls: TLSDoor?) {
     self.context = context
@@ -298,13 +300,19 @@ final class GatewayThread {
   private func waitToListen() {
     guard !isDone else { return }
     gateway.health.check { [self] isReady in
-      if isReady || gateway.loop.now >= opensAt {
+      if isReady && gateway.identityFeed.isCaughtUp || isOutOfPatience {
         listen(claim.address)
         watchReadiness()
       } else {
         gateway.loop.after(.milliseconds(10)) { [self] in waitToListen() }
       }
     }
+  }
+
+  /// A store that is there is waited for until it has told what was revoked; one that is away is not.
+  private var isOutOfPatience: Bool {
+    let isReading = gateway.upstreams.eventstore != nil && !gateway.identityFeed.isCaughtUp
+    return gateway.loop.now >= opensAt + (isReading ? RunningGateway.patienceForOrders : .zero)
   }
 
   private func watchReadiness() {

@@ -219,7 +219,7 @@ final class HTTPConversation {
     let access = gateway.settings.access
     guard access.allows(host: head.authority) else {
       return Refusal(
-        421, "misdirected", "this host is not served here: add it to gateway.hosts",
+        421, "misdirected", "this host is not served here: add its origin to gateway.origins",
         .misdirectedRequest)
     }
     guard access.allows(origin: head.headers.first("origin"), host: head.authority) else {
@@ -447,6 +447,9 @@ final class HTTPConversation {
   private static func timeout(_ what: String) -> Refusal {
     Refusal(107, "request_timeout", "\(what) did not come in time", .requestTimeout)
   }
+
+  /// The clients whose answers wait for publications.
+  var sessions: [ClientSession] { exchanges.compactMap(\.session) }
 
   func drain() {
     for exchange in exchanges { exchange.hurried?() }

@@ -43,7 +43,7 @@ struct IdentityFiles: Sendable {
     for path in settings.keyFiles {
       let bytes = try Files.read(FilePath(path), bytesMax: TokenKeySet.fileBytesMax)
       do throws(TokenKeyError) {
-        sets.append(try TokenKeySet(file: bytes))
+        sets.append(try TokenKeySet(file: bytes, id: Self.keyID(of: path, in: settings)))
       } catch { throw refused("\(path): \(error.text)") }
     }
     let keys: TokenKeySet
@@ -55,6 +55,14 @@ struct IdentityFiles: Sendable {
         "the key \(key) has an algorithm that identity.algorithms does not name")
     }
     return keys
+  }
+
+  /// The `kid` of the key in a PEM file: the file's name without its ending, where there are several
+  /// files; of one alone tokens need not name the key.
+  private static func keyID(of path: String, in settings: IdentitySettings) -> String? {
+    guard settings.keyFiles.count > 1 else { return nil }
+    let name = path.split(separator: "/").last ?? ""
+    return String(name.split(separator: ".").first ?? name)
   }
 
   private func refused(_ reason: String) -> ConfigurationRefused {
@@ -70,13 +78,52 @@ struct IdentityFiles: Sendable {
 }
 
 /// The rules of channels in force, which a reload may change. Any thread.
+///
+/// What a channel is and keeps (type, options, history, presence) is what the first rules said that
+/// knew it, until the process ends: loops make a channel at different times, and may not hold
+/// different ones by that name. Everything else is as the latest rules say.
 final class RuleBook: Sendable {
-  private let policies: Mutex<ChannelPolicies>
+  private struct Rules {
+    /// The oldest first; the last are those in force. Never empty.
+    var generations: [ChannelPolicies]
+    var current: ChannelPolicies
+  }
 
-  init(_ policies: ChannelPolicies) { self.policies = Mutex(policies) }
+  private let rules: Mutex<Rules>
+  /// BUDGET: rules that say what channels are and keep, those of the start and of reloads.
+  static let generationsMax = 64
 
-  func policy(_ name: ChannelName) -> ChannelPolicy { policies.withLock { $0 }.policy(name) }
-  func replace(_ policies: ChannelPolicies) { self.policies.withLock { $0 = policies } }
+  init(_ policies: ChannelPolicies) {
+    rules = Mutex(Rules(generations: [policies], current: policies))
+  }
+
+  /// Nil where no rule in force matches.
+  func policy(_ name: ChannelName) -> ChannelPolicy? {
+    let rules = rules.withLock { $0 }
+    guard let now = rules.current.policy(name) else { return nil }
+    for generation in rules.generations {
+      guard var policy = generation.policy(name) else { continue }
+      policy.adopt(now)
+      return policy
+    }
+    return now
+  }
+
+  enum Replacement { case whole, rightsOnly, tooMany }
+
+  /// Says whether all of it is in force, or only what may change while the process runs.
+  func replace(_ policies: ChannelPolicies) -> Replacement {
+    rules.withLock { rules in
+      if rules.generations.contains(where: { $0.keepsChannels(of: policies) }) {
+        rules.current = policies
+        return rules.generations[0].keepsChannels(of: policies) ? .whole : .rightsOnly
+      }
+      guard rules.generations.count < Self.generationsMax else { return .tooMany }
+      rules.generations.append(policies)
+      rules.current = policies
+      return .rightsOnly
+    }
+  }
 }
 
 /// Takes over keys and rights that have changed while the gateway runs. What can't be read leaves
@@ -120,7 +167,17 @@ final class IdentityDesk: Sendable {
     do {
       let settings = try SettingsFile.load(
         context.options["config"], environment: Self.environment(), channelTypes: registry.names)
-      book.replace(try ChannelPolicies(settings.channels, registry))
+      switch book.replace(try ChannelPolicies(settings.channels, registry)) {
+      case .whole: context.logger.info("the rules of channels were read again")
+      case .rightsOnly:
+        context.logger.warning(
+          "the rules of channels were read again; type, options, history and presence of channels that earlier rules name change with the next start"
+        )
+      case .tooMany:
+        context.logger.error(
+          "the rules of channels have changed too often since the start; the old ones stand until the next"
+        )
+      }
       _ = authenticator.take(.lookAgain, now: SystemClock.monotonic())
     } catch {
       context.logger.error(
@@ -138,7 +195,7 @@ final class IdentityDesk: Sendable {
     }
     guard !context.settings.identity.keyFiles.isEmpty else { return }
     do {
-      authenticator.replace(try files.tokenKeys())
+      authenticator.replace(try files.tokenKeys(), now: SystemClock.monotonic())
       context.logger.info("the keys of tokens were read again")
     } catch {
       context.logger.error(

@@ -9,7 +9,7 @@ internal import WebSocketCodec
 struct LoopSettings: Sendable {
   var upstreams: Upstreams.Addresses
   var registry: ChannelRegistry
-  var rules: @Sendable (ChannelName) -> ChannelPolicy
+  var rules: @Sendable (ChannelName) -> ChannelPolicy?
   var access: AccessRules
   var authenticator: Authenticator
   var isEchoOn: Bool
@@ -115,7 +115,8 @@ struct LoopSettings: Sendable {
     pollMax = limits.pollTimeout
   }
 
-  func policy(_ name: ChannelName) -> ChannelPolicy { rules(name) }
+  /// Nil where no rule matches: there is no such channel.
+  func policy(_ name: ChannelName) -> ChannelPolicy? { rules(name) }
 
   /// Whether the limits of clients bind this peer.
   func binds(_ peer: PeerIdentity) -> Bool { !(exemptsLoopback && peer.isLoopback) }
