@@ -35,6 +35,9 @@ struct ChannelPolicy: Sendable {
     schemas = other.schemas
     subscribersMax = other.subscribersMax
     isCompressed = other.isCompressed
+    lane = other.lane
+    // A ladder is for the history that its rule gives, which stays as it was.
+    if other.history == history { slow = other.slow }
   }
 
   /// The same channel for nobody.
