@@ -4,10 +4,9 @@ extension GatewaySettings {
   init(reading value: ConfigValue?, _ reading: inout ConfigReading) {
     self.init()
     var reader = SettingsReader(value, path: "gateway", &reading)
-    let listen = reader.list(
-      "listen", &reading, ifEmpty: "name at least one address to listen on"
-    ) { value throws(Refused) in try value.endpoint() }
-    if let listen, !listen.isEmpty { self.listen = listen }
+    let listen = reader.endpoints(
+      "listen", &reading, ifEmpty: "name at least one address to listen on")
+    if !listen.isEmpty { self.listen = listen }
     loops = reader.read("loops", &reading) { value throws(Refused) in try value.int(in: 1...1_024) }
     origins =
       reader.list("origins", &reading) { value throws(Refused) in try value.origin() } ?? []
@@ -154,8 +153,20 @@ extension SettingsReader {
     read(key, &reading) { value throws(Refused) in try value.text() }
   }
 
-  mutating func endpoints(_ key: String, _ reading: inout ConfigReading) -> [Endpoint] {
-    list(key, &reading) { value throws(Refused) in try value.endpoint() } ?? []
+  /// Where a service listens: one endpoint, in a list or by itself.
+  mutating func endpoints(
+    _ key: String, _ reading: inout ConfigReading, ifEmpty: String? = nil
+  ) -> [Endpoint] {
+    var count = 0
+    return list(key, &reading, ifEmpty: ifEmpty) { value throws(Refused) in
+      count += 1
+      guard count == 1 else {
+        throw Refused(
+          "a service listens on one endpoint: [::]:PORT is reached over IPv4 and IPv6; for another start one more service"
+        )
+      }
+      return try value.endpoint()
+    } ?? []
   }
 
   mutating func choice<Choice: CaseIterable & RawRepresentable<String>>(

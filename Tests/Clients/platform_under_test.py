@@ -184,6 +184,51 @@ class Sapphire:
         return done.stdout
 
 
+class Gateway:
+    """One more gateway on a platform, which nobody starts again. A context manager: it is ended on every path."""
+
+    def __init__(self, platform, listen="127.0.0.1:0", configuration=None, environment=None):
+        self.platform = platform
+        words = [os.path.join(executables(), "sapphire-gateway"), "--listen", listen, "--data", platform.data,
+                 "--run", os.path.join(platform.data, "run"), "--api-key-file", os.path.join(platform.data, "api.key")]
+        if configuration:
+            words += ["--config", configuration]
+        with open(platform.log, "ab") as log:
+            self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log, text=True,
+                                            start_new_session=True, env={**os.environ, **(environment or {})})
+        try:
+            self.url = self._url()
+        except BaseException:
+            self.__exit__()
+            raise
+        self.address = self.url.split("://")[1]
+        self.port = int(self.address.rsplit(":", 1)[1])
+
+    def _url(self):
+        """Of the ready line; the process ends or says it within its patience."""
+        for line in self.process.stdout:
+            if line.startswith("ready http"):
+                return line.split()[1]
+        raise AssertionError(f"a gateway ended with {self.process.wait(5)}\n{self.platform.log_tail()}")
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(5)
+
+    def drain(self):
+        """SIGTERM: (exit code, seconds it took)."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30), time.monotonic() - began
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        end(self.process)
+        self.process.stdout.close()
+
+
 def end(process):
     if process.poll() is None:
         process.terminate()

@@ -61,6 +61,7 @@ struct ChannelPolicies: Sendable {
     policy.subscribersMax = rule.maxSubscribers
     policy.lane = Lane(rule.priority)
     policy.slow = rule.slowConsumer.map { SlowLadder($0) }
+    policy.messageClass = rule.messageClass
     if !rule.require.isEmpty { policy.schemas.append(JSONSchema(requiring: rule.require)) }
     if let schema = rule.schema { policy.schemas.append(schema) }
     policy.options = ChannelOptions(rule.options)

@@ -1,4 +1,5 @@
 internal import ChannelKit
+internal import Config
 internal import Schema
 
 /// What the configuration says of one channel, ready for use.
@@ -21,13 +22,16 @@ struct ChannelPolicy: Sendable {
   var lane = Lane.normal
   /// Nil: what its kind asks for.
   var slow: SlowLadder?
+  /// Which rates publications count for; nil: by their size and the history.
+  var messageClass: MessageClass?
   /// What a published payload has to look like (S003-22, S002-20).
   var schemas: [JSONSchema] = []
   var options = ChannelOptions()
 
-  /// Takes over what may change while the channel is open: who may do what, what a payload has to
-  /// look like, how many may subscribe. What the channel is and keeps stays as it is.
+  /// Takes over what may change while the channel is open: who may do what and how often, what a
+  /// payload has to look like, how many may subscribe. What the channel is and keeps stays as it is.
   mutating func adopt(_ other: ChannelPolicy) {
+    messageClass = other.messageClass
     subscribe = other.subscribe
     publish = other.publish
     readHistory = other.readHistory

@@ -34,8 +34,8 @@ final class ClientSession {
   let door: Door
   /// The client's number, as publications name their publisher.
   let clientNumber: UInt64
-  /// Whether the limits of clients bind this client.
-  let isBound: Bool
+  /// What the limits of clients hold this client to; nil where they don't bind it.
+  let account: ClientAccount?
   private(set) var carrier: (any Carrier)?
   /// Made when it is first needed.
   private var sessionToken: SessionToken?
@@ -43,8 +43,6 @@ final class ClientSession {
   private var pendingWelcome = PendingWelcome()
   /// The carrier has not been told yet that every channel of the address has its answer.
   private var awaitsAnswers = true
-  var publications = RateMeter()
-  var subscribing = RateMeter()
   var timers: [TimerKey: TimerID] = [:]
   /// What waits for the client, while something does.
   private var outbox: ClientOutbox?
@@ -58,18 +56,21 @@ final class ClientSession {
   var hasPublished = false
   /// Who the client is.
   var standing: ClientStanding
+  /// When it came, in milliseconds since 1970.
+  let cameAt: Int64
   /// The channels of the address, where the client has to sign in first, and until when.
   var awaitsSignIn: AwaitedSignIn?
 
   init(
-    _ gateway: GatewayLoop, _ door: Door, session: SessionToken?, isBound: Bool,
+    _ gateway: GatewayLoop, _ door: Door, session: SessionToken?, client: PeerIdentity,
     identity: Identity? = nil
   ) {
     self.gateway = gateway
     self.door = door
-    self.isBound = isBound
+    account = gateway.account(of: client)
     sessionToken = session
     clientNumber = gateway.takeClientNumber()
+    cameAt = gateway.loop.wallMilliseconds
     standing = ClientStanding(ClientID(number: clientNumber), identity)
   }
 
@@ -93,6 +94,7 @@ final class ClientSession {
   /// Subscribes to what the address named. Once, before anything else.
   func open(_ carrier: any Carrier, _ channels: [(ChannelName, Subscription.Since)]) {
     self.carrier = carrier
+    if let refusal = takeSeat() { return letGo(refusal) }
     if standing.identity == nil, gateway.settings.authenticator.settings.isRequired {
       return awaitSignIn(channels)
     }
@@ -140,19 +142,20 @@ final class ClientSession {
     switch gateway.channel(name) {
     case .failure(let refusal): return refuse(refusal, name.text, id)
     case .success(let channel):
-      if let most = channel.policy.subscribersMax,
-        channel.subscribersEverywhere >= most
-      {
-        return refuse(.limitExceeded, name.text, id)
-      }
       var effects: [Effect] = []
       do throws(ChannelError) {
         effects = try channel.plugin?.admit(context) ?? []
       } catch { return refuse(Refusal(error), name.text, id) }
+      if let most = channel.policy.subscribersMax {
+        guard channel.subscribersEverywhere < most,
+          gateway.settings.subscribers.enter(name, most: most)
+        else { return refuse(.channelIsFull, name.text, id) }
+      }
       let subscription = Subscription(
         self, channel, door.encoding, since: mayReadHistory ? since : .now)
       subscription.isCutOffFromHistory = !mayReadHistory
       subscription.messageID = id
+      subscription.isCounted = channel.policy.subscribersMax != nil
       subscription.isWelcomed = isWelcomed
       subscription.grant = grant
       subscriptions.append(subscription)
@@ -491,6 +494,7 @@ final class ClientSession {
   func ended() {
     carrier = nil
     dropOutbox()
+    account?.leave()
     gateway.ended(self)
     cancelTimers()
     let all = subscriptions

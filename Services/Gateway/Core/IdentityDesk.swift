@@ -17,11 +17,11 @@ struct IdentityFiles: Sendable {
     context.options["api-key-file"] ?? context.settings.api.keyFile
   }
 
-  /// The keys of `apiKeys` and of the key file, by their digests.
+  /// The keys that a configuration lists and those of the key file, by their digests.
   ///
   /// - Errors: `ConfigurationRefused` with line and reason, nothing of a key; `SystemError`.
-  func apiKeys() throws -> [APIKeyRule] {
-    var keys = context.settings.apiKeys
+  func apiKeys(listed: [APIKeyRule]) throws -> [APIKeyRule] {
+    var keys = listed
     guard let path = apiKeyFile else { return keys }
     let text = try Files.read(FilePath(path), bytesMax: APIKeyFile.bytesMax)
     do throws(ConfigProblem) {
@@ -136,6 +136,8 @@ final class IdentityDesk: Sendable {
   private let book: RuleBook
   private let registry: ChannelRegistry
   private let marks: Mutex<[FileStatus?]>
+  /// The keys that the configuration lists.
+  private let listedKeys: Mutex<[APIKeyRule]>
 
   init(
     _ context: ServiceContext, _ files: IdentityFiles, _ keys: APIKeys,
@@ -148,6 +150,7 @@ final class IdentityDesk: Sendable {
     self.book = book
     self.registry = registry
     marks = Mutex(files.marks())
+    listedKeys = Mutex(context.settings.apiKeys)
   }
 
   /// Reads the files of keys again if one of them has changed.
@@ -162,11 +165,10 @@ final class IdentityDesk: Sendable {
   }
 
   /// On SIGHUP: keys, and who may do what by the rules of channels.
-  func reload() {
+  func reload(_ settings: Configuration) {
+    listedKeys.withLock { $0 = settings.apiKeys }
     readKeys()
     do {
-      let settings = try SettingsFile.load(
-        context.options["config"], environment: Self.environment(), channelTypes: registry.names)
       switch book.replace(try ChannelPolicies(settings.channels, registry)) {
       case .whole: context.logger.info("the rules of channels were read again")
       case .rightsOnly:
@@ -178,7 +180,7 @@ final class IdentityDesk: Sendable {
           "the rules of channels have changed too often since the start; the old ones stand until the next"
         )
       }
-      _ = authenticator.take(.lookAgain, now: SystemClock.monotonic())
+      authenticator.lookAgain()
     } catch {
       context.logger.error(
         "the rules of channels could not be read; the old ones stand", ["reason": .text("\(error)")])
@@ -187,7 +189,7 @@ final class IdentityDesk: Sendable {
 
   private func readKeys() {
     do {
-      keys.replace(try files.apiKeys())
+      keys.replace(try files.apiKeys(listed: listedKeys.withLock { $0 }))
       context.logger.info("the API keys were read again")
     } catch {
       context.logger.error(
@@ -195,21 +197,12 @@ final class IdentityDesk: Sendable {
     }
     guard !context.settings.identity.keyFiles.isEmpty else { return }
     do {
-      authenticator.replace(try files.tokenKeys(), now: SystemClock.monotonic())
+      authenticator.replace(try files.tokenKeys())
       context.logger.info("the keys of tokens were read again")
     } catch {
       context.logger.error(
         "the keys of tokens could not be read; the old ones stand", ["reason": .text("\(error)")])
     }
-  }
-
-  private static func environment() -> [String: String] {
-    var variables: [String: String] = [:]
-    for entry in Processes.environment() {
-      guard let equals = entry.firstIndex(of: "=") else { continue }
-      variables[String(entry[..<equals])] = String(entry[entry.index(after: equals)...])
-    }
-    return variables
   }
 }
 
