@@ -10,6 +10,7 @@ extension GatewaySettings {
     loops = reader.read("loops", &reading) { value throws(Refused) in try value.int(in: 1...1_024) }
     origins =
       reader.list("origins", &reading) { value throws(Refused) in try value.origin() } ?? []
+    hosts = reader.list("hosts", &reading) { value throws(Refused) in try value.hostName() } ?? []
     anonymous = reader.choice("anonymous", &reading) ?? anonymous
     readProxies(&reader, &reading)
     reader.finish(&reading)
@@ -201,6 +202,18 @@ extension ConfigValue {
         "write an address or a range such as \"10.0.0.0/8\" or \"2001:db8::/32\", or \"unix\"")
     }
     return range
+  }
+
+  /// A name or an address as it stands in `Host`, in lower case and without a port; `*` for any.
+  func hostName() throws(Refused) -> String {
+    let remedy = Refused(
+      "write a host such as \"chat.example.org\" or \"[2001:db8::1]\" without a port, or \"*\"")
+    guard case .string(let text) = content else { throw remedy }
+    if text == "*" { return text }
+    guard !text.hasPrefix("unix:"), !text.hasPrefix("tcp:"), !text.hasPrefix("*"),
+      (try? Endpoint("\(text):1")) != nil
+    else { throw remedy }
+    return text.lowercased()
   }
 
   /// RFC 6454 §6.2: scheme, host and perhaps port, nothing after it.

@@ -60,7 +60,8 @@ class Sapphire:
 
     # Starting and stopping.
 
-    def start(self, configuration=None, environment=None, options=()):
+    def start(self, configuration=None, environment=None, options=(), listen="127.0.0.1:0", **process):
+        """`process` is for subprocess.Popen: such as the user that it all runs as."""
         options = list(options)
         if configuration:
             file_name = os.path.join(self.folder, "sapphire.json5")
@@ -69,10 +70,10 @@ class Sapphire:
                 file.write(configuration)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [os.path.join(executables(), "sapphire"), "up", "--listen", "127.0.0.1:0", "--data", self.data,
+                [os.path.join(executables(), "sapphire"), "up", "--listen", listen, "--data", self.data,
                  *options],
                 stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
-                env={**os.environ, **(environment or {})})
+                env={**os.environ, **(environment or {})}, **process)
         threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
         self.url = eventually(30, "a ready line on stdout", self._ready)
 

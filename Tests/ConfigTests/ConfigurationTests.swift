@@ -59,7 +59,8 @@ import Testing
           { match: "*", history: {} },
         ],
         gateway: { listen: ["0.0.0.0:80"], loops: 4, anonymous: "off",
-                   origins: ["https://app.example.org", "http://localhost:3000"] },
+                   origins: ["https://app.example.org", "http://localhost:3000"],
+                   hosts: ["Chat.Example.org", "10.0.0.2", "[2001:DB8::1]", "*"] },
         hub: { listen: "unix:/run/h" },
         eventstore: { listen: ["unix:/run/e"], data: "/var/lib/e" },
         presence: { lease: "20s", grace: "250ms" },
@@ -97,6 +98,7 @@ import Testing
     #expect(c.gateway.loops == 4)
     #expect(c.gateway.anonymous == .off)
     #expect(c.gateway.origins == ["https://app.example.org", "http://localhost:3000"])
+    #expect(c.gateway.hosts == ["chat.example.org", "10.0.0.2", "[2001:db8::1]", "*"])
     #expect(c.hub.listen == [.unix("/run/h")])
     #expect(c.eventstore.data == "/var/lib/e")
     #expect(c.presence.lease == .seconds(20))
@@ -163,6 +165,12 @@ import Testing
     ("{gateway:{listen:[]}}", "gateway.listen", "at least one"),
     ("{gateway:{origins:['https://a/b']}}", "gateway.origins[0]", "without a path"),
     ("{gateway:{origins:['app.example.org']}}", "gateway.origins[0]", "https://"),
+    ("{gateway:{hosts:['example.org:443']}}", "gateway.hosts[0]", "without a port"),
+    ("{gateway:{hosts:['https://example.org']}}", "gateway.hosts[0]", "without a port"),
+    ("{gateway:{hosts:['a','*.example.org']}}", "gateway.hosts[1]", "without a port"),
+    ("{gateway:{hosts:['2001:db8::1']}}", "gateway.hosts[0]", "without a port"),
+    ("{gateway:{hosts:['']}}", "gateway.hosts[0]", "without a port"),
+    ("{gateway:{hosts:[8000]}}", "gateway.hosts[0]", "without a port"),
     ("{compression:{windowBits:8}}", "compression.windowBits", "9 to 15"),
     ("{compression:{contextWindowBits:16}}", "compression.contextWindowBits", "9 to 15"),
     ("{compression:{level:0}}", "compression.level", "1 to 9"),

@@ -106,7 +106,9 @@ public enum GatewayProgram {
     return AccessRules(
       isLoopback: address.isLoopback,
       allowsAnonymous: gateway.allowsAnonymous(on: endpoint(address)), origins: gateway.origins,
-      hosts: gateway.origins.compactMap { AccessRules.authority(ofOrigin: $0)?.host }, keys: keys)
+      hosts: gateway.hosts,
+      hostsOfOrigins: gateway.origins.compactMap { AccessRules.authority(ofOrigin: $0)?.host },
+      keys: keys)
   }
 
   private static func proxies(_ gateway: GatewaySettings) -> TrustedProxies {
