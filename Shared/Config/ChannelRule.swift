@@ -74,6 +74,10 @@ public struct ChannelRule: Hashable, Sendable {
   public var messageClass: MessageClass?
   /// A subscriber beyond this is refused (S003-25); nil: no limit of the channel's own.
   public var maxSubscribers: Int?
+  /// How urgent its publications are beside others for the same client (S002-02).
+  public var priority: ChannelPriority
+  /// What becomes of them for a client that is slow; nil: what suits the kind of channel.
+  public var slowConsumer: SlowConsumerRule?
   /// Members that a published JSON object has to have (S003-22); empty: nothing is looked at.
   public var require: [String]
   /// What a published payload has to look like; nil: anything.
@@ -84,6 +88,7 @@ public struct ChannelRule: Hashable, Sendable {
     history: HistoryRule = .none, subscribe: AccessRule? = nil, publish: AccessRule? = nil,
     readHistory: AccessRule? = nil, seePresence: AccessRule? = nil, presence: Bool = true,
     compress: Bool = true, messageClass: MessageClass? = nil, maxSubscribers: Int? = nil,
+    priority: ChannelPriority = .normal, slowConsumer: SlowConsumerRule? = nil,
     require: [String] = [],
     schema: JSONSchema? = nil
   ) {
@@ -99,6 +104,8 @@ public struct ChannelRule: Hashable, Sendable {
     self.compress = compress
     self.messageClass = messageClass
     self.maxSubscribers = maxSubscribers
+    self.priority = priority
+    self.slowConsumer = slowConsumer
     self.require = require
     self.schema = schema
   }

@@ -154,7 +154,7 @@ extension Limits {
   private static let queued: [Limit] = [
     Limit(
       .clientQueueBytes, .bytes(\.clientQueueBytes), 4_096...giB,
-      at: "ephemeral dropped and told as gap, durable close 4008",
+      at: "each channel's slowConsumer",
       for: "what waits for one slow client; others are not slowed"),
     Limit(
       .compressionContextBytes, .bytes(\.compressionContextBytes), 0...(64 * giB),

@@ -20,6 +20,10 @@ struct ChannelPolicy: Sendable {
   var subscribersMax: Int?
   /// Which rates publications count for; nil: by their size and the history.
   var messageClass: MessageClass?
+  /// How urgent its publications are beside others for the same client.
+  var lane = Lane.normal
+  /// Nil: what its kind asks for.
+  var slow: SlowLadder?
   /// What a published payload has to look like (S003-22, S002-20).
   var schemas: [JSONSchema] = []
   var options = ChannelOptions()
@@ -35,6 +39,9 @@ struct ChannelPolicy: Sendable {
     schemas = other.schemas
     subscribersMax = other.subscribersMax
     isCompressed = other.isCompressed
+    lane = other.lane
+    // A ladder is for the history that its rule gives, which stays as it was.
+    if other.history == history { slow = other.slow }
   }
 
   /// The same channel for nobody.

@@ -8,45 +8,35 @@ internal import WebSocketCodec
 final class EchoSession {
   private let connection: Connection
   private let compression: SocketCompression?
-  private var reader: WebSocketReader
-  private var keepAlive: SocketKeepAlive
-  private var watch = SocketWatch()
+  private var receiver: SocketReceiver
   private var isHeldBack = false
 
   init(_ connection: Connection, _ compression: SocketCompression?) {
     self.connection = connection
     self.compression = compression
-    let settings = connection.gateway.settings
-    reader = WebSocketReader(
-      role: .server, limits: settings.echo,
-      compression: compression == nil ? .none : .permessageDeflate)
-    keepAlive = SocketKeepAlive(connection.gateway.loop.now)
+    receiver = SocketReceiver(
+      connection, connection.gateway.settings.echo, compression, messageLimit: .echoMessageBytes)
   }
 
   func received(_ bytes: borrowing Span<UInt8>) -> Int {
     var offset = 0
     let stream = connection.stream
-    do throws(WebSocketError) {
-      while let event = try next(bytes, &offset) {
+    do throws(SocketReceiver.Fault) {
+      while let event = try receiver.next(bytes, &offset) {
         switch event {
         case .message(let kind, let payload): echo(kind, payload)
         case .ping(let payload):
           stream.send { WebSocketFrame.append(.pong, payload.span, into: &$0) }
-        case .pong: _ = keepAlive.receivedPong(connection.gateway.loop.now)
+        case .pong: break
         case .close(let code, _):
           stream.send { WebSocketFrame.close(code, into: &$0) }
           stream.closeAfterWriting()
           return bytes.count
         }
       }
+      if let fault = receiver.checkRate() { throw fault }
     } catch {
-      gateway.metrics.limits.reached(error, messageLimit: .echoMessageBytes)
-      close(error.closeCode, error.reason)
-      return bytes.count
-    }
-    if connection.isBound, watch.exceeds(gateway.settings.rates.frames, reader, gateway.loop.now) {
-      gateway.metrics.limits.reached(.framesPerSecond)
-      close(.policyViolation, "rate_limited")
+      close(error.code, error.reason)
       return bytes.count
     }
     // A client that sends faster than it reads is held back by the kernel's buffers.
@@ -56,13 +46,6 @@ final class EchoSession {
       stream.pauseReading()
     }
     return offset
-  }
-
-  private func next(
-    _ bytes: borrowing Span<UInt8>, _ offset: inout Int
-  ) throws(WebSocketError) -> WebSocketEvent? {
-    guard let compression else { return try reader.next(bytes, from: &offset) }
-    return try compression.next(&reader, bytes, &offset, &watch)
   }
 
   private func echo(_ kind: WebSocketMessageKind, _ payload: [UInt8]) {
@@ -89,23 +72,12 @@ final class EchoSession {
   }
 
   func sweep(_ now: Instant) {
-    let settings = gateway.settings
-    if isHeldBack { watch.isHeldBack() } else if watch.isStalled(
-      reader, now, window: settings.messageMax, bytesPerSecond: settings.transferRate)
-    {
-      gateway.metrics.limits.reached(.wsFrameTimeout)
-      return close(.policyViolation, "the message did not come in time")
-    }
-    let stream = connection.stream
-    switch keepAlive.sweep(
-      now, every: settings.pingEvery, within: settings.pongMax, isBlocked: stream.isBlocked,
-      progress: { stream.progress() })
-    {
+    switch receiver.sweep(now, connection.stream, isHeldBack: isHeldBack) {
     case .nothing: break
-    case .ping: stream.send { WebSocketFrame.append(.ping, [UInt8]().span, into: &$0) }
-    case .close:
-      gateway.metrics.limits.reached(.pongTimeout)
-      connection.close()
+    case .ping:
+      connection.stream.send { WebSocketFrame.append(.ping, [UInt8]().span, into: &$0) }
+    case .close(let fault): close(fault.code, fault.reason)
+    case .drop: connection.close()
     }
   }
 

@@ -195,6 +195,7 @@ final class GatewayLoop {
     for connection in connections.values {
       connection.sweep(loop.now)
       connection.checkIdentity(now, due)
+      connection.session?.checkPatience(loop.now)
     }
   }
 
