@@ -30,6 +30,10 @@ def test_tunes_in_publishes_and_sees_it_arrive(sapphire, browser):
     browser.until(shows("Proxima Centauri"))
     assert browser.ask(PAYLOADS + ".length") == 2
     browser.until("/^[\\d.]+ ms$/.test(document.getElementById('latency').textContent)")
+    # S002-05, S002-22, S002-23: what the gateway says of the connection.
+    browser.until("/^\\d+ %$/.test(document.getElementById('quality').textContent)")
+    assert browser.ask("document.getElementById('bars').dataset.level") == "4"
+    assert re.fullmatch(r"[\d.]+ ms", browser.text("#fact-jitter")) and browser.text("#fact-loss") == "0 %"
     browser.until("document.getElementById('present-count').textContent === '1'")
     assert browser.ask("document.querySelector('.people .own') !== null")
     browser.screenshot("page-1280")

@@ -1,6 +1,7 @@
 internal import Bytes
 internal import Config
 internal import Loop
+internal import Observe
 internal import Platform
 internal import WebSocketCodec
 
@@ -10,17 +11,21 @@ final class EchoSession {
   private let compression: SocketCompression?
   private var reader: WebSocketReader
   private var keepAlive: SocketKeepAlive
+  private let teller: QualityTeller?
   private var watch = SocketWatch()
   private var isHeldBack = false
 
-  init(_ connection: Connection, _ compression: SocketCompression?) {
+  init(
+    _ connection: Connection, _ compression: SocketCompression?, _ teller: QualityTeller?
+  ) {
     self.connection = connection
     self.compression = compression
     let settings = connection.gateway.settings
     reader = WebSocketReader(
       role: .server, limits: settings.echo,
       compression: compression == nil ? .none : .permessageDeflate)
-    keepAlive = SocketKeepAlive(connection.gateway.loop.now)
+    self.teller = teller
+    keepAlive = SocketKeepAlive(connection.gateway.loop.now, begins: teller != nil)
   }
 
   func received(_ bytes: borrowing Span<UInt8>) -> Int {
@@ -32,7 +37,7 @@ final class EchoSession {
         case .message(let kind, let payload): echo(kind, payload)
         case .ping(let payload):
           stream.send { WebSocketFrame.append(.pong, payload.span, into: &$0) }
-        case .pong: _ = keepAlive.receivedPong(connection.gateway.loop.now)
+        case .pong: receivedPong()
         case .close(let code, _):
           stream.send { WebSocketFrame.close(code, into: &$0) }
           stream.closeAfterWriting()
@@ -76,6 +81,17 @@ final class EchoSession {
     }
   }
 
+  private func receivedPong() {
+    guard let answer = keepAlive.receivedPong(gateway.loop.now) else { return }
+    gateway.metrics.heartbeats.record(answer, keepAlive.meter)
+    tellQuality()
+  }
+
+  private func tellQuality() {
+    guard let json = teller?.message(keepAlive.meter, gateway.loop.now)?.json else { return }
+    connection.stream.send { WebSocketFrame.append(.text, json, into: &$0) }
+  }
+
   private var gateway: GatewayLoop { connection.gateway }
 
   private func close(_ code: WebSocketCloseCode, _ reason: String) {
@@ -98,11 +114,14 @@ final class EchoSession {
     }
     let stream = connection.stream
     switch keepAlive.sweep(
-      now, every: settings.pingEvery, within: settings.pongMax, isBlocked: stream.isBlocked,
-      progress: { stream.progress() })
+      now, every: teller?.interval(settings.pingEvery) ?? settings.pingEvery,
+      within: settings.pongMax, isBlocked: stream.isBlocked, progress: { stream.progress() })
     {
     case .nothing: break
     case .ping: stream.send { WebSocketFrame.append(.ping, [UInt8]().span, into: &$0) }
+    case .late:
+      gateway.metrics.heartbeats.late.add()
+      tellQuality()
     case .close:
       gateway.metrics.limits.reached(.pongTimeout)
       connection.close()

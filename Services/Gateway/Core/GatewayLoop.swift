@@ -158,7 +158,10 @@ final class GatewayLoop {
     checkIdentities()
     if sweepCount % 10 == 0 {
       closeIdleChannels(after: .seconds(60))
-      if index == 0 { settings.addresses.forgetIdle(loop.now) }
+      if index == 0 {
+        settings.addresses.forgetIdle(loop.now)
+        settings.reconnects.forgetOld(loop.now)
+      }
     }
     loop.after(.seconds(1)) { [self] in sweep() }
   }

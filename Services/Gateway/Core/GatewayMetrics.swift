@@ -14,7 +14,7 @@ struct GatewayMetrics: Sendable {
   let unrecoverable: Counter
   let requests: Counter
   let messages: Counter
-  let roundTrip: Histogram
+  let heartbeats: HeartbeatMetrics
   let acked: Counter
   let compression: CompressionMetrics
   let limits: LimitCounters
@@ -43,8 +43,7 @@ struct GatewayMetrics: Sendable {
     requests = metrics.counter("sapphire_gateway_requests_total", "HTTP requests.")
     messages = metrics.counter(
       "sapphire_gateway_messages_total", "Messages that clients sent on sockets.")
-    roundTrip = metrics.histogram(
-      "sapphire_gateway_round_trip_seconds", "From a WebSocket ping to its pong.", .seconds)
+    heartbeats = HeartbeatMetrics(metrics)
     compression = CompressionMetrics(metrics)
     limits = LimitCounters(metrics)
     identity = IdentityMetrics(metrics)

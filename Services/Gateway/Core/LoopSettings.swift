@@ -23,6 +23,8 @@ struct LoopSettings: Sendable {
   var connectionsPerAddressMax = 1_000
   /// What the gateway's peers have under way by their addresses, shared by all loops.
   let addresses = AddressLedger()
+  /// Sessions that came back lately, shared by all loops.
+  let reconnects = ReconnectLedger()
   /// Where the listeners speak TLS.
   var tls: TLSDoor?
   /// The value of `Strict-Transport-Security`, if it is sent.

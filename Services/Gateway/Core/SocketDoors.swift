@@ -28,7 +28,9 @@ enum SocketDoors {
       guard settings.isEchoOn else {
         return refuse(Refusal(104, "not_found", "echo is off here: diagnostics.echo", .notFound))
       }
-      connection.become(EchoSession(connection, accept(key, offers, exchange, connection)))
+      let compression = accept(key, offers, exchange, connection)
+      connection.become(
+        EchoSession(connection, compression, QualityTeller(target, connection.gateway)))
       return true
     }
     var names: [ChannelName] = []
@@ -75,7 +77,8 @@ enum SocketDoors {
       isBound: connection.isBound, identity: who.identity)
     let isRaw = door.style != .manyChannels
     let socket = SocketSession(
-      connection, session, compression, acknowledges: isRaw && target.isOn("ack"))
+      connection, session, compression, QualityTeller(target, connection.gateway),
+      acknowledges: isRaw && target.isOn("ack"))
     connection.become(socket)
     if let refusal = who.refusal {
       session.turnAway(socket, refusal)

@@ -14,6 +14,7 @@ final class SocketSession: Carrier {
   let compression: SocketCompression?
   private var reader: WebSocketReader
   private var keepAlive: SocketKeepAlive
+  private let teller: QualityTeller?
   private var watch = SocketWatch()
   /// On a socket of one channel each message is acknowledged by its number.
   private let acknowledges: Bool
@@ -28,7 +29,7 @@ final class SocketSession: Carrier {
 
   init(
     _ connection: Connection, _ session: ClientSession, _ compression: SocketCompression?,
-    acknowledges: Bool
+    _ teller: QualityTeller?, acknowledges: Bool
   ) {
     self.connection = connection
     self.session = session
@@ -38,7 +39,8 @@ final class SocketSession: Carrier {
     reader = WebSocketReader(
       role: .server, limits: gateway.settings.message,
       compression: compression == nil ? .none : .permessageDeflate)
-    keepAlive = SocketKeepAlive(gateway.loop.now)
+    self.teller = teller
+    keepAlive = SocketKeepAlive(gateway.loop.now, begins: teller != nil)
   }
 
   // MARK: what the client is sent
@@ -82,10 +84,7 @@ final class SocketSession: Carrier {
         case .message(let kind, let payload): received(kind, payload)
         case .ping(let payload):
           stream.send { WebSocketFrame.append(.pong, payload.span, into: &$0) }
-        case .pong:
-          if let time = keepAlive.receivedPong(gateway.loop.now) {
-            gateway.metrics.roundTrip.record(time)
-          }
+        case .pong: receivedPong()
         case .close(let code, _): return answerClose(code, bytes.count)
         }
       }
@@ -130,6 +129,18 @@ final class SocketSession: Carrier {
         tell(.error(id: error.id, .badRequest(error.message), channel: nil))
       }
     }
+  }
+
+  private func receivedPong() {
+    guard let answer = keepAlive.receivedPong(gateway.loop.now) else { return }
+    gateway.metrics.heartbeats.record(answer, keepAlive.meter)
+    tellQuality()
+  }
+
+  /// Not before the welcome, which is the first of all.
+  private func tellQuality() {
+    guard !session.isOpening, session.awaitsSignIn == nil else { return }
+    if let message = teller?.message(keepAlive.meter, gateway.loop.now) { tell(message) }
   }
 
   /// On a socket of one channel every message is one payload.
@@ -211,11 +222,14 @@ final class SocketSession: Carrier {
       return close(.policyViolation, "the message did not come in time")
     }
     switch keepAlive.sweep(
-      now, every: settings.pingEvery, within: settings.pongMax, isBlocked: stream.isBlocked,
-      progress: { stream.progress() })
+      now, every: teller?.interval(settings.pingEvery) ?? settings.pingEvery,
+      within: settings.pongMax, isBlocked: stream.isBlocked, progress: { stream.progress() })
     {
     case .nothing: break
     case .ping: stream.send { WebSocketFrame.append(.ping, [UInt8]().span, into: &$0) }
+    case .late:
+      gateway.metrics.heartbeats.late.add()
+      tellQuality()
     case .close:
       gateway.metrics.limits.reached(.pongTimeout)
       connection.close()

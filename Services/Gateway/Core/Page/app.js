@@ -25,6 +25,7 @@ const session = new Session({
   notice: showNotice,
   missed: (count) => { missed += count; },
   roundTrip: (ms) => indicator.roundTrip(ms),
+  quality: (message) => indicator.quality(message),
   resumed: ({ awayMs, complete }) => {
     indicator.reconnected();
     const away = `${(awayMs / 1000).toFixed(1)} s`;

@@ -50,8 +50,8 @@ export class Session {
 
   /**
    * @param handlers functions `phase({phase, failures, retryAt, reason})`, `publication(envelope)`,
-   *   `control(message)`, `notice({kind, text})`, `roundTrip(ms)`, `missed(count)`,
-   *   `resumed({awayMs, complete})`
+   *   `control(message)`, `notice({kind, text})`, `roundTrip(ms)`, `quality(message)`,
+   *   `missed(count)`, `resumed({awayMs, complete})`
    */
   constructor(handlers) {
     this.#handlers = handlers;
@@ -125,6 +125,7 @@ export class Session {
     url.hash = '';
     url.searchParams.set('channel', this.#channel);
     url.searchParams.set('presence', '1');
+    url.searchParams.set('quality', '1');
     const start = this.#fromStart ? 'start' : '';
     const since = this.#position ? `${this.#position.epoch}:${this.#position.offset}` : start;
     this.#asked = since !== '';
@@ -207,6 +208,7 @@ export class Session {
       this.#settle(message.id, (item) => ({ ack: message, ms: this.#heardAt - item.firstSentAt }));
       break;
     case 'pong': this.#pong(message.id); break;
+    case 'quality': this.#handlers.quality(message); break;
     case 'error': this.#fail(message); break;
     case 'unrecoverable':
       this.#position = null;
