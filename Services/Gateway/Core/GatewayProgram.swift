@@ -40,7 +40,8 @@ public enum GatewayProgram {
     let address = try context.listenAddress(.gateway)
     let files = IdentityFiles(context)
     let keys = APIKeys(try files.apiKeys())
-    let book = RuleBook(try ChannelPolicies(context.settings.channels, registry))
+    let book = RuleBook(
+      try ChannelPolicies(context.settings.channels, registry), context.settings.routes)
     let metrics = GatewayMetrics(context.metrics)
     let authenticator = Authenticator(
       context.settings.identity, keys: try files.tokenKeys(), metrics.identity)
@@ -49,7 +50,7 @@ public enum GatewayProgram {
         hub: try context.linkAddress(.hub), eventstore: try context.linkAddress(.eventstore),
         presence: try context.linkAddress(.presence)),
       registry: registry, rules: { book.policy($0) },
-      access: access(context, address, keys), authenticator: authenticator,
+      routes: { book.routes }, access: access(context, address, keys), authenticator: authenticator,
       isEchoOn: context.settings.diagnostics.echoIsOn(listening: [endpoint(address)]),
       startedAt: SystemClock.monotonic(),
       renderMetrics: { [metrics = context.metrics] in metrics.render() })

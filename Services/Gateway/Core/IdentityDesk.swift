@@ -69,14 +69,23 @@ struct IdentityFiles: Sendable {
   }
 }
 
-/// The rules of channels in force, which a reload may change. Any thread.
+/// The rules of channels and the routes in force, which a reload may change. Any thread.
 final class RuleBook: Sendable {
   private let policies: Mutex<ChannelPolicies>
+  private let held: Mutex<[RouteRule]>
 
-  init(_ policies: ChannelPolicies) { self.policies = Mutex(policies) }
+  init(_ policies: ChannelPolicies, _ routes: [RouteRule]) {
+    self.policies = Mutex(policies)
+    held = Mutex(routes)
+  }
+
+  var routes: [RouteRule] { held.withLock { $0 } }
 
   func policy(_ name: ChannelName) -> ChannelPolicy { policies.withLock { $0 }.policy(name) }
-  func replace(_ policies: ChannelPolicies) { self.policies.withLock { $0 = policies } }
+  func replace(_ policies: ChannelPolicies, _ routes: [RouteRule]) {
+    self.policies.withLock { $0 = policies }
+    held.withLock { $0 = routes }
+  }
 }
 
 /// Takes over keys and rights that have changed while the gateway runs. What can't be read leaves
@@ -120,7 +129,7 @@ final class IdentityDesk: Sendable {
     do {
       let settings = try SettingsFile.load(
         context.options["config"], environment: Self.environment(), channelTypes: registry.names)
-      book.replace(try ChannelPolicies(settings.channels, registry))
+      book.replace(try ChannelPolicies(settings.channels, registry), settings.routes)
       _ = authenticator.take(.lookAgain, now: SystemClock.monotonic())
     } catch {
       context.logger.error(

@@ -10,6 +10,8 @@ struct LoopSettings: Sendable {
   var upstreams: Upstreams.Addresses
   var registry: ChannelRegistry
   var rules: @Sendable (ChannelName) -> ChannelPolicy
+  /// The routes of the configuration; none takes the address of a built-in door.
+  var routes: @Sendable () -> [RouteRule] = { [] }
   var access: AccessRules
   var authenticator: Authenticator
   var isEchoOn: Bool
@@ -115,6 +117,16 @@ struct LoopSettings: Sendable {
     pingEvery = limits.pingInterval
     pongMax = limits.pongTimeout
     pollMax = limits.pollTimeout
+  }
+
+  /// Which door a request is for, and the request as that door reads it.
+  func route(_ head: HTTPRequestHead) -> (Route, HTTPRequestHead) {
+    for rule in routes() {
+      guard let channel = rule.channel(of: head.target.path) else { continue }
+      var head = head
+      return (Route.custom(rule.door, channel, &head.target), head)
+    }
+    return (Route(head), head)
   }
 
   func policy(_ name: ChannelName) -> ChannelPolicy { rules(name) }
