@@ -1,13 +1,9 @@
 """The observer page in headless Chromium (S000-05, S002-22, S002-23)."""
 import json
-import os
 import re
-import subprocess
 import urllib.parse
 
 import pytest
-
-from platform_under_test import Sapphire, executables
 
 LIVE = "document.body.dataset.phase === 'live'"
 PAYLOADS = "[...document.querySelectorAll('.row .payload')].map(n => n.textContent)"
@@ -156,32 +152,6 @@ def test_can_be_used_with_the_keyboard_alone(sapphire, browser):
 
 
 # Signing in. The page has nobody's token but the one that is typed; `secret` is looked for wherever it must not be.
-
-MEMBERS = """{ identity: { keyFiles: "%s" }, limits: { pingInterval: '1s', pongTimeout: '900ms' },
-  channels: [ { match: "members:*", subscribe: "user:*", publish: "user:*", history: { size: 100 } },
-              { match: "*", history: { size: 100 } } ] }"""
-
-
-@pytest.fixture
-def guarded(request, tmp_path):
-    """A platform that knows tokens; `token(user)` makes one."""
-    keys = tmp_path / "tokens.jwks"
-    platform = Sapphire()
-    sapphire = os.path.join(executables(), "sapphire")
-    subprocess.run([sapphire, "token", "key", str(keys)], check=True, capture_output=True)
-
-    def token(user, *more):
-        return subprocess.run([sapphire, "token", "make", "--key", str(keys), "--user", user, *more], check=True,
-                              capture_output=True, text=True).stdout.strip()
-    platform.token = token
-    try:
-        text = MEMBERS % keys
-        platform.start(text.replace("identity: {", "identity: { required: true,") if getattr(request, "param", None) else text)
-        yield platform
-    finally:
-        platform.stop()
-        platform.remove()
-
 
 def sign_in(browser, secret):
     browser.until("document.getElementById('sign-in').open || (document.getElementById('identity').click(), false)")
