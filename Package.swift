@@ -76,7 +76,7 @@ let package = Package(
     shared("HTTPCodec", ["Bytes"]),
     shared("WebSocketCodec", ["Bytes"]),
     shared("ChannelKit", ["Bytes"]),
-    shared("Schema", ["JSON"]),
+    shared("Schema", ["Bytes", "JSON"]),
     shared("Config", ["Bytes", "JSON", "Schema"]),
     // Row 1: wrappers of the C libraries.
     shared("Crypto", ["Bytes", "COpenSSL"]),
@@ -171,7 +171,7 @@ let package = Package(
       path: "Tests/Contract", swiftSettings: strict),
     .testTarget(
       name: "ServiceTests",
-      dependencies: ["TestKit", "Client", "Wire", "Loop", "Platform", "WebSocketCodec", "JSON", "Bytes"],
+      dependencies: ["TestKit", "Client", "Wire", "Link", "Loop", "Platform", "WebSocketCodec", "JSON", "Bytes"],
       path: "Tests/Services", swiftSettings: strict),
     tests("EventStoreTests", ["EventStoreCore", "SQLite", "Wire", "Platform", "Bytes", "Crypto", "TestKit"]),
     executable(

@@ -11,6 +11,8 @@ public struct PublicKey: Sendable {
 
   private let handle: PublicKeyHandle
   public let algorithm: Algorithm
+  /// The key as DER, as it was given or made.
+  public let subjectPublicKeyInfo: [UInt8]
 
   /// The key in a SubjectPublicKeyInfo (RFC 5280 §4.1.2.7) in DER: what a PEM file of a public key
   /// holds. Nil for anything else, other curves among them, and for a key that can't be one, such
@@ -18,6 +20,7 @@ public struct PublicKey: Sendable {
   public init?(subjectPublicKeyInfo der: [UInt8]) {
     guard let handle = PublicKeyHandle(subjectPublicKeyInfo: der) else { return nil }
     self.handle = handle
+    subjectPublicKeyInfo = der
     switch handle.kind {
     case .p256: algorithm = .ecdsaP256
     case .ed25519: algorithm = .ed25519

@@ -23,6 +23,8 @@ public struct Identity: Equatable, Sendable {
   /// When the connection's right ends, in seconds of Unix time: `expire_at`, else `exp`. Nil where
   /// `expire_at` is 0.
   public var expiresAt: Int64?
+  /// The key of its token; nil where no token was shown.
+  public var key: KeyMark?
 
   public init(
     user: String? = nil, roles: Set<String> = [], capabilities: [Capability] = [],
@@ -101,6 +103,8 @@ public struct SubscriptionGrant: Equatable, Sendable {
   public var issuedAt: Int64?
   /// When the subscription ends, in seconds of Unix time; nil where `expire_at` is 0.
   public var expiresAt: Int64?
+  /// The key of its token.
+  public var key: KeyMark?
 
   /// Whether it lets `identity` into `channel`: it was made out to that user and that channel.
   public func admits(_ identity: Identity, to channel: ChannelName) -> Bool {

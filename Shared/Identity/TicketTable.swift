@@ -28,13 +28,26 @@ public struct Ticket: Sendable, CustomStringConvertible, CustomDebugStringConver
   public var customMirror: Mirror { Mirror(self, children: []) }
 }
 
+/// What a ticket stands for.
+public struct TicketContent: Equatable, Sendable {
+  /// JSON, checked when the ticket was asked for.
+  public var claims: [UInt8]
+  /// The key of the token that the ticket was given for; nil where a back end asked for it.
+  public var key: KeyMark?
+
+  public init(claims: [UInt8], key: KeyMark?) {
+    self.claims = claims
+    self.key = key
+  }
+}
+
 /// Tickets that were given out and not used yet. A plain value; the moment is an argument.
 ///
 /// Keeps digests and the claims they stand for. Bounded; all tickets live equally long, so that the
 /// oldest are the first to go.
 public struct TicketTable: Sendable {
   private struct Entry: Sendable {
-    var claims: [UInt8]
+    var content: TicketContent
     var deadline: UInt64
   }
 
@@ -59,25 +72,25 @@ public struct TicketTable: Sendable {
 
   public var count: Int { entries.count }
 
-  /// A new ticket for whoever the claims name; nil where there are as many as there may be.
+  /// A new ticket for whoever the content's claims name; nil where there are as many as there may be.
   ///
   /// - Parameter now: monotonic, in nanoseconds.
-  public mutating func issue(_ claims: [UInt8], now: UInt64) -> Ticket? {
+  public mutating func issue(_ content: TicketContent, now: UInt64) -> Ticket? {
     forget(now: now)
-    guard entries.count < countMax, claims.count <= Self.claimsBytesMax else { return nil }
+    guard entries.count < countMax, content.claims.count <= Self.claimsBytesMax else { return nil }
     let ticket = Ticket()
-    entries[ticket.digest] = Entry(claims: claims, deadline: now &+ lifeNs)
+    entries[ticket.digest] = Entry(content: content, deadline: now &+ lifeNs)
     order.append(ticket.digest)
     return ticket
   }
 
-  /// The claims of a ticket that is good now, which it then isn't any more.
+  /// What a ticket stands for that is good now, which it then isn't any more.
   ///
   /// - Parameter digest: of what was shown. Looking it up tells nothing by its time: who could
   ///   choose a digest would know the ticket.
-  public mutating func redeem(_ digest: [UInt8], now: UInt64) -> [UInt8]? {
+  public mutating func redeem(_ digest: [UInt8], now: UInt64) -> TicketContent? {
     guard let entry = entries.removeValue(forKey: digest), now < entry.deadline else { return nil }
-    return entry.claims
+    return entry.content
   }
 
   private mutating func forget(now: UInt64) {

@@ -58,18 +58,21 @@ public struct TokenKey: Sendable {
   /// `kid`; nil for the one key of a set that tokens need not name.
   public let id: String?
   public let algorithm: TokenAlgorithm
+  public let mark: KeyMark
   private let material: Material
 
   /// A key of HMAC with SHA-256.
   public init(secret: [UInt8], id: String?) throws(TokenKeyError) {
     algorithm = try TokenAlgorithm(secret: secret)
     material = .secret(secret)
+    mark = KeyMark(secret: secret)
     self.id = id
   }
 
   public init(publicKey: PublicKey, id: String?) throws(TokenKeyError) {
     algorithm = try TokenAlgorithm(publicKey.algorithm)
     material = .key(publicKey)
+    mark = KeyMark(publicKey: publicKey.subjectPublicKeyInfo)
     self.id = id
   }
 
@@ -123,6 +126,9 @@ public struct TokenKeySet: Sendable {
   public var count: Int { keys.count }
   /// All keys, by id.
   public var all: [TokenKey] { keys.values.sorted { ($0.id ?? "") < ($1.id ?? "") } }
+
+  /// Whether a key is among them, whatever it is called now.
+  public func contains(_ mark: KeyMark) -> Bool { keys.values.contains { $0.mark == mark } }
 
   /// The key of exactly that id; of no id only where the one key has none.
   func key(id: String?) -> TokenKey? { keys[id.map { Array($0.utf8) }] }

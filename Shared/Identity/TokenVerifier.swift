@@ -44,32 +44,38 @@ public struct TokenVerifier: Sendable {
 
   /// Who a connection token speaks for, at `now` in seconds of Unix time.
   public func identity(of token: [UInt8], now: Int64) throws(TokenError) -> Identity {
-    try Claims(verified: payload(of: token), rules, now: now).identity()
+    let (payload, key) = try verified(token)
+    var identity = try Claims(verified: payload, rules, now: now).identity()
+    identity.key = key
+    return identity
   }
 
-  /// The claims of a connection token as they were written, behind the same checks: what a ticket
-  /// stands for.
-  public func claims(of token: [UInt8], now: Int64) throws(TokenError) -> [UInt8] {
-    let payload = try payload(of: token)
-    _ = try Claims(verified: payload, rules, now: now).identity()
-    return payload
+  /// The claims of a connection token as they were written, behind the same checks, and its key:
+  /// what a ticket stands for.
+  public func claims(of token: [UInt8], now: Int64) throws(TokenError) -> ([UInt8], KeyMark) {
+    let verified = try verified(token)
+    _ = try Claims(verified: verified.payload, rules, now: now).identity()
+    return verified
   }
 
   /// What a subscription token allows, at `now` in seconds of Unix time. Whether it is for this
   /// connection and this channel, `SubscriptionGrant.admits` says.
   public func grant(of token: [UInt8], now: Int64) throws(TokenError) -> SubscriptionGrant {
-    try Claims(verified: payload(of: token), rules, now: now).grant()
+    let (payload, key) = try verified(token)
+    var grant = try Claims(verified: payload, rules, now: now).grant()
+    grant.key = key
+    return grant
   }
 
   /// The claims of a subscription token as they were written, behind the same checks.
   public func grantClaims(of token: [UInt8], now: Int64) throws(TokenError) -> [UInt8] {
-    let payload = try payload(of: token)
+    let payload = try verified(token).payload
     _ = try Claims(verified: payload, rules, now: now).grant()
     return payload
   }
 
-  /// The claims' bytes of a token whose signature is good.
-  private func payload(of token: [UInt8]) throws(TokenError) -> [UInt8] {
+  /// The claims' bytes of a token whose signature is good, and whose that is.
+  private func verified(_ token: [UInt8]) throws(TokenError) -> (payload: [UInt8], key: KeyMark) {
     guard token.count <= TokenLimits.bytesMax else { throw .tooLong }
     let parts = token.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
     guard parts.count == 3, let header = Base64URL.decode(parts[0]),
@@ -79,7 +85,7 @@ public struct TokenVerifier: Sendable {
     let key = try key(for: members)
     let signed = Array(token[..<parts[1].endIndex])
     guard key.isValid(signature: signature, message: signed.span) else { throw .invalidSignature }
-    return payload
+    return (payload, key.mark)
   }
 
   private func key(for header: JSONObject) throws(TokenError) -> TokenKey {

@@ -84,6 +84,9 @@ public final class Link: StreamOwner {
   private var sentPublications: UInt64 = 0
   private var droppedPublications: UInt64 = 0
   private var receivedPublications: UInt64 = 0
+  /// Frames that may be ignored are not counted: readers skip those that they don't know.
+  private var sentFrames: UInt64 = 0
+  private var receivedFrames: UInt64 = 0
   private var knownDropped: UInt64 = 0
 
   private enum Phase { case handshaking, open, ended }
@@ -157,6 +160,7 @@ public final class Link: StreamOwner {
       return refuse()
     }
     sentPublications &+= 1
+    sentFrames &+= 1
     credit.sent(bytes.count)
     stream.send(bytes)
     return .sent
@@ -238,6 +242,7 @@ public final class Link: StreamOwner {
   }
 
   private func write<M: WireMessage>(_ message: M, correlation: UInt32, flags: FrameFlags) {
+    if !flags.contains(.mayIgnore) { sentFrames &+= 1 }
     let before = stream.queuedBytes
     stream.send { bytes in
       var writer = ByteWriter()
@@ -264,6 +269,7 @@ public final class Link: StreamOwner {
   }
 
   private func received(_ header: FrameHeader, _ body: borrowing Span<UInt8>) throws(FrameError) {
+    if !header.flags.contains(.mayIgnore) { receivedFrames &+= 1 }
     guard phase == .open else { return try receivedBeforeOpen(header, body) }
     switch header.kind {
     case .heartbeat: compare(try Heartbeat(body: body))
@@ -319,9 +325,9 @@ public final class Link: StreamOwner {
   private func compare(_ heartbeat: Heartbeat) {
     // A stream that loses what it has taken is none; both ends begin anew, and make up for it as
     // after any other loss of a link.
-    guard heartbeat.sent == receivedPublications else {
-      return close(.badFrame, "publications that were sent did not arrive")
-    }
+    guard heartbeat.sent == receivedPublications,
+      heartbeat.frames == 0 || heartbeat.frames == receivedFrames &- 1
+    else { return close(.badFrame, "frames that were sent did not arrive") }
     if heartbeat.dropped != knownDropped {
       knownDropped = heartbeat.dropped
       owner?.linkMissedPublications(self)
@@ -348,7 +354,8 @@ public final class Link: StreamOwner {
     if phase == .open {
       if loop.now.since(lastHeard) > Self.silenceMax { return close(.silent) }
       write(
-        Heartbeat(sent: sentPublications, dropped: droppedPublications), correlation: 0, flags: [])
+        Heartbeat(sent: sentPublications, dropped: droppedPublications, frames: sentFrames),
+        correlation: 0, flags: [])
     }
     scheduleHeartbeat()
   }

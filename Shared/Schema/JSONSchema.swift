@@ -1,3 +1,4 @@
+internal import Bytes
 public import JSON
 
 /// What is wrong with a schema or a pattern, for whoever wrote it.
@@ -127,6 +128,7 @@ extension JSONValue {
   func equals(_ other: JSONValue) -> Bool {
     switch (self, other) {
     case (.number(let a), .number(let b)): return a.equals(b)
+    case (.string(let a), .string(let b)): return haveSameBytes(a, b)
     case (.array(let a), .array(let b)):
       return a.count == b.count && zip(a, b).allSatisfy { $0.equals($1) }
     case (.object(let a), .object(let b)):

@@ -1,3 +1,4 @@
+internal import Bytes
 internal import JSON
 
 /// What one schema asks of one value. Nil and empty ask nothing.
@@ -5,7 +6,7 @@ struct SchemaNode: Hashable, Sendable {
   var types: [SchemaType] = []
   var values: [JSONValue]?
   var required: [String] = []
-  var properties: [String: Box] = [:]
+  var properties: [ExactText: Box] = [:]
   var others: Others = .any
   var items: Box?
   var itemsLeast: Int?
@@ -100,7 +101,7 @@ extension SchemaNode {
   }
 
   private func check(_ member: JSONObject.Member) throws(SchemaFault) {
-    if let known = properties[member.key] { return try known.node.check(member.value) }
+    if let known = properties[ExactText(member.key)] { return try known.node.check(member.value) }
     switch others {
     case .any: break
     case .none: throw SchemaFault("is not a member that is allowed")

@@ -1,3 +1,4 @@
+internal import Bytes
 internal import JSON
 
 /// Reads a schema; see `JSONSchema` for what it may say.
@@ -107,14 +108,14 @@ struct SchemaReader {
   }
 
   private mutating func properties(_ value: JSONValue, _ path: String, _ depth: Int)
-    throws(SchemaProblem) -> [String: SchemaNode.Box]
+    throws(SchemaProblem) -> [ExactText: SchemaNode.Box]
   {
     guard let object = value.object else {
       throw SchemaProblem(path: path, reason: "write an object of names and their schemas")
     }
-    var found: [String: SchemaNode.Box] = [:]
+    var found: [ExactText: SchemaNode.Box] = [:]
     for member in object.members {
-      found[member.key] = SchemaNode.Box(
+      found[ExactText(member.key)] = SchemaNode.Box(
         try node(member.value, path: "\(path).\(member.key)", depth: depth + 1))
     }
     return found

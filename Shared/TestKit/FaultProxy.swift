@@ -92,8 +92,11 @@ public final class FaultProxy: Sendable {
     mailbox.post(.changed)
   }
 
-  /// Passes everything on again.
-  public func heal() { set { $0 = LinkFaults() } }
+  /// Passes everything on again, frames that were still to be swallowed too.
+  public func heal() {
+    plan.withLock { $0.losses = [] }
+    set { $0 = LinkFaults() }
+  }
 
   /// Swallows frames to come.
   public func swallow(_ loss: FrameLoss) { plan.withLock { $0.losses.append(loss) } }

@@ -96,23 +96,29 @@ public struct Proof: WireMessage {
   }
 }
 
-/// Every second both ways: how many publications were sent and dropped on this link so far.
+/// Every second both ways: how many publications were sent and dropped on this link so far, and how
+/// many frames went before this one, of any kind but those that may be ignored; 0 from a build that
+/// does not count them.
 public struct Heartbeat: WireMessage {
   public static let kind = Kind.heartbeat
-  public static let layout = "sent:u64 dropped:u64"
+  public static let layout = "sent:u64 dropped:u64 frames:u64?"
   public var sent: UInt64
   public var dropped: UInt64
-  public init(sent: UInt64, dropped: UInt64) {
+  public var frames: UInt64
+  public init(sent: UInt64, dropped: UInt64, frames: UInt64 = 0) {
     self.sent = sent
     self.dropped = dropped
+    self.frames = frames
   }
   public func encode(into w: inout ByteWriter) {
     w.u64(sent)
     w.u64(dropped)
+    w.u64(frames)
   }
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
     sent = try c.u64(s)
     dropped = try c.u64(s)
+    frames = c.isAtEnd ? 0 : try c.u64(s)
   }
 }
 

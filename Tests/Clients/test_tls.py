@@ -338,7 +338,10 @@ def test_a_reload_changes_the_certificate_and_drops_nobody(tmp_path):
             eventually(10, word, lambda: platform.log_tail().count(word) > seen)
 
         async def stay():
-            async with platform.socket("/ws/stay") as inside, platform.socket("/ws/stay") as other:
+            async with platform.socket("/ws/stay") as inside, platform.socket("/ws/events/stay") as other:
+                # The welcome says that the subscription stands.
+                await asyncio.wait_for(other.recv(), 5)
+
                 async def talk(text):
                     await inside.send(text)
                     assert await asyncio.wait_for(other.recv(), 5) == text

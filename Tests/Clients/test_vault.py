@@ -1,15 +1,20 @@
 """Real input: a thousand real files, three observers nobody tuned to each other, a gateway killed half-way."""
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import threading
+import urllib.error
+import urllib.request
 
+import pytest
 import websockets
 
 from platform_under_test import eventually
+from raw_http import Wire
 
 COUNT = 1000
 CHANNEL = "log:vault"
@@ -176,3 +181,61 @@ def test_a_watcher_that_starts_again_announces_nothing_twice(sapphire):
     write("three")
     eventually(20, "what was added after", lambda: head() >= 3)
     assert head() == 3
+
+
+def test_a_file_that_is_linked_into_the_directory_is_announced(sapphire):
+    vault, outside = os.path.join(sapphire.folder, "vault"), os.path.join(sapphire.folder, "outside")
+    os.makedirs(vault)
+    with open(outside, "w") as out:
+        out.write("whole before it is here")
+    sapphire.command("vault", "watch", vault, CHANNEL, stdout=subprocess.DEVNULL)
+    # Found by the watch or by the first look round, and announced once either way.
+    os.link(outside, os.path.join(vault, "linked"))
+    with open(os.path.join(vault, "written"), "w") as out:
+        out.write("the watch is there")
+
+    def names():
+        answer = sapphire.post("/api/history", {"channel": CHANNEL, "limit": -1}, sapphire.key)[2]
+        return sorted(event["data"]["name"] for event in answer.get("result", {}).get("publications", []))
+
+    eventually(20, "both files", lambda: names() == ["linked", "written"])
+    # The watch is there for certain now.
+    os.link(outside, os.path.join(vault, "linked again"))
+    eventually(20, "the second link", lambda: names() == ["linked", "linked again", "written"])
+
+
+def test_a_watched_directory_that_is_moved_away_ends_the_watch_with_a_word(sapphire):
+    vault = os.path.join(sapphire.folder, "vault")
+    os.makedirs(vault)
+    watcher = sapphire.command(
+        "vault", "watch", vault, CHANNEL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with open(os.path.join(vault, "one"), "w") as out:
+        out.write("one")
+    eventually(20, "the watch", lambda: "one" in watcher.stdout.readline())
+    os.rename(vault, vault + ".elsewhere")
+    _, errors = watcher.communicate(timeout=10)
+    assert watcher.returncode == 1 and "was moved away" in errors, (watcher.returncode, errors)
+
+
+@pytest.mark.configuration("{ gateway: { loops: 1 } }")
+def test_uploads_that_stand_still_make_room_for_others(sapphire):
+    """A loop takes 256 uploads at once; who sends nothing for 3 s loses the place when another needs it."""
+    content = b"what somebody really sends"
+    place = f"/vault/{hashlib.sha256(content).hexdigest()}"
+
+    def put():
+        request = urllib.request.Request(
+            sapphire.url + place, content, {"X-API-Key": sapphire.key, "Connection": "close"}, method="PUT")
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    with contextlib.ExitStack() as idlers:
+        for number in range(256 + 16):
+            wire = idlers.enter_context(Wire(sapphire))
+            name = hashlib.sha256(str(number).encode()).hexdigest()
+            wire.send(wire.head(f"PUT /vault/{name}", f"X-API-Key: {sapphire.key}", "Content-Length: 1000") + b"x")
+        eventually(10, "a loop that is full", lambda: put() == 503)
+        eventually(10, "a place for who sends", lambda: put() in (200, 201))

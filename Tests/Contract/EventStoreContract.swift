@@ -63,6 +63,15 @@ extension Contracts {
       }
     }
 
+    /// Taken and passed over it would look like a check.
+    @Test func aPrincipalIsRefusedSinceNobodyHereWouldLookAtIt() throws {
+      try store { _, _, guest in
+        let principal = OpenPrincipal(number: 1, user: "ada")
+        let refusal = try guest.refusal(principal, Appended.self)
+        #expect(refusal == .unexpectedKind)
+      }
+    }
+
     @Test func anExpectedOffsetIsHeldOrNothingIsWritten() throws {
       try store { _, _, guest in
         #expect(

@@ -316,6 +316,15 @@ extension Contracts {
       }
     }
 
+    /// Taken and passed over it would look like a check.
+    @Test func aPrincipalIsRefusedSinceNobodyHereWouldLookAtIt() throws {
+      try hub { _, _, guests in
+        let principal = OpenPrincipal(number: 1, user: "ada")
+        let refusal = try guests[0].refusal(principal, Published.self)
+        #expect(refusal == .unexpectedKind)
+      }
+    }
+
     @Test func terminatedItSaysGoodbyeAndEndsWithZero() throws {
       try hub { cluster, loop, guests in
         try cluster.send(.terminate, .hub)

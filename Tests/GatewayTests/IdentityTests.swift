@@ -219,9 +219,15 @@ struct AuthenticatorTests {
     }
     let directory = TicketDirectory(folder.path, life: .seconds(30))
     let digest = [UInt8](repeating: 1, count: 32)
-    try directory.put(digest, claims, nowMs: 0)
+    let content = TicketContent(claims: claims, key: nil)
+    try directory.put(digest, content, nowMs: 0)
     #expect(directory.take(digest, nowMs: 30_000) == nil)
-    try directory.put(digest, claims, nowMs: 0)
+    let key = try #require(KeyMark(bytes: [UInt8](repeating: 7, count: 16)))
+    for content in [content, TicketContent(claims: claims, key: key)] {
+      try directory.put(digest, content, nowMs: 0)
+      #expect(directory.take(digest, nowMs: 29_999) == content)
+    }
+    try directory.put(digest, content, nowMs: 0)
     try Files.replace(FilePath("\(folder.path)/other"), with: [])
     directory.sweep(nowMs: SystemClock.wallMilliseconds() + 61_000)
     #expect(try Files.list(FilePath(folder.path)) == [[UInt8]("other".utf8)])

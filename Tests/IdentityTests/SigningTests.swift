@@ -81,8 +81,12 @@ private final class Tickets {
   init(countMax: Int = TicketTable.countMax) {
     table = TicketTable(life: .seconds(30), countMax: countMax)
   }
-  func issue(_ claims: [UInt8], now: UInt64) -> Ticket? { table.issue(claims, now: now) }
-  func redeem(_ digest: [UInt8], now: UInt64) -> [UInt8]? { table.redeem(digest, now: now) }
+  func issue(_ claims: [UInt8], now: UInt64) -> Ticket? {
+    table.issue(TicketContent(claims: claims, key: nil), now: now)
+  }
+  func redeem(_ digest: [UInt8], now: UInt64) -> [UInt8]? {
+    table.redeem(digest, now: now)?.claims
+  }
 }
 
 private final class Revoked {
@@ -257,7 +261,8 @@ private final class Revoked {
     #expect(throws: TokenError.expired) { try Identity(trusted: claims, now: now + 10) }
     #expect(throws: TokenError.malformed) { try Identity(trusted: [], now: now) }
     let token = signed(#"{"sub":"ada","exp":1800000010}"#)
-    let verified = try verifier().claims(of: Array(token.utf8), now: now)
+    let (verified, key) = try verifier().claims(of: Array(token.utf8), now: now)
+    #expect(try verifier().keys.contains(key))
     #expect(try Identity(trusted: verified, now: now).user == "ada")
   }
 }

@@ -26,7 +26,10 @@ func verifier(_ rules: TokenRules = TokenRules()) throws -> TokenVerifier {
 
 extension TokenVerifier {
   func identity(_ token: String, now: Int64 = now) throws(TokenError) -> Identity {
-    try identity(of: Array(token.utf8), now: now)
+    var identity = try identity(of: Array(token.utf8), now: now)
+    // Which key it was is no claim; tests of it ask the verifier itself.
+    identity.key = nil
+    return identity
   }
 
   /// Why a connection token is refused, or nil where it isn't.

@@ -264,6 +264,22 @@ struct RealLinkTests {
     #expect(pair.hub.ends.first?.code == .badFrame)
   }
 
+  /// Frames of any kind but those that may be ignored, which readers skip if they don't know them.
+  @Test(arguments: [0, 1, 2, 3])
+  func aHeartbeatHasToCountTheFramesThatCame(extra: UInt64) throws {
+    let pair = try Pair(.unix, dials: false)
+    let peer = try RawPeer(to: pair.listener.address, pair.loop)
+    peer.send(Hello(.gateway))
+    turn(pair.loop, "open") { !pair.hub.opened.isEmpty }
+    // Of kind 30583, and may be ignored.
+    peer.send([0, 0, 0, 0, 0x77, 0x77, 1, 0] + [UInt8](repeating: 0, count: 8))
+    peer.send(Credit(bytes: 1))
+    peer.send(Heartbeat(sent: 0, dropped: 0, frames: 1 + extra))
+    peer.send(Goodbye(.draining))
+    turn(pair.loop, "the end", within: .seconds(1)) { !pair.hub.ends.isEmpty }
+    #expect(pair.hub.ends.first?.code == (extra == 1 ? .draining : .badFrame))
+  }
+
   @Test func heartbeatsThatAgreeSayNothingWasMissed() throws {
     let pair = try Pair(.unix)
     let (hub, _) = try pair.open()

@@ -90,6 +90,17 @@ struct JSONSchemaTests {
     #expect(throws: SchemaProblem.self) { try JSONSchema(.object(["properties": .object(wide)])) }
   }
 
+  /// Back ends compare bytes: what only looks like an allowed text isn't one.
+  @Test func tellsTextsApartThatLookAlike() throws {
+    let one = "\"\u{E9}\""
+    let two = "\"e\u{301}\""
+    #expect(try Self.fault("{\"enum\":[\(one)]}", one) == nil)
+    #expect(try Self.fault("{\"enum\":[\(one)]}", two) != nil)
+    let closed = "{\"properties\":{\(one):{}},\"additionalProperties\":false}"
+    #expect(try Self.fault(closed, "{\(one):1}") == nil)
+    #expect(try Self.fault(closed, "{\(two):1}") != nil)
+  }
+
   @Test func asksForMembersAlone() throws {
     let schema = JSONSchema(requiring: ["type", "timestamp"])
     try schema.check(try JSONValue.parse(#"{"type":1,"timestamp":2,"more":3}"#))

@@ -3,8 +3,10 @@ import Bytes
 /// A body's layout, from the notation that messages state and docs/PROTOCOL.md explains:
 ///
 ///     layout = field *( " " field )
-///     field  = name ":" type / name ":[" layout "]u16"
+///     field  = name ":" type [ "?" ] / name ":[" layout "]u16"
 ///     type   = "u8" / "u16" / "u32" / "u64" / "i64" / "text16" / "bytes32"
+///
+/// A question mark stands after what was appended to a body and older builds leave out.
 struct Layout: Equatable {
   indirect enum Shape: Equatable {
     case scalar(String)
@@ -14,6 +16,7 @@ struct Layout: Equatable {
   struct Field: Equatable {
     var name: String
     var shape: Shape
+    var isAppended = false
   }
 
   var fields: [Field]
@@ -39,7 +42,14 @@ struct Layout: Equatable {
         throw Malformed(text: whole)
       }
       rest = rest[rest.index(after: colon)...]
-      fields.append(Field(name: name, shape: try Self.shape(&rest, whole: whole)))
+      var field = Field(name: name, shape: try Self.shape(&rest, whole: whole))
+      if rest.first == "?" {
+        rest.removeFirst()
+        field.isAppended = true
+      } else if fields.last?.isAppended == true {
+        throw Malformed(text: whole)
+      }
+      fields.append(field)
       guard rest.first == " " else { return }
       rest.removeFirst()
     }
@@ -76,6 +86,19 @@ extension Layout {
     return lines
   }
 
+  /// Where bodies of older builds end, which lack appended fields.
+  func olderEnds(_ bytes: [UInt8]) throws -> Set<Int> {
+    var ends: Set<Int> = []
+    var end = 0
+    let lines = try label(bytes)
+    let appended = Set(fields.filter(\.isAppended).map(\.name))
+    for line in lines {
+      if appended.contains(String(line.label.prefix { $0 != " " })) { ends.insert(end) }
+      end += line.bytes.count
+    }
+    return ends
+  }
+
   struct Leftover: Error, Equatable {
     var bytes: Int
   }
@@ -83,7 +106,7 @@ extension Layout {
   private func walk(
     _ cursor: inout ByteCursor, _ bytes: [UInt8], prefix: String, _ lines: inout [LabelledBytes]
   ) throws {
-    for field in fields {
+    for field in fields where !(field.isAppended && cursor.isAtEnd) {
       let name = prefix + field.name
       let start = cursor.offset
       switch field.shape {

@@ -6,7 +6,7 @@ enum SamplesOfLinks {
     Sample(label: "on TCP", message: helloOnTCP),
     Sample(label: "on a Unix socket", message: Hello(role: .gateway, instance: 0, incarnation: 0)),
     Sample(label: "rich", message: Proof(mac: digest(0xe0))),
-    Sample(label: "rich", message: Heartbeat(sent: .max, dropped: 1), flags: .mayIgnore),
+    Sample(label: "rich", message: Heartbeat(sent: .max, dropped: 1, frames: 0x0807_0605_0403_0201), flags: .mayIgnore),
     Sample(label: "largest", message: Credit(bytes: .max)),
     Sample(label: "none", message: Credit(bytes: 0)),
     Sample(

@@ -331,7 +331,6 @@ extension EventStoreService: LinkOwner {
     case .putArtifact, .artifactChunk, .endArtifact, .getArtifact, .artifactCredit,
       .cancelArtifact, .findArtifact:
       return try transfers.received(link, header, body)
-    case .openPrincipal, .closePrincipal: return .now
     default:
       link.fail(header, .unexpectedKind)
       return .now

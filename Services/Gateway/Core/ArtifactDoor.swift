@@ -101,6 +101,9 @@ final class ArtifactDoor {
     do throws(Refusal) {
       identity = try gateway.settings.authenticator.identity(head)
     } catch { return exchange.respond(.error(error)) }
+    guard key != nil || identity != nil || !gateway.settings.authenticator.settings.isRequired else {
+      return exchange.respond(.error(.signInFirst))
+    }
     let find = FindArtifact(remainingMs: gateway.settings.publishMaxMs, sha256: hash)
     gateway.ask(store, find, expecting: ArtifactStreams.self) { [weak self] result in
       guard let self else { return }
@@ -122,8 +125,9 @@ final class ArtifactDoor {
   }
 
   private func mayRead(_ name: ChannelName, _ identity: Identity?) -> Bool {
+    guard let policy = gateway.settings.policy(name) else { return false }
     let client = ClientStanding(ClientID(number: 0), identity)
-    return client.may(.subscribe, name, gateway.settings.policy(name), gateway.settings)
+    return client.may(.subscribe, name, policy, gateway.settings)
   }
 
   private func answer(

@@ -43,11 +43,19 @@ final class Authenticator: Sendable {
     state = Mutex(State(verifier: verifier, tickets: TicketTable(life: settings.ticketTTL)))
   }
 
-  /// Takes over the keys of files that have changed.
-  func replace(_ keys: TokenKeySet?) {
+  /// Takes over the keys of files that have changed. What a key has opened that is gone ends with
+  /// the loops' next sweep.
+  func replace(_ keys: TokenKeySet?, now: Instant) {
     state.withLock { [rules = TokenRules(settings)] in
       $0.verifier = keys.map { TokenVerifier(keys: $0, rules: rules) }
     }
+    _ = take(.lookAgain, now: now)
+  }
+
+  /// Whether a token of this key would be refused now.
+  func isGone(_ key: KeyMark?) -> Bool {
+    guard let key else { return false }
+    return state.withLock { $0.verifier?.keys.contains(key) } != true
   }
 
   // MARK: tokens
@@ -100,22 +108,26 @@ final class Authenticator: Sendable {
   /// A ticket for whoever the token speaks for.
   func ticket(token: String) throws(Refusal) -> Ticket {
     _ = try identity(token: token)
-    let claims = try verified(token) { verifier, token, now throws(TokenError) in
+    let (claims, key) = try verified(token) { verifier, token, now throws(TokenError) in
       try verifier.claims(of: token, now: now)
     }
-    return try ticket(claims: claims)
+    return try ticket(TicketContent(claims: claims, key: key))
   }
 
   /// A ticket for whoever claims speak for that somebody with a key has made.
   func ticket(claims: [UInt8]) throws(Refusal) -> Ticket {
+    try ticket(TicketContent(claims: claims, key: nil))
+  }
+
+  private func ticket(_ content: TicketContent) throws(Refusal) -> Ticket {
     do throws(TokenError) {
-      _ = try Identity(trusted: claims, now: Self.now)
+      _ = try Identity(trusted: content.claims, now: Self.now)
     } catch { throw .badRequest("a claim can't be used: \(error.text)") }
-    let ticket = state.withLock { $0.tickets.issue(claims, now: SystemClock.monotonic().nanoseconds) }
+    let ticket = state.withLock { $0.tickets.issue(content, now: SystemClock.monotonic().nanoseconds) }
     guard let ticket else { throw .overloaded }
     if let directory {
       do throws(SystemError) {
-        try directory.put(ticket.digest, claims, nowMs: SystemClock.wallMilliseconds())
+        try directory.put(ticket.digest, content, nowMs: SystemClock.wallMilliseconds())
       } catch { throw .unavailable }
     }
     return ticket
@@ -127,23 +139,24 @@ final class Authenticator: Sendable {
   }
 
   private func used(_ text: String) throws(Refusal) -> Identity {
-    guard let digest = Ticket.digest(shown: text), let claims = redeem(digest) else {
-      throw .ticketInvalid
-    }
-    let identity: Identity
+    guard let digest = Ticket.digest(shown: text), let content = redeem(digest),
+      !isGone(content.key)
+    else { throw .ticketInvalid }
+    var identity: Identity
     do throws(TokenError) {
-      identity = try Identity(trusted: claims, leewaySeconds: leewaySeconds, now: Self.now)
+      identity = try Identity(trusted: content.claims, leewaySeconds: leewaySeconds, now: Self.now)
     } catch { throw Refusal(error) }
+    identity.key = content.key
     guard !isRevoked(identity) else { throw .tokenRevoked }
     return identity
   }
 
   /// Where gateways share a directory it alone says whether a ticket is unused.
-  private func redeem(_ digest: [UInt8]) -> [UInt8]? {
-    let claims = state.withLock {
+  private func redeem(_ digest: [UInt8]) -> TicketContent? {
+    let content = state.withLock {
       $0.tickets.redeem(digest, now: SystemClock.monotonic().nanoseconds)
     }
-    guard let directory else { return claims }
+    guard let directory else { return content }
     return directory.take(digest, nowMs: SystemClock.wallMilliseconds())
   }
 
@@ -223,6 +236,9 @@ extension Refusal {
     101, "token_invalid", "no tokens are taken here: identity.keyFiles names no keys", .unauthorized)
   static let tokenRevoked = Refusal(
     101, "token_revoked", "the token was revoked", .unauthorized)
+  static let keyGone = Refusal(
+    101, "token_invalid", "the key that the token was signed with is not taken any more",
+    .unauthorized)
   static let tokenExpired = Refusal(109, "token_expired", "the token has expired", .unauthorized)
   static let ticketInvalid = Refusal(
     101, "ticket_invalid", "the ticket was used, has expired or was never given out", .unauthorized)

@@ -27,10 +27,19 @@ struct ChannelPolicies: Sendable {
     }
   }
 
-  /// The first rule that matches; a channel that none does is a plain relay.
-  func policy(_ name: ChannelName) -> ChannelPolicy {
-    guard let rule = rules.rule(for: name) else { return ChannelPolicy() }
+  /// The first rule that matches; a channel that none does doesn't exist.
+  func policy(_ name: ChannelName) -> ChannelPolicy? {
+    guard let rule = rules.rule(for: name) else { return nil }
     return Self.policy(rule, owners: rules.owners(of: name))
+  }
+
+  /// Whether the same channels would be the same and keep the same, whoever may do what in them.
+  func keepsChannels(of other: ChannelPolicies) -> Bool {
+    rules.rules.count == other.rules.rules.count
+      && zip(rules.rules, other.rules.rules).allSatisfy { a, b in
+        a.match == b.match && a.type == b.type && a.history == b.history
+          && a.presence == b.presence && a.options == b.options
+      }
   }
 
   private static func policy(_ rule: ChannelRule, owners: [String]) -> ChannelPolicy {

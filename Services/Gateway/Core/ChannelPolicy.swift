@@ -21,17 +21,23 @@ struct ChannelPolicy: Sendable {
   var schemas: [JSONSchema] = []
   var options = ChannelOptions()
 
-  /// Takes over who may do what; what the channel keeps stays as it is.
-  mutating func adoptRights(of other: ChannelPolicy) {
+  /// Takes over what may change while the channel is open: who may do what, what a payload has to
+  /// look like, how many may subscribe. What the channel is and keeps stays as it is.
+  mutating func adopt(_ other: ChannelPolicy) {
     subscribe = other.subscribe
     publish = other.publish
     readHistory = other.readHistory
     seePresence = other.seePresence
+    schemas = other.schemas
+    subscribersMax = other.subscribersMax
+    isCompressed = other.isCompressed
   }
 
-  func hasRights(of other: ChannelPolicy) -> Bool {
-    subscribe == other.subscribe && publish == other.publish
-      && readHistory == other.readHistory && seePresence == other.seePresence
+  /// The same channel for nobody.
+  var closed: ChannelPolicy {
+    var policy = self
+    (policy.subscribe, policy.publish, policy.readHistory, policy.seePresence) = ([], [], [], [])
+    return policy
   }
 
   var isDurable: Bool { history == .durable }

@@ -19,8 +19,8 @@ extension ClientSession {
 
   func may(_ right: Rights, _ subscription: Subscription) -> Bool {
     let name = subscription.channel.name
-    return standing.may(
-      right, name, gateway.settings.policy(name), gateway.settings, grant: subscription.grant)
+    guard let policy = gateway.settings.policy(name) else { return false }
+    return standing.may(right, name, policy, gateway.settings, grant: subscription.grant)
   }
 
   // MARK: signing in
@@ -178,7 +178,12 @@ extension ClientSession {
 
   /// Ends what the client may not do any more.
   private func lookAgain() {
+    guard !authenticator.isGone(standing.identity?.key) else { return signOut(.keyGone) }
     for subscription in subscriptions {
+      if authenticator.isGone(subscription.grant?.key) {
+        end(subscription.channel, .keyGone)
+        continue
+      }
       if !may(.subscribe, subscription) {
         end(subscription.channel, .permissionDenied)
       } else if door.wantsPresence, subscription.watching != .no, !may(.presence, subscription) {

@@ -102,7 +102,10 @@ extension ClientSession: UnaskedPublisher {
   private static let openedMax = 100_000
 
   private func openForPublishing(_ name: ChannelName) -> Result<LocalChannel, Refusal> {
-    if let known = gateway.existing(name) { return .success(known) }
+    if let known = gateway.existing(name), known.isNamed { return .success(known) }
+    guard name.isReserved || gateway.settings.policy(name) != nil else {
+      return .failure(.unknownChannel(name))
+    }
     // Asked before the channel is made, so that refused names cost nothing.
     guard
       standing.identity?.allows(.publish, in: name) ?? false

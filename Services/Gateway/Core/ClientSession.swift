@@ -119,7 +119,10 @@ final class ClientSession {
       gateway.metrics.limits.reached(.channelsPerConnection)
       return refuse(.limitExceeded, name.text, id)
     }
-    let policy = gateway.settings.policy(name)
+    guard let policy = gateway.settings.policy(name) else {
+      // Whether a reserved name is one is nobody's business.
+      return refuse(name.isReserved ? .permissionDenied : .unknownChannel(name), name.text, id)
+    }
     let mayReadHistory =
       since == .now || standing.may(.history, name, policy, gateway.settings, grant: grant)
     // Who asks for the past is refused; who only comes back goes on, and is told what it misses.

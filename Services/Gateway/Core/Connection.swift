@@ -85,12 +85,23 @@ final class Connection: StreamOwner {
     if case .securing = mode { mode = .http(HTTPConversation(self)) }
   }
 
-  /// The client that this connection carries, once it does.
+  /// The client that this connection carries for good, once it does.
   var session: ClientSession? {
     switch mode {
     case .socket(let socket): socket.session
     case .stream(let stream): stream.session
     case .starting, .securing, .http, .echo, .ended: nil
+    }
+  }
+
+  /// Whether the clients that this connection carries are still who they were.
+  func checkIdentity(_ now: Int64, _ orders: [IdentityOrder]) {
+    switch mode {
+    case .socket(let socket): socket.session.checkIdentity(now, orders)
+    case .stream(let stream): stream.session.checkIdentity(now, orders)
+    case .http(let conversation):
+      for session in conversation.sessions { session.checkIdentity(now, orders) }
+    case .starting, .securing, .echo, .ended: break
     }
   }
 

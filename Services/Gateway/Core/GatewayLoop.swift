@@ -170,10 +170,10 @@ final class GatewayLoop {
   private func checkIdentities() {
     let orders = settings.authenticator.orders(after: &seenOrders)
     if orders.contains(.lookAgain) {
-      for channel in channels.values { channel.adoptRights(of: settings.policy(channel.name)) }
+      for channel in channels.values { channel.adopt(settings.policy(channel.name)) }
     }
     let now = Authenticator.now
-    for connection in connections.values { connection.session?.checkIdentity(now, orders) }
+    for connection in connections.values { connection.checkIdentity(now, orders) }
   }
 
   // MARK: channels
@@ -181,12 +181,14 @@ final class GatewayLoop {
   /// The channel on this loop, made if need be. Nil where no more channels can be kept.
   func channel(_ name: ChannelName) -> Result<LocalChannel, Refusal> {
     guard !name.isReserved else { return .failure(.permissionDenied) }
-    if let known = channels[name] { return .success(known) }
+    if let known = channels[name] {
+      return known.isNamed ? .success(known) : .failure(.unknownChannel(name))
+    }
     guard hasRoomForChannel() else {
       metrics.limits.reached(.linkChannels)
       return .failure(.limitExceeded)
     }
-    let policy = settings.policy(name)
+    guard let policy = settings.policy(name) else { return .failure(.unknownChannel(name)) }
     let made: AnyChannel
     do throws(ChannelOptionsError) {
       made = try settings.registry.make(
@@ -383,6 +385,7 @@ final class GatewayLoop {
   /// The store may be another than before: every channel that it keeps compares its head.
   func storeOpened(_ link: Link) {
     for channel in channels.values where channel.policy.isDurable { channel.catchUp() }
+    if index == 0 { identityFeed.storeOpened() }
   }
 
   func presenceOpened(_ link: Link) { presence.linkOpened(link) }

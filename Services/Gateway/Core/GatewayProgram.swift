@@ -40,8 +40,8 @@ public enum GatewayProgram {
     let address = try context.listenAddress(.gateway)
     let files = IdentityFiles(context)
     let keys = APIKeys(try files.apiKeys())
-    let book = RuleBook(
-      try ChannelPolicies(context.settings.channels, registry), context.settings.routes)
+    let book = RuleBook(try ChannelPolicies(context.settings.channels, registry))
+    let routes = RouteBook(context.settings.routes)
     let metrics = GatewayMetrics(context.metrics)
     let authenticator = Authenticator(
       context.settings.identity, keys: try files.tokenKeys(), metrics.identity)
@@ -50,7 +50,7 @@ public enum GatewayProgram {
         hub: try context.linkAddress(.hub), eventstore: try context.linkAddress(.eventstore),
         presence: try context.linkAddress(.presence)),
       registry: registry, rules: { book.policy($0) },
-      routes: { book.routes }, access: access(context, address, keys), authenticator: authenticator,
+      routes: { routes.routes }, access: access(context, address, keys), authenticator: authenticator,
       isEchoOn: context.settings.diagnostics.echoIsOn(listening: [endpoint(address)]),
       startedAt: SystemClock.monotonic(),
       renderMetrics: { [metrics = context.metrics] in metrics.render() })
@@ -71,7 +71,7 @@ public enum GatewayProgram {
         "sapphire_tls_certificate_expires_timestamp_seconds",
         "When the certificate expires, in seconds since 1970.", reading: { door.validUntil })
     }
-    let desk = IdentityDesk(context, files, keys, authenticator, book, registry)
+    let desk = IdentityDesk(context, files, keys, authenticator, book, routes, registry)
     let gateway = RunningGateway(context, desk, settings.tls)
     try gateway.start(settings, metrics, address)
     return gateway
@@ -141,6 +141,8 @@ final class RunningGateway: RunningService {
   /// How long the public port waits for the services behind it; then it opens all the same and
   /// answers 503 with the reason.
   static let patience = Duration.seconds(3)
+  /// And this much longer where the store is there and still tells what was revoked.
+  static let patienceForOrders = Duration.seconds(10)
 
   init(_ context: ServiceContext, _ desk: IdentityDesk, _ tls: TLSDoor?) {
     self.context = context
@@ -299,13 +301,19 @@ final class GatewayThread {
   private func waitToListen() {
     guard !isDone else { return }
     gateway.health.check { [self] isReady in
-      if isReady || gateway.loop.now >= opensAt {
+      if isReady && gateway.identityFeed.isCaughtUp || isOutOfPatience {
         listen(claim.address)
         watchReadiness()
       } else {
         gateway.loop.after(.milliseconds(10)) { [self] in waitToListen() }
       }
     }
+  }
+
+  /// A store that is there is waited for until it has told what was revoked; one that is away is not.
+  private var isOutOfPatience: Bool {
+    let isReading = gateway.upstreams.eventstore != nil && !gateway.identityFeed.isCaughtUp
+    return gateway.loop.now >= opensAt + (isReading ? RunningGateway.patienceForOrders : .zero)
   }
 
   private func watchReadiness() {

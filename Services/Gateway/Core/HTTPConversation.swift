@@ -449,6 +449,9 @@ final class HTTPConversation {
     Refusal(107, "request_timeout", "\(what) did not come in time", .requestTimeout)
   }
 
+  /// The clients whose answers wait for publications.
+  var sessions: [ClientSession] { exchanges.compactMap(\.session) }
+
   func drain() {
     for exchange in exchanges { exchange.hurried?() }
     if exchanges.isEmpty, current == nil, !isClosed { finishWriting() }

@@ -34,6 +34,8 @@ final class HTTPExchange {
   var hurried: (() -> Void)?
   /// What waits for the answers before this one.
   var start: (() -> Void)?
+  /// The client that waits for the answer, where that is one with subscriptions.
+  weak var session: ClientSession?
 
   init(
     _ conversation: HTTPConversation, _ head: HTTPRequestHead, _ route: Route,

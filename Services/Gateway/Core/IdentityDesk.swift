@@ -69,22 +69,52 @@ struct IdentityFiles: Sendable {
   }
 }
 
-/// The rules of channels and the routes in force, which a reload may change. Any thread.
+/// The rules of channels in force, which a reload may change. Any thread.
+///
+/// What a channel is and keeps (type, options, history, presence) is what the first rules said that
+/// knew it, until the process ends: loops make a channel at different times, and may not hold
+/// different ones by that name. Everything else is as the latest rules say.
 final class RuleBook: Sendable {
-  private let policies: Mutex<ChannelPolicies>
-  private let held: Mutex<[RouteRule]>
-
-  init(_ policies: ChannelPolicies, _ routes: [RouteRule]) {
-    self.policies = Mutex(policies)
-    held = Mutex(routes)
+  private struct Rules {
+    /// The oldest first; the last are those in force. Never empty.
+    var generations: [ChannelPolicies]
+    var current: ChannelPolicies
   }
 
-  var routes: [RouteRule] { held.withLock { $0 } }
+  private let rules: Mutex<Rules>
+  /// BUDGET: rules that say what channels are and keep, those of the start and of reloads.
+  static let generationsMax = 64
 
-  func policy(_ name: ChannelName) -> ChannelPolicy { policies.withLock { $0 }.policy(name) }
-  func replace(_ policies: ChannelPolicies, _ routes: [RouteRule]) {
-    self.policies.withLock { $0 = policies }
-    held.withLock { $0 = routes }
+  init(_ policies: ChannelPolicies) {
+    rules = Mutex(Rules(generations: [policies], current: policies))
+  }
+
+  /// Nil where no rule in force matches.
+  func policy(_ name: ChannelName) -> ChannelPolicy? {
+    let rules = rules.withLock { $0 }
+    guard let now = rules.current.policy(name) else { return nil }
+    for generation in rules.generations {
+      guard var policy = generation.policy(name) else { continue }
+      policy.adopt(now)
+      return policy
+    }
+    return now
+  }
+
+  enum Replacement { case whole, rightsOnly, tooMany }
+
+  /// Says whether all of it is in force, or only what may change while the process runs.
+  func replace(_ policies: ChannelPolicies) -> Replacement {
+    rules.withLock { rules in
+      if rules.generations.contains(where: { $0.keepsChannels(of: policies) }) {
+        rules.current = policies
+        return rules.generations[0].keepsChannels(of: policies) ? .whole : .rightsOnly
+      }
+      guard rules.generations.count < Self.generationsMax else { return .tooMany }
+      rules.generations.append(policies)
+      rules.current = policies
+      return .rightsOnly
+    }
   }
 }
 
@@ -96,18 +126,21 @@ final class IdentityDesk: Sendable {
   private let keys: APIKeys
   private let authenticator: Authenticator
   private let book: RuleBook
+  private let routes: RouteBook
   private let registry: ChannelRegistry
   private let marks: Mutex<[FileStatus?]>
 
   init(
     _ context: ServiceContext, _ files: IdentityFiles, _ keys: APIKeys,
-    _ authenticator: Authenticator, _ book: RuleBook, _ registry: ChannelRegistry
+    _ authenticator: Authenticator, _ book: RuleBook, _ routes: RouteBook,
+    _ registry: ChannelRegistry
   ) {
     self.context = context
     self.files = files
     self.keys = keys
     self.authenticator = authenticator
     self.book = book
+    self.routes = routes
     self.registry = registry
     marks = Mutex(files.marks())
   }
@@ -129,7 +162,18 @@ final class IdentityDesk: Sendable {
     do {
       let settings = try SettingsFile.load(
         context.options["config"], environment: Self.environment(), channelTypes: registry.names)
-      book.replace(try ChannelPolicies(settings.channels, registry), settings.routes)
+      routes.replace(settings.routes)
+      switch book.replace(try ChannelPolicies(settings.channels, registry)) {
+      case .whole: context.logger.info("the rules of channels were read again")
+      case .rightsOnly:
+        context.logger.warning(
+          "the rules of channels were read again; type, options, history and presence of channels that earlier rules name change with the next start"
+        )
+      case .tooMany:
+        context.logger.error(
+          "the rules of channels have changed too often since the start; the old ones stand until the next"
+        )
+      }
       _ = authenticator.take(.lookAgain, now: SystemClock.monotonic())
     } catch {
       context.logger.error(
@@ -147,7 +191,7 @@ final class IdentityDesk: Sendable {
     }
     guard !context.settings.identity.keyFiles.isEmpty else { return }
     do {
-      authenticator.replace(try files.tokenKeys())
+      authenticator.replace(try files.tokenKeys(), now: SystemClock.monotonic())
       context.logger.info("the keys of tokens were read again")
     } catch {
       context.logger.error(

@@ -17,7 +17,12 @@ final class IdentityFeed {
   private var epoch: Epoch?
   private var last = Offset.zero
   private var isReading = false
+  /// Everything has been read that was there when this process began: what was revoked before is
+  /// known. Until then nobody is to be let in.
+  private(set) var isCaughtUp = false
 
+  /// A read that failed is made again after this, until everything has been read once.
+  private static let again = Duration.milliseconds(200)
   /// A revocation acts on other gateways within this time and their sweep, P17 allows 30 s.
   static let interval = Duration.seconds(5)
   private static let pageMax: UInt32 = 300
@@ -32,6 +37,9 @@ final class IdentityFeed {
     read()
     gateway.loop.after(Self.interval) { [self] in start() }
   }
+
+  /// There is a link to the store, so what was missed while there was none can be read.
+  func storeOpened() { read() }
 
   /// Carries an order out here and gives it to the store for the others and for later.
   func publish(_ order: IdentityOrder, _ answer: @escaping (Refusal?) -> Void) {
@@ -61,7 +69,11 @@ final class IdentityFeed {
       count: Self.pageMax, bytes: 1 << 20, isReverse: false)
     gateway.ask(store, request, expecting: StreamPage.self) { [self] result in
       isReading = false
-      if case .success(let answer) = result { take(answer.page) }
+      switch result {
+      case .success(let answer): take(answer.page)
+      case .failure:
+        if !isCaughtUp { gateway.loop.after(Self.again) { [self] in read() } }
+      }
     }
   }
 
@@ -77,7 +89,7 @@ final class IdentityFeed {
       last = event.offset
       carryOut(event)
     }
-    if page.hasMore { read() }
+    if page.hasMore { read() } else { isCaughtUp = true }
   }
 
   private func carryOut(_ event: StoredEvent) {

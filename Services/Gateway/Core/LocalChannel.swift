@@ -33,6 +33,8 @@ final class LocalChannel: Flushable {
   let envelopePrefix: [UInt8]
   /// Who may publish where the rule or the channel's type says; nil: the listener's default.
   private(set) var publishers: [Principal]?
+  /// A rule in force matches.
+  private(set) var isNamed = true
   private let publishersOfType: [Principal]?
   var plugin: AnyChannel?
   /// Where decisions depend on each other: nil until there was such a one.
@@ -93,9 +95,10 @@ final class LocalChannel: Flushable {
     }
   }
 
-  /// Other rules say who may do what; what the channel keeps stays as it is.
-  func adoptRights(of other: ChannelPolicy) {
-    policy.adoptRights(of: other)
+  /// Other rules are in force; nil where none matches any more.
+  func adopt(_ other: ChannelPolicy?) {
+    isNamed = other != nil
+    policy.adopt(other ?? policy.closed)
     publishers = policy.publish ?? publishersOfType
   }
 

@@ -9,7 +9,7 @@ internal import WebSocketCodec
 struct LoopSettings: Sendable {
   var upstreams: Upstreams.Addresses
   var registry: ChannelRegistry
-  var rules: @Sendable (ChannelName) -> ChannelPolicy
+  var rules: @Sendable (ChannelName) -> ChannelPolicy?
   /// The routes of the configuration; none takes the address of a built-in door.
   var routes: @Sendable () -> [RouteRule] = { [] }
   var access: AccessRules
@@ -129,7 +129,8 @@ struct LoopSettings: Sendable {
     return (Route(head), head)
   }
 
-  func policy(_ name: ChannelName) -> ChannelPolicy { rules(name) }
+  /// Nil where no rule matches: there is no such channel.
+  func policy(_ name: ChannelName) -> ChannelPolicy? { rules(name) }
 
   /// Whether the limits of clients bind this peer.
   func binds(_ peer: PeerIdentity) -> Bool { !(exemptsLoopback && peer.isLoopback) }

@@ -48,6 +48,7 @@ final class PollSession: Carrier {
   func start(_ channels: [(ChannelName, Subscription.Since)]) {
     exchange?.abandoned = { [self] in finish() }
     exchange?.hurried = { [self] in answer() }
+    exchange?.session = session
     let longest = asksForPosition ? Self.openingMax : timeout
     timer = gateway.loop.after(longest) { [self] in expire() }
     session.open(self, channels)

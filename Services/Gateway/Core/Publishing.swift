@@ -62,7 +62,7 @@ final class Publishing {
     if let known = gateway.existing(name) {
       return settings.access.mayPublish(client, known.publishers)
     }
-    let policy = settings.policy(name)
+    guard let policy = settings.policy(name) else { return false }
     return settings.access.mayPublish(
       client, policy.publish ?? settings.registry.traits(of: policy.type)?.publishers)
   }

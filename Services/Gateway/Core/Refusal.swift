@@ -1,3 +1,4 @@
+internal import Bytes
 internal import ChannelKit
 internal import HTTPCodec
 internal import Platform
@@ -69,6 +70,13 @@ struct Refusal: Error, Equatable, Sendable {
 
   static func badRequest(_ message: String) -> Refusal {
     Refusal(107, "bad_request", message, .badRequest)
+  }
+
+  /// Of a name that could be one, where the configuration has no rule for it.
+  static func unknownChannel(_ name: ChannelName) -> Refusal {
+    Refusal(
+      102, "unknown_channel", "there is no channel \"\(name.text)\": no rule of `channels` names it",
+      .notFound)
   }
 
   static func unknownChannel(_ name: String) -> Refusal {

@@ -108,8 +108,9 @@ struct ChannelList {
   func answer(_ exchange: HTTPExchange) {
     let access = gateway.settings.access
     let key = access.keys.find(exchange.head.flatMap { APIKeys.offered($0.headers) })
-    guard access.isLoopback || key != nil else { return exchange.respond(.error(.unauthorized)) }
-    guard access.isLoopback || key?.allowsEverywhere(.presence) ?? false else {
+    let isOpen = access.isLoopback && !gateway.settings.authenticator.settings.isRequired
+    guard isOpen || key != nil else { return exchange.respond(.error(.unauthorized)) }
+    guard isOpen || key?.allowsEverywhere(.presence) ?? false else {
       return exchange.respond(.error(.permissionDenied))
     }
     guard let hub = gateway.upstreams.hub else { return exchange.respond(.error(.unavailable)) }

@@ -274,7 +274,9 @@ final class ServerAPI {
       return completion(.failure(.unknownChannel(parameters.channel)))
     }
     guard key.allows(.history, name) else { return completion(.failure(.permissionDenied)) }
-    let policy = gateway.settings.policy(name)
+    guard let policy = gateway.settings.policy(name) else {
+      return completion(.failure(.unknownChannel(name)))
+    }
     guard policy.history != .none else { return completion(.failure(.noHistory)) }
     gateway.readHistory(
       name, policy, after: parameters.since?.offset ?? .zero, count: parameters.limit,
@@ -311,7 +313,8 @@ final class ServerAPI {
     guard let text = value["channel"]?.string else {
       return .failure(.badRequest("channel is missing"))
     }
-    return ChannelName(text).map { .success($0) } ?? .failure(.unknownChannel(text))
+    guard let name = ChannelName(text) else { return .failure(.unknownChannel(text)) }
+    return gateway.settings.policy(name) == nil ? .failure(.unknownChannel(name)) : .success(name)
   }
 
   private func presence(_ value: JSONValue, _ completion: @escaping Completion) {
@@ -369,8 +372,10 @@ final class ServerAPI {
   }
 
   private func presenceStats(_ value: JSONValue, _ completion: @escaping Completion) {
-    guard case .success(let name) = named(value) else {
-      return completion(.failure(.badRequest("channel is missing or no channel")))
+    let name: ChannelName
+    switch named(value) {
+    case .failure(let refusal): return completion(.failure(refusal))
+    case .success(let found): name = found
     }
     guard key.allows(.presence, name) else { return completion(.failure(.permissionDenied)) }
     guard let link = gateway.upstreams.presence else {

@@ -28,6 +28,12 @@ enum SocketDoors {
       guard settings.isEchoOn else {
         return refuse(Refusal(104, "not_found", "echo is off here: diagnostics.echo", .notFound))
       }
+      let authenticator = settings.authenticator
+      if authenticator.settings.isRequired {
+        do throws(Refusal) {
+          guard try authenticator.identity(head) != nil else { throw .signInFirst }
+        } catch { return refuse(error) }
+      }
       let compression = accept(key, offers, exchange, connection)
       connection.become(
         EchoSession(connection, compression, QualityTeller(target, connection.gateway)))

@@ -284,7 +284,6 @@ extension HubService: LinkOwner {
       }
     case .countChannels: try count(link, header, body)
     case .readHeads: try heads(link, header, body)
-    case .openPrincipal, .closePrincipal: break
     default: link.fail(header, .unexpectedKind)
     }
     return .now

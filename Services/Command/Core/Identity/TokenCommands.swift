@@ -140,7 +140,7 @@ enum TokenCommands {
       do throws(TokenError) {
         let claims: [UInt8]
         do throws(TokenError) {
-          claims = try verifier.claims(of: token, now: now)
+          claims = try verifier.claims(of: token, now: now).0
         } catch {
           guard error == .wrongPurpose else { throw error }
           claims = try verifier.grantClaims(of: token, now: now)

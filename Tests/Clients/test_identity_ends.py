@@ -1,0 +1,232 @@
+"""What ends when a key, a token or a rule does: open connections, waiting polls, channels (rows 93 and 94, P23)."""
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import secrets
+import signal
+import threading
+import time
+import urllib.parse
+
+import pytest
+import websockets
+
+from platform_under_test import Sapphire, eventually, next_json, next_of, within
+from test_identity import api, ask, bearer, connected, ending, is_ready, sign, started
+from test_identity import status_of, token
+
+OTHER_ID, OTHER = "2027", secrets.token_bytes(32)
+
+
+@pytest.fixture
+def platform():
+    running = started()
+    try:
+        yield running
+    finally:
+        running.stop()
+        running.remove()
+
+
+def reload(platform, path=None, text=None, word="the rules of channels were read again"):
+    """Writes a file, has the gateway read it and waits until it says so."""
+    if path:
+        with open(path, "w") as file:
+            file.write(text)
+    with open(platform.log) as log:
+        seen = log.read().count(word)
+    os.kill(platform.pid("gateway"), signal.SIGHUP)
+    eventually(10, word, lambda: open(platform.log).read().count(word) > seen)
+
+
+class Poll(threading.Thread):
+    """A poll that waits, and how it was answered."""
+
+    def __init__(self, platform, channel, text, seconds=50):
+        super().__init__(daemon=True)
+        position = json.loads(platform.get(f"/poll?channel={channel}", **bearer(text))[2])["position"]
+        self.path = f"/poll?channel={channel}&since={urllib.parse.quote(position)}&timeout={seconds}"
+        self.platform, self.text, self.answer = platform, text, None
+        self.start()
+
+    def run(self):
+        self.answer = self.platform.get(self.path, **bearer(self.text))
+
+    def ended(self, seconds=8):
+        eventually(seconds, "an answer to the poll", lambda: self.answer)
+        return self.answer[0], json.loads(self.answer[2])
+
+
+def test_what_a_key_opened_ends_when_the_key_is_taken_away(platform):
+    path = os.path.join(platform.folder, "tokens.jwks")
+    ours = json.load(open(path))
+    other = {"kty": "oct", "kid": OTHER_ID, "k": base64.urlsafe_b64encode(OTHER).decode().rstrip("=")}
+    keys = "the keys of tokens were read again"
+    reload(platform, path, json.dumps({"keys": ours["keys"] + [other]}), keys)
+    now = int(time.time())
+    theirs = sign({"sub": "ada", "exp": now + 600}, {"alg": "HS256", "typ": "JWT", "kid": OTHER_ID}, OTHER)
+    grant = sign({"sub": "bob", "channel": "closed:k", "exp": now + 600},
+                 {"alg": "HS256", "typ": "JWT", "kid": OTHER_ID}, OTHER)
+
+    async def run():
+        gone = [await connected(platform, theirs) for _ in range(4)]
+        ticket = platform.post("/api/ticket", {}, **bearer(theirs))[2]
+        by_ticket = await platform.socket(f"/ws?ticket={ticket['result']['ticket']}")
+        kept_ticket = platform.post("/api/ticket", {}, **bearer(theirs))[2]["result"]["ticket"]
+        stays = await connected(platform, token("bob"))
+        assert (await ask(stays, {"type": "subscribe", "channel": "closed:k", "token": grant}))["type"] == "ack"
+        poll = Poll(platform, "members:k", theirs)
+        # The same name, another secret: as good as gone.
+        swapped = {**other, "k": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")}
+        await asyncio.to_thread(reload, platform, path, json.dumps({"keys": ours["keys"] + [swapped]}), keys)
+        for socket in [*gone, by_ticket]:
+            code, last = await ending(socket)
+            assert (code, last["name"]) == (4401, "token_invalid"), last
+        ended = await next_of(stays, "error", 10)
+        assert (ended["channel"], ended["name"]) == ("closed:k", "token_invalid")
+        status, answer = await asyncio.to_thread(poll.ended)
+        assert (status, answer["error"]["name"]) == (401, "token_invalid")
+        assert platform.get(f"/poll?channel=members:k&ticket={kept_ticket}")[0] == 401
+        assert (await ask(stays, {"type": "ping"}))["type"] == "pong"
+        await stays.close()
+    within(40, run())
+
+
+def test_a_poll_ends_with_the_right_that_it_waits_by(platform):
+    gone, stays = token("poll-gone"), token("poll-stays")
+    polls = {name: Poll(platform, "members:p", text) for name, text in (
+        ("revoked", gone), ("expired", token("poll-brief", life=3)), ("kept", stays))}
+    other = Poll(platform, "members:q", token("poll-away"))
+    assert api(platform, "revoke", {"user": "poll-gone"}, "manager")[0] == 200
+    assert api(platform, "disconnect", {"user": "poll-away"}, "manager")[0] == 200
+    assert polls["revoked"].ended()[0] == 401 and polls["revoked"].ended()[1]["error"]["name"] == "token_revoked"
+    assert polls["expired"].ended()[0] == 401 and polls["expired"].ended()[1]["error"]["name"] == "token_expired"
+    assert other.ended()[0] == 403 and other.ended()[1]["error"]["name"] == "disconnected"
+    assert polls["kept"].answer is None
+    platform.publish("members:p", "for those who may")
+    status, answer = polls["kept"].ended()
+    assert status == 200 and answer["publications"][0]["data"] == "for those who may"
+
+
+def test_what_was_revoked_is_known_before_a_new_gateway_lets_anybody_in(platform):
+    gone = token("rev-start")
+    assert status_of(platform, gone) == 200
+    assert api(platform, "revoke", {"user": "rev-start"}, "manager")[0] == 200
+    for _ in range(3):
+        platform.kill("gateway")
+
+        def first():
+            try:
+                return status_of(platform, gone)
+            except OSError:
+                return None
+        # Whatever the first answer is: it is this.
+        assert eventually(20, "an answer", first) == 401
+        eventually(20, "ready", lambda: is_ready(platform))
+        assert status_of(platform, gone) == 401
+
+
+@pytest.mark.configuration("""{ gateway: { loops: 2 }, channels: [
+  { match: "c:*", history: { size: 100 } }, { match: "f:*" }, { match: "gone:*" } ] }""")
+def test_a_reload_changes_who_may_and_what_is_taken_everywhere_at_once_but_not_what_a_channel_is(sapphire):
+    path = os.path.join(sapphire.folder, "sapphire.json5")
+
+    def publish(channel, data, connections=8):
+        """One publication over each of so many connections, so that every loop has some."""
+        names = []
+        for _ in range(connections):
+            answer = sapphire.post("/api/publish", {"channel": channel, "data": data}, sapphire.key, Connection="close")[2]
+            names.append(answer.get("error", {}).get("name", "ok"))
+        return names
+
+    async def run():
+        sockets = [await sapphire.socket("/ws?channel=c:q&channel=gone:a") for _ in range(6)]
+        for socket in sockets:
+            await next_of(socket, "connection")
+        sapphire.publish("c:q", 0)
+        sapphire.publish("f:known", {"type": 1})
+        await asyncio.to_thread(reload, sapphire, path, """{ gateway: { loops: 2 }, channels: [
+          { match: "c:*", history: { durable: true } }, { match: "f:*", require: ["type"] },
+          { match: "new:*", history: { size: 5 } } ] }""")
+        # What the channel keeps is as it was, on every loop and in the API.
+        assert publish("c:q", 1) == ["ok"] * 8
+        for socket in sockets:
+            got, ended = [], None
+            while len(got) < 9 or not ended:
+                message = await next_json(socket)
+                if message.get("type") == "error":
+                    ended = message
+                elif "type" not in message:
+                    got.append(message["data"])
+            assert got == [0] + [1] * 8
+            assert (ended["channel"], ended["name"]) == ("gone:a", "permission_denied")
+        history = sapphire.post("/api/history", {"channel": "c:q", "limit": -1}, sapphire.key)[2]["result"]
+        assert [event["data"] for event in history["publications"]] == [0] + [1] * 8
+        assert publish("c:another", 1) == ["ok"] * 8
+        # What is taken is as the file says now, in channels that were open and in others.
+        for channel in ("f:known", "f:unknown"):
+            eventually(3, "refused on every loop", lambda: publish(channel, {"no": 1}) == ["invalid_payload"] * 8)
+            assert publish(channel, {"type": 1}) == ["ok"] * 8
+        # A rule that went takes its channels with it; one that came brings them.
+        assert publish("gone:a", 1) + publish("gone:b", 1) == ["unknown_channel"] * 16
+        assert publish("new:a", 1) == ["ok"] * 8
+        for socket in sockets:
+            await socket.close()
+    within(40, run())
+
+
+@pytest.mark.configuration('{ channels: [{ match: "a:*", history: { size: 10 } }] }')
+def test_a_channel_that_no_rule_names_does_not_exist_at_any_door(sapphire):
+    for method, body in (("publish", {"data": 1}), ("history", {}), ("presence", {}), ("presence_stats", {})):
+        answer = sapphire.post(f"/api/{method}", {"channel": "zzz", **body}, sapphire.key)[2]
+        assert (answer["error"]["code"], answer["error"]["name"]) == (102, "unknown_channel"), method
+        assert "result" in sapphire.post(f"/api/{method}", {"channel": "a:b", **body}, sapphire.key)[2], method
+    for door in ("sse", "stream", "poll"):
+        status, _, body = sapphire.get(f"/{door}?channel=zzz")
+        assert status == 404 and json.loads(body)["error"]["code"] == 102, (door, status, body)
+
+    async def run():
+        async with sapphire.socket("/ws/zzz") as socket:
+            assert (await next_json(socket))["name"] == "unknown_channel"
+        async with sapphire.socket("/ws") as socket:
+            await next_of(socket, "connection")
+            for message in ({"type": "subscribe", "channel": "zzz"}, {"channel": "zzz", "data": 1}):
+                assert (await ask(socket, message))["name"] == "unknown_channel", message
+            assert (await ask(socket, {"channel": "a:b", "data": 1}))["type"] == "ack"
+    within(20, run())
+
+
+def test_where_signing_in_is_required_no_door_gives_anything_before_it():
+    platform = Sapphire()
+    path = os.path.join(platform.folder, "tokens.jwks")
+    key = base64.urlsafe_b64encode(OTHER).decode().rstrip("=")
+    with open(path, "w") as file:
+        json.dump({"keys": [{"kty": "oct", "kid": OTHER_ID, "k": key}]}, file)
+    try:
+        platform.start(json.dumps({"identity": {"required": True, "keyFiles": [path]}})[:-1]
+                       + ', channels: [{ match: "log:*", history: { durable: true } }] }')
+        content = os.path.join(platform.folder, "content")
+        with open(content, "w") as file:
+            file.write("for those who sign in")
+        platform.run("vault", "drop", "log:v", content)
+        name = hashlib.sha256(b"for those who sign in").hexdigest()
+        text = sign({"sub": "ada", "exp": int(time.time()) + 60}, {"alg": "HS256", "typ": "JWT", "kid": OTHER_ID}, OTHER)
+        assert platform.get(f"/vault/{name}")[0] == 401
+        assert platform.get(f"/vault/{name}", **bearer(text))[0] == 200
+        assert platform.get(f"/vault/{name}", **{"X-API-Key": platform.key})[0] == 200
+        assert platform.get("/channels")[0] == 401
+        assert platform.get("/channels", **{"X-API-Key": platform.key})[0] == 200
+
+        async def echo():
+            with pytest.raises(websockets.InvalidStatusCode, match="401"):
+                async with platform.socket("/ws/echo"):
+                    pass
+            async with platform.socket("/ws/echo", extra_headers=bearer(text)) as socket:
+                await socket.send("hello")
+                assert await socket.recv() == "hello"
+        within(10, echo())
+    finally:
+        platform.stop()
+        platform.remove()
