@@ -1,5 +1,8 @@
 """Event streams and lines behind nginx and haproxy, and clients of theirs that are gone without a word."""
 import json
+import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -76,3 +79,14 @@ def test_streams_come_through_a_proxy_at_once_and_are_taken_up_again(sapphire, k
             assert [e["data"] for e in got if e["channel"] == "b"] == ["beside"]
             # The client is gone: the proxy tells, and nobody is left in the channel.
         eventually(10, "nobody listens", lambda: "b" not in json.loads(sapphire.get("/channels")[2])["channels"])
+
+
+if os.environ.get("LONG") == "1":
+    def test_clients_whose_network_is_gone_are_given_up_within_an_interval_and_a_timeout():
+        """Needs root for a network of its own, in which an address can go."""
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "vanished.py")
+        done = subprocess.run(["unshare", "-n", sys.executable, script], capture_output=True, text=True, timeout=200)
+        assert done.returncode == 0, done.stderr[-2000:]
+        took = json.loads(done.stdout)
+        # Each 2 s, and two sweeps.
+        assert set(took) == {"socket", "events", "lines"} and max(took.values()) < 7, took
