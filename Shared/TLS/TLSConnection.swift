@@ -98,10 +98,6 @@ public final class TLSConnection {
         output += context.plainAnswer
         throw fail(TLSError(.plainHTTP, "the peer speaks without TLS"))
       }
-      handshakeBytes += ciphertext.count
-      guard handshakeBytes <= Self.handshakeBytesMax else {
-        throw fail(TLSError(.handshakeTooLong, "the handshake is too long"))
-      }
     }
     try withLent(ciphertext, output: &output) { () throws(TLSError) in
       while state == .handshaking {
@@ -111,6 +107,16 @@ public final class TLSConnection {
         unsafe lent.pointee.is_open = 1
       }
       try readAll(into: &plaintext)
+    }
+    try countHandshake(ciphertext.count)
+  }
+
+  /// What came is part of the handshake where it did not end it: behind its end may come much.
+  private func countHandshake(_ bytes: Int) throws(TLSError) {
+    guard state == .handshaking else { return }
+    handshakeBytes += bytes
+    guard handshakeBytes <= Self.handshakeBytesMax else {
+      throw fail(TLSError(.handshakeTooLong, "the handshake is too long"))
     }
   }
 

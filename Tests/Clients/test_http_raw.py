@@ -336,6 +336,13 @@ def test_a_service_that_is_away_is_503_with_a_time_to_come_back(sapphire):
             status, headers, _ = sapphire.get("/health")
             return headers.get("Retry-After") if status == 503 else None
         assert int(eventually(20, "503 with Retry-After", unavailable)) >= 1
+
+        def reasons(**headers):
+            checks = json.loads(sapphire.get("/health", **headers)[2])["checks"]
+            return checks["database"].get("reason", "")
+        # Where it was looked for is nothing for strangers (P25).
+        eventually(20, "a link that is lost", lambda: reasons() == "can't be reached")
+        assert reasons(**{"X-API-Key": sapphire.key}) not in ("", "can't be reached")
     finally:
         os.kill(store_pid, signal.SIGCONT)
 

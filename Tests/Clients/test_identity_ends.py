@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import signal
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -227,6 +228,47 @@ def test_where_signing_in_is_required_no_door_gives_anything_before_it():
                 await socket.send("hello")
                 assert await socket.recv() == "hello"
         within(10, echo())
+    finally:
+        platform.stop()
+        platform.remove()
+
+
+def test_thousands_of_revocations_at_once_are_all_taken_and_all_act(platform):
+    """Row 93, many at once: each connection is looked at once, however many names were revoked."""
+    async def run():
+        gone = await connected(platform, token("ada", jti="m-4321"))
+        stays = await connected(platform, token("ada", jti="m-kept"))
+        for start in range(0, 6_000, 1_000):
+            commands = [{"revoke": {"jti": f"m-{number}"}} for number in range(start, start + 1_000)]
+            answer = await asyncio.to_thread(api, platform, "batch", {"commands": commands}, "manager")
+            refused = [reply for reply in answer[2]["result"]["replies"] if "error" in reply]
+            assert answer[0] == 200 and not refused, refused[:2]
+        code, last = await ending(gone)
+        assert (code, last["name"]) == (4401, "token_revoked")
+        assert (await ask(stays, {"type": "ping"}))["type"] == "pong"
+        await stays.close()
+    within(60, run())
+
+
+def test_keys_in_pem_rotate_by_the_names_of_their_files():
+    platform = Sapphire()
+    files = {name: os.path.join(platform.folder, name) for name in ("old", "new")}
+    for path in files.values():
+        subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", f"{path}.key"],
+                       check=True, capture_output=True)
+        subprocess.run(["openssl", "ec", "-in", f"{path}.key", "-pubout", "-out", f"{path}.pem"], check=True,
+                       capture_output=True)
+        pkcs8 = subprocess.run(["openssl", "pkcs8", "-topk8", "-nocrypt", "-in", f"{path}.key"], check=True,
+                               capture_output=True).stdout
+        with open(f"{path}.key", "wb") as file:
+            file.write(pkcs8)
+    try:
+        platform.start(json.dumps({"identity": {"keyFiles": [f"{path}.pem" for path in files.values()]}}))
+        for name, path in files.items():
+            made = platform.run("token", "make", "--key", f"{path}.key", "--id", name, "--user", "ada").strip()
+            assert status_of(platform, made) == 200, name
+        other = platform.run("token", "make", "--key", f"{files['old']}.key", "--id", "new", "--user", "ada").strip()
+        assert status_of(platform, other) == 401
     finally:
         platform.stop()
         platform.remove()

@@ -155,3 +155,22 @@ def test_a_chain_of_polls_misses_nothing_while_the_gateway_is_killed(sapphire):
     assert faults == []
     for name in names:
         assert got[name] == list(range(counts[name])), name
+
+
+def test_an_answer_names_the_place_in_every_channel_with_a_history_or_is_none(sapphire):
+    """While the hub stands still nobody knows where a fresh channel stands; the next poll would miss what came."""
+    sapphire.publish("log:a", 1)
+    known = answered(sapphire, "log:a")["position"]
+    sapphire.publish("log:a", 2)
+    hub = sapphire.pid("hub")
+    os.kill(hub, signal.SIGSTOP)
+    try:
+        for channels, since in ((["log:fresh"], "now"), (["log:a", "log:fresher"], known)):
+            status, headers, answer = poll(sapphire, *channels, since=since, timeout=1)
+            assert status == 503 and int(headers["Retry-After"]) >= 1, (channels, answer)
+            assert answer["error"]["name"] == "unavailable"
+    finally:
+        os.kill(hub, signal.SIGCONT)
+    eventually(10, "the hub works again", lambda: sapphire.get("/ready")[0] == 200)
+    got = eventually(10, "what waited", lambda: poll(sapphire, "log:a", "log:fresher", since=known, timeout=1)[2])
+    assert [event["data"] for event in got["publications"]] == [2], got

@@ -164,14 +164,34 @@ struct AuthenticatorTests {
 
   @Test func everyLoopFindsEachOrderOnce() {
     let authenticator = Authenticator(IdentitySettings(), keys: nil, IdentityMetrics(Metrics()))
-    var seen: (UInt64, UInt64) = (0, 0)
-    #expect(authenticator.orders(after: &seen.0) == [])
+    var (one, other) = (Authenticator.Seen(), Authenticator.Seen())
+    #expect(authenticator.due(&one).orders == [])
     #expect(authenticator.take(.lookAgain, now: now))
-    #expect(authenticator.orders(after: &seen.0) == [.lookAgain])
+    #expect(authenticator.due(&one).orders == [.lookAgain])
     #expect(authenticator.take(.disconnect(.init(user: "a")), now: now))
-    #expect(authenticator.orders(after: &seen.0) == [.disconnect(.init(user: "a"))])
-    #expect(authenticator.orders(after: &seen.1).count == 2)
-    #expect(authenticator.orders(after: &seen.0) == [] && authenticator.orders(after: &seen.1) == [])
+    #expect(authenticator.due(&one).orders == [.disconnect(.init(user: "a"))])
+    #expect(authenticator.due(&other).orders.count == 2)
+    #expect(authenticator.due(&one).orders == [] && authenticator.due(&other).orders == [])
+  }
+
+  /// However many come at once, a loop looks at its connections once.
+  @Test func revocationsWithoutNumberAreOneLook() {
+    let authenticator = Authenticator(IdentitySettings(), keys: nil, IdentityMetrics(Metrics()))
+    var seen = Authenticator.Seen()
+    let until = Authenticator.now + 60
+    for number in 0..<Revocations.countMax {
+      let revocation = Revocation(.token("\(number)"), at: 1, until: until)
+      guard authenticator.take(.revoke(revocation), now: now) else {
+        Issue.record("number \(number) found no room")
+        return
+      }
+    }
+    let full = Revocation(.token("one more"), at: 1, until: until)
+    #expect(!authenticator.take(.revoke(full), now: now))
+    #expect(!authenticator.isRevoked(Identity(user: "ada", tokenID: "one more")))
+    let due = authenticator.due(&seen)
+    #expect(due.revokes && due.orders.isEmpty && !authenticator.due(&seen).revokes)
+    #expect(authenticator.take(.lookAgain, now: now))
   }
 
   @Test func tooManyOrdersAreRefusedUntilOldOnesAreForgotten() {

@@ -210,6 +210,27 @@ import Testing
     #expect(index <= TLSConnection.handshakeBytesMax + 1_000)
   }
 
+  /// A request of any length may come in one read with the end of the handshake.
+  @Test(arguments: [TLSContext.Version.tls12, .tls13])
+  func muchMayComeBehindTheEndOfTheHandshake(newest: TLSContext.Version) throws {
+    let ends = try Ends(newest: newest)
+    let pair = Pair(client: ends.client, server: ends.server)
+    var random = SeededGenerator(seed: 5)
+    let long = random.bytes(300_000)
+    // Held back until the client has said its last, then all at once.
+    while pair.client.state == .handshaking {
+      Pair.feed(pair.server, pair.toServer, &pair.atServer, &pair.toClient)
+      pair.toServer = []
+      Pair.feed(pair.client, pair.toClient, &pair.atClient, &pair.toServer)
+      pair.toClient = []
+    }
+    try pair.sendToServer(long)
+    pair.run()
+    #expect(pair.atServer.error == nil)
+    let isWhole = pair.atServer.plaintext == long
+    #expect(isWhole && pair.server.state == .open)
+  }
+
   @Test func everyTruncationOfAHandshakeJustWaits() throws {
     let ends = try Ends()
     var hello: [UInt8] = []

@@ -36,7 +36,7 @@ final class Pair {
     }
   }
 
-  private static func feed(
+  static func feed(
     _ end: TLSConnection, _ bytes: [UInt8], _ received: inout Received, _ output: inout [UInt8]
   ) {
     guard !bytes.isEmpty, received.error == nil else { return }

@@ -113,12 +113,40 @@ public enum CommandLineTool {
   }
 
   private static func help(_ words: [String], _ context: CommandContext) -> Int32 {
-    guard let (command, _) = find(words) else { return show(overview, context) }
-    return show(command.help, context)
+    if let (command, _) = find(words) { return show(command.help, context) }
+    return show(words.first.flatMap(overview(of:)) ?? overview, context)
+  }
+
+  /// The commands whose first word is `name`; nil where there is none.
+  private static func overview(of name: String) -> String? {
+    let members = commands.filter { $0.name.hasPrefix(name + " ") }
+    guard !members.isEmpty else { return nil }
+    return """
+      Usage: sapphire \(name) COMMAND [OPTIONS]
+
+      \(table(of: members))
+
+      `sapphire \(name) COMMAND --help` teaches each of them.
+      """
+  }
+
+  /// A line for each: its name and what it is for.
+  private static func table(of commands: [Command]) -> String {
+    let width = commands.map(\.name.count).max() ?? 0
+    return commands.map { command in
+      let gap = String(repeating: " ", count: width - command.name.count + 2)
+      return "  \(command.name)\(gap)\(command.summary)"
+    }.joined(separator: "\n")
   }
 
   private static func run(_ name: String, _ rest: [String], _ context: CommandContext) -> ExitCode {
     guard let (command, words) = find([name] + rest) else {
+      if let members = overview(of: name) {
+        if rest.first == "--help" || rest.first == "-h" { return context.console.line(members) ? .ok : .failure }
+        let what = rest.first.map { "there is no command `\(name) \($0)`" } ?? "what should be done?"
+        context.console.report("\(what)\n\n\(members)")
+        return .usage
+      }
       context.console.report("there is no command `\(name)`; `sapphire --help` lists them")
       return .usage
     }
@@ -146,27 +174,22 @@ public enum CommandLineTool {
   }
 
   static var overview: String {
-    let width = commands.map(\.name.count).max() ?? 0
-    let lines = commands.map { command in
-      let gap = String(repeating: " ", count: width - command.name.count + 2)
-      return "  \(command.name)\(gap)\(command.summary)"
-    }
-    return """
-      sapphire: publish once, and every observer has it
+    """
+    sapphire: publish once, and every observer has it
 
-      Usage: sapphire COMMAND [OPTIONS]
+    Usage: sapphire COMMAND [OPTIONS]
 
-      \(lines.joined(separator: "\n"))
+    \(table(of: commands))
 
-      `sapphire COMMAND --help` teaches each of them.
+    `sapphire COMMAND --help` teaches each of them.
 
-      The server is found by --url, SAPPHIRE_URL or the data directory of this machine's
-      `sapphire up`; the key of its API by SAPPHIRE_API_KEY or the same directory. What to sign
-      in with as a user is read from SAPPHIRE_TOKEN or --token-file, never from an option.
+    The server is found by --url, SAPPHIRE_URL or the data directory of this machine's
+    `sapphire up`; the key of its API by SAPPHIRE_API_KEY or the same directory. What to sign
+    in with as a user is read from SAPPHIRE_TOKEN or --token-file, never from an option.
 
-      Exit codes: 0 done · 1 failed · 64 wrong command line · 69 server not reachable or not
-      ready · 77 not permitted · 78 wrong configuration
-      """
+    Exit codes: 0 done · 1 failed · 64 wrong command line · 69 server not reachable or not
+    ready · 77 not permitted · 78 wrong configuration
+    """
   }
 
   private static let versionCommand = Command(

@@ -15,6 +15,8 @@ final class Authenticator: Sendable {
   private struct State {
     var verifier: TokenVerifier?
     var revocations = Revocations()
+    /// Grows with each revocation: loops look at what is open when it has.
+    var revocationCount: UInt64 = 0
     var tickets: TicketTable
     var orders: [NumberedOrder] = []
     var lastOrder: UInt64 = 0
@@ -189,11 +191,14 @@ final class Authenticator: Sendable {
     end.map { now >= $0 + Int64(leewaySeconds) } ?? false
   }
 
-  /// Takes an order for all loops; false where there are too many.
+  /// Takes an order for all loops; false where there are too many, and then nothing of it was done.
   func take(_ order: IdentityOrder, now: Instant) -> Bool {
     state.withLock { state in
+      // However many come, each connection is looked at once in a sweep.
       if case .revoke(let revocation) = order {
         guard state.revocations.add(revocation, now: Self.now) else { return false }
+        state.revocationCount &+= 1
+        return true
       }
       state.orders.removeAll { now.since($0.at) > Self.orderLife }
       guard state.orders.count < Self.ordersMax else { return false }
@@ -203,13 +208,29 @@ final class Authenticator: Sendable {
     }
   }
 
-  /// The orders after number `seen`, which is then the last one's.
-  func orders(after seen: inout UInt64) -> [IdentityOrder] {
+  /// What a loop has done of what was ordered.
+  struct Seen {
+    fileprivate var order: UInt64 = 0
+    fileprivate var revocations: UInt64 = 0
+  }
+
+  /// What a loop has to do with its connections.
+  struct Due {
+    var orders: [IdentityOrder] = []
+    /// Something was revoked.
+    var revokes = false
+  }
+
+  /// What was ordered since `seen`, which is then up to date.
+  func due(_ seen: inout Seen) -> Due {
     state.withLock { state in
-      guard state.lastOrder != seen else { return [] }
-      let new = state.orders.filter { $0.number > seen }.map(\.order)
-      seen = state.lastOrder
-      return new
+      var due = Due(revokes: state.revocationCount != seen.revocations)
+      seen.revocations = state.revocationCount
+      if state.lastOrder != seen.order {
+        due.orders = state.orders.filter { $0.number > seen.order }.map(\.order)
+        seen.order = state.lastOrder
+      }
+      return due
     }
   }
 

@@ -129,15 +129,17 @@ extension ClientSession {
   /// Looks, once in every sweep of the loop, whether everything still holds.
   ///
   /// - Parameter now: seconds of Unix time.
-  func checkIdentity(_ now: Int64, _ orders: [IdentityOrder]) {
+  func checkIdentity(_ now: Int64, _ due: Authenticator.Due) {
     guard !isOver else { return }
     if let awaited = awaitsSignIn, gateway.loop.now >= awaited.deadline {
       return signOut(.signInFirst)
     }
-    for order in orders {
-      carryOut(order)
+    if due.revokes { checkRevocations() }
+    for order in due.orders {
       guard !isOver else { return }
+      carryOut(order)
     }
+    guard !isOver else { return }
     if let end = standing.identity?.expiresAt, end - now <= Self.warning {
       guard !authenticator.hasEnded(end, now: now) else { return signOut(.tokenExpired) }
       if !standing.isWarned { tell(.expiring(nil, at: end)) }
@@ -155,16 +157,19 @@ extension ClientSession {
     subscription.isWarned = true
   }
 
+  private func checkRevocations() {
+    if let identity = standing.identity, authenticator.isRevoked(identity) {
+      return signOut(.tokenRevoked)
+    }
+    for subscription in subscriptions {
+      guard let grant = subscription.grant, authenticator.isRevoked(grant) else { continue }
+      end(subscription.channel, .tokenRevoked)
+    }
+  }
+
   private func carryOut(_ order: IdentityOrder) {
     switch order {
-    case .revoke:
-      if let identity = standing.identity, authenticator.isRevoked(identity) {
-        return signOut(.tokenRevoked)
-      }
-      for subscription in subscriptions {
-        guard let grant = subscription.grant, authenticator.isRevoked(grant) else { continue }
-        end(subscription.channel, .tokenRevoked)
-      }
+    case .revoke: break
     case .disconnect(let whom):
       if whom.includes(standing.identity, context) { signOut(.disconnected) }
     case .unsubscribe(let whom, let name):

@@ -95,12 +95,12 @@ final class Connection: StreamOwner {
   }
 
   /// Whether the clients that this connection carries are still who they were.
-  func checkIdentity(_ now: Int64, _ orders: [IdentityOrder]) {
+  func checkIdentity(_ now: Int64, _ due: Authenticator.Due) {
     switch mode {
-    case .socket(let socket): socket.session.checkIdentity(now, orders)
-    case .stream(let stream): stream.session.checkIdentity(now, orders)
+    case .socket(let socket): socket.session.checkIdentity(now, due)
+    case .stream(let stream): stream.session.checkIdentity(now, due)
     case .http(let conversation):
-      for session in conversation.sessions { session.checkIdentity(now, orders) }
+      for session in conversation.sessions { session.checkIdentity(now, due) }
     case .starting, .securing, .echo, .ended: break
     }
   }

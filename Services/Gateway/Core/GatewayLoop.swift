@@ -33,7 +33,7 @@ final class GatewayLoop {
   private(set) var isDraining = false
   var upstreamsChanged: () -> Void = {}
   private var sweepCount: UInt64 = 0
-  private var seenOrders: UInt64 = 0
+  private var seenOrders = Authenticator.Seen()
   /// Connections that are being told why they can't come in.
   private var turnedAway = 0
   private var madeRoomAt = Instant(nanoseconds: 0)
@@ -168,12 +168,12 @@ final class GatewayLoop {
 
   /// Whether every client is still who it was and may do what it does.
   private func checkIdentities() {
-    let orders = settings.authenticator.orders(after: &seenOrders)
-    if orders.contains(.lookAgain) {
+    let due = settings.authenticator.due(&seenOrders)
+    if due.orders.contains(.lookAgain) {
       for channel in channels.values { channel.adopt(settings.policy(channel.name)) }
     }
     let now = Authenticator.now
-    for connection in connections.values { connection.checkIdentity(now, orders) }
+    for connection in connections.values { connection.checkIdentity(now, due) }
   }
 
   // MARK: channels

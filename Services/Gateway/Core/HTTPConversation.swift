@@ -220,7 +220,7 @@ final class HTTPConversation {
     let access = gateway.settings.access
     guard access.allows(host: head.authority) else {
       return Refusal(
-        421, "misdirected", "this host is not served here: add it to gateway.hosts",
+        421, "misdirected", "this host is not served here: add its origin to gateway.origins",
         .misdirectedRequest)
     }
     guard access.allows(origin: head.headers.first("origin"), host: head.authority) else {

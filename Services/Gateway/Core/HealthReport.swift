@@ -25,14 +25,20 @@ final class HealthReport {
   private static let probeMax = Duration.seconds(2)
   private static let keptMax = Duration.seconds(1)
 
+  /// What anyone may read of a service that there is no link to; where it was looked for, and what
+  /// became of that, is for those with a key.
+  private static let unreachable = "can't be reached"
+
   /// Why a service can't work; nil if it can.
   private typealias Findings = [(role: Role, failure: String?)]
 
   func answer(_ exchange: HTTPExchange) {
+    let keys = gateway.settings.access.keys
+    let hasKey = keys.find(exchange.head.flatMap { APIKeys.offered($0.headers) }) != nil
     if let foundAt, gateway.loop.now.since(foundAt) < Self.keptMax {
-      return exchange.respond(report(findings))
+      return exchange.respond(report(findings, inDetail: hasKey))
     }
-    probe { [self] in exchange.respond(report($0)) }
+    probe { [self] in exchange.respond(report($0, inDetail: hasKey)) }
   }
 
   /// Tells whether all can work, found out now.
@@ -76,7 +82,7 @@ final class HealthReport {
     _ role: Role, _ link: Link?, _ message: M, _ reply: R.Type,
     _ found: @escaping (Role, String?) -> Void
   ) {
-    guard let link else { return found(role, gateway.upstreams.failure(role) ?? "not connected") }
+    guard let link else { return found(role, Self.unreachable) }
     link.request(message, expecting: reply, within: Self.probeMax) { result in
       switch result {
       case .success: found(role, nil)
@@ -89,7 +95,7 @@ final class HealthReport {
     findings.filter { $0.failure != nil && isNeeded($0.role) }
   }
 
-  private func report(_ findings: Findings) -> Response {
+  private func report(_ findings: Findings, inDetail: Bool) -> Response {
     let failures = failures(findings)
     let isReady = failures.isEmpty && !gateway.isDraining
     return .json(isReady ? .ok : .serviceUnavailable) { writer in
@@ -102,7 +108,10 @@ final class HealthReport {
         writer.key(role == .eventstore ? "database" : role.name)
         writer.beginObject()
         writer.field("status", failure == nil ? "ok" : "unavailable")
-        if let failure { writer.field("reason", failure) }
+        if var reason = failure {
+          if inDetail, reason == Self.unreachable { reason = gateway.upstreams.failure(role) ?? reason }
+          writer.field("reason", reason)
+        }
         writer.endObject()
       }
       writer.key("sessions")

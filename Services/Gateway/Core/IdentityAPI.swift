@@ -18,7 +18,10 @@ struct IdentityAPI {
   func ticket(bearer token: String) -> Response {
     do throws(Refusal) {
       let answer = answer(try authenticator.ticket(token: token))
-      return Response(.ok, "application/json", [UInt8]("{\"result\":".utf8) + answer + [125])
+      var response = Response(
+        .ok, "application/json", [UInt8]("{\"result\":".utf8) + answer + [125])
+      response.fields.append(("Cache-Control", "no-store"))
+      return response
     } catch {
       return .refusedToken(error)
     }
@@ -94,7 +97,9 @@ extension Response {
   static func refusedToken(_ refusal: Refusal) -> Response {
     var response = error(refusal)
     if refusal.status == .unauthorized {
-      response.fields.append(("WWW-Authenticate", "Bearer error=\"invalid_token\""))
+      // RFC 6750 §3.1: who has shown nothing is told of no error.
+      let challenge = refusal == .signInFirst ? "Bearer" : "Bearer error=\"invalid_token\""
+      response.fields.append(("WWW-Authenticate", challenge))
     }
     return response
   }

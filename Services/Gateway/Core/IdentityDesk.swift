@@ -43,7 +43,7 @@ struct IdentityFiles: Sendable {
     for path in settings.keyFiles {
       let bytes = try Files.read(FilePath(path), bytesMax: TokenKeySet.fileBytesMax)
       do throws(TokenKeyError) {
-        sets.append(try TokenKeySet(file: bytes))
+        sets.append(try TokenKeySet(file: bytes, id: Self.keyID(of: path, in: settings)))
       } catch { throw refused("\(path): \(error.text)") }
     }
     let keys: TokenKeySet
@@ -55,6 +55,14 @@ struct IdentityFiles: Sendable {
         "the key \(key) has an algorithm that identity.algorithms does not name")
     }
     return keys
+  }
+
+  /// The `kid` of the key in a PEM file: the file's name without its ending, where there are several
+  /// files; of one alone tokens need not name the key.
+  private static func keyID(of path: String, in settings: IdentitySettings) -> String? {
+    guard settings.keyFiles.count > 1 else { return nil }
+    let name = path.split(separator: "/").last ?? ""
+    return String(name.split(separator: ".").first ?? name)
   }
 
   private func refused(_ reason: String) -> ConfigurationRefused {

@@ -125,12 +125,22 @@ final class PollSession: Carrier {
 
   private func expire() {
     timer = nil
-    guard asksForPosition, !unsettled.isEmpty else { return answer() }
-    respond(.error(.unavailable))
+    answer()
+  }
+
+  /// A channel with a history that is not open yet, and of which the client has no place: an answer
+  /// without one would hide from it what is published until it asks again.
+  private var lacksAPlace: Bool {
+    places.contains { name, place in
+      place == .now && unsettled.contains(name)
+        && (gateway.settings.policy(name)?.history ?? .none) != .none
+    }
   }
 
   private func answer() {
     guard exchange != nil else { return }
+    // What there is, is not lost: the client asks again from where it was.
+    guard !lacksAPlace else { return respond(.error(.unavailable)) }
     for subscription in session.subscriptions where subscription.dropped > 0 {
       // With a history the next poll gets them.
       if subscription.channel.policy.history == .none { subscription.relieved() }
