@@ -82,6 +82,10 @@ extension ChannelRule {
     maxSubscribers = reader.read("maxSubscribers", &reading) { value throws(Refused) in
       try value.int(in: 1...10_000_000)
     }
+    priority =
+      reader.read("priority", &reading) { value throws(Refused) in try value.priority() } ?? .normal
+    slowConsumer = SlowConsumerRule(
+      reading: reader.take("slowConsumer"), path: "\(path).slowConsumer", history: history, &reading)
     require = reader.list("require", &reading) { value throws(Refused) in try value.text() } ?? []
     if let value = reader.take("schema") {
       do throws(SchemaProblem) { schema = try JSONSchema(value.json) } catch {

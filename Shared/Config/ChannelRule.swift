@@ -71,6 +71,10 @@ public struct ChannelRule: Hashable, Sendable {
   public var compress: Bool
   /// A subscriber beyond this is refused (S003-25); nil: no limit of the channel's own.
   public var maxSubscribers: Int?
+  /// How urgent its publications are beside others for the same client (S002-02).
+  public var priority: ChannelPriority
+  /// What becomes of them for a client that is slow; nil: what suits the kind of channel.
+  public var slowConsumer: SlowConsumerRule?
   /// Members that a published JSON object has to have (S003-22); empty: nothing is looked at.
   public var require: [String]
   /// What a published payload has to look like; nil: anything.
@@ -80,7 +84,8 @@ public struct ChannelRule: Hashable, Sendable {
     match: [ChannelPattern], type: String = "relay", options: JSONValue = .object([:]),
     history: HistoryRule = .none, subscribe: AccessRule? = nil, publish: AccessRule? = nil,
     readHistory: AccessRule? = nil, seePresence: AccessRule? = nil, presence: Bool = true,
-    compress: Bool = true, maxSubscribers: Int? = nil, require: [String] = [],
+    compress: Bool = true, maxSubscribers: Int? = nil, priority: ChannelPriority = .normal,
+    slowConsumer: SlowConsumerRule? = nil, require: [String] = [],
     schema: JSONSchema? = nil
   ) {
     self.match = match
@@ -94,6 +99,8 @@ public struct ChannelRule: Hashable, Sendable {
     self.presence = presence
     self.compress = compress
     self.maxSubscribers = maxSubscribers
+    self.priority = priority
+    self.slowConsumer = slowConsumer
     self.require = require
     self.schema = schema
   }

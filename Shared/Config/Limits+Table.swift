@@ -108,7 +108,7 @@ extension Limits {
       for: "what of a rate may come at once: a rate of 100 and 2s let 200 through", isCounted: false),
     Limit(
       .clientQueueBytes, .bytes(\.clientQueueBytes), 4_096...giB,
-      at: "ephemeral dropped and told as gap, durable close 4008",
+      at: "each channel's slowConsumer",
       for: "what waits for one slow client; others are not slowed"),
     Limit(
       .compressionContextBytes, .bytes(\.compressionContextBytes), 0...(64 * giB),

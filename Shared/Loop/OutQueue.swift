@@ -4,15 +4,20 @@ internal import Platform
 /// Bytes on their way out of one connection: whole shared chunks, then a tail that grows.
 ///
 ///     [chunk][chunk][ … tail ]
-///      ^ headOffset           ^ appended here
+///      ^ start                ^ appended here
 ///
-/// A chunk is an array that many queues may hold at once; it is never copied. The queue counts
+/// A chunk is part of an array that many queues may hold at once; it is never copied. The queue counts
 /// bytes and refuses nothing: the bound and what happens at it belong to the owner, who asks
 /// `count` before it appends.
 struct OutQueue {
-  private var chunks: [[UInt8]] = []
+  private struct Chunk {
+    var bytes: [UInt8]
+    var start: Int
+    var end: Int
+  }
+
+  private var chunks: [Chunk] = []
   private var firstChunk = 0
-  private var headOffset = 0
   private(set) var tail: [UInt8] = []
   private(set) var count = 0
 
@@ -42,29 +47,28 @@ struct OutQueue {
     count += tail.count - before
   }
 
-  /// Appends a chunk by reference, from `offset` on. Small ones are copied: sharing costs more.
-  mutating func append(shared chunk: [UInt8], from offset: Int) {
-    let left = chunk.count - offset
+  /// Appends part of a chunk by reference. Small ones are copied: sharing costs more.
+  mutating func append(shared chunk: [UInt8], from offset: Int, to end: Int) {
+    let left = end - offset
     guard left > 0 else { return }
     guard left > 512 else {
-      append(chunk.span.extracting(offset..<chunk.count))
+      append(chunk.span.extracting(offset..<end))
       return
     }
     sealTail()
-    if chunks.count == firstChunk { headOffset = offset } else if offset > 0 {
-      chunks.append([UInt8](copying: chunk.span.extracting(offset..<chunk.count)))
-      count += left
-      return
-    }
-    chunks.append(chunk)
+    chunks.append(Chunk(bytes: chunk, start: offset, end: end))
     count += left
+  }
+
+  mutating func append(shared chunk: [UInt8], from offset: Int) {
+    append(shared: chunk, from: offset, to: chunk.count)
   }
 
   private mutating func sealTail() {
     guard !tail.isEmpty else { return }
     var sealed: [UInt8] = []
     swap(&sealed, &tail)
-    chunks.append(sealed)
+    chunks.append(Chunk(bytes: sealed, start: 0, end: sealed.count))
   }
 
   /// Writes until nothing is left, the socket is full, or `budget` bytes are out.
@@ -74,9 +78,10 @@ struct OutQueue {
       guard left > 0 else { return .blocked }
       if firstChunk == chunks.count { sealTail() }
       let chunk = chunks[firstChunk]
-      switch Syscalls.send(descriptor, chunk, from: headOffset, limit: left) {
+      let most = min(left, chunk.end - chunk.start)
+      switch Syscalls.send(descriptor, chunk.bytes, from: chunk.start, limit: most) {
       case .count(let sent):
-        advance(sent, chunkBytes: chunk.count)
+        advance(sent)
         left -= sent
       case .wouldBlock: return .blocked
       case .endOfStream: return .failed(32)
@@ -97,7 +102,7 @@ struct OutQueue {
       return .drained
     case .count(let sent):
       sealTail()
-      advance(sent, chunkBytes: .max)
+      advance(sent)
       return .blocked
     case .wouldBlock: return .blocked
     case .endOfStream: return .failed(32)
@@ -121,9 +126,9 @@ struct OutQueue {
     while left > 0, count > 0 {
       if firstChunk == chunks.count { sealTail() }
       let chunk = chunks[firstChunk]
-      let taken = min(left, chunk.count - headOffset)
-      scratch.append(copying: chunk.span.extracting(headOffset..<headOffset + taken))
-      advance(taken, chunkBytes: chunk.count)
+      let taken = min(left, chunk.end - chunk.start)
+      scratch.append(copying: chunk.bytes.span.extracting(chunk.start..<chunk.start + taken))
+      advance(taken)
       left -= taken
     }
     body(scratch.span)
@@ -139,17 +144,15 @@ struct OutQueue {
   mutating func removeAll() {
     chunks = []
     firstChunk = 0
-    headOffset = 0
     tail = []
     count = 0
   }
 
-  private mutating func advance(_ sent: Int, chunkBytes: Int) {
+  private mutating func advance(_ sent: Int) {
     count -= sent
-    headOffset += sent
-    guard headOffset >= chunkBytes else { return }
-    headOffset = 0
-    chunks[firstChunk] = []
+    chunks[firstChunk].start += sent
+    guard chunks[firstChunk].start >= chunks[firstChunk].end else { return }
+    chunks[firstChunk].bytes = []
     firstChunk += 1
     if firstChunk == chunks.count || firstChunk >= 64 {
       chunks.removeFirst(firstChunk)

@@ -57,6 +57,7 @@ public final class Stream: LoopHandler, Flushable {
   private var isDirty = false
   private var tellsWhenEmpty = false
   private var isWaitingForRoom = false
+  private var isWithheld = false
   private var isReadingPaused = false
   private var hasPeerFinished = false
   private var isHungUp = false
@@ -65,6 +66,11 @@ public final class Stream: LoopHandler, Flushable {
 
   /// A queue that held more than this tells its owner when it has emptied.
   public static let drainedBytes = 64 * 1024
+  /// BUDGET: what an owner that keeps an order of its own gives the queue at a time. Nothing that
+  /// comes later can overtake it.
+  public static let windowBytes = 16 * 1024
+  /// BUDGET: what the kernel holds of such an owner's that it has not begun to send.
+  public static let unsentBytesMax = 32 * 1024
   /// How long a peer may take to read what is left before a close, and then to close its side.
   public static let closingMax = Duration.seconds(5)
   public static let lingerMax = Duration.seconds(1)
@@ -100,6 +106,22 @@ public final class Stream: LoopHandler, Flushable {
   }
 
   public var isOpen: Bool { state == .open }
+
+  /// Whether nothing stands before what is sent now, and it leaves at once.
+  @inline(__always)
+  public var isClear: Bool { queuedBytes == 0 && !isWithheld }
+
+  /// Whether something else has to be sent before what would come now; the owner sees to it.
+  public var withholds: Bool {
+    get { isWithheld }
+    set { isWithheld = newValue }
+  }
+
+  /// Has the kernel keep no more than `unsentBytesMax` of what it can't send yet, so that what is
+  /// urgent need not wait behind more. One system call.
+  public func limitUnsent() {
+    if state == .open { Sockets.setUnsentMax(descriptor, bytes: Int32(Self.unsentBytesMax)) }
+  }
 
   /// What the peer's kernel has taken so far, and what it has not, the queue included. One or two
   /// system calls. Nil where nobody knows.
@@ -161,6 +183,43 @@ public final class Stream: LoopHandler, Flushable {
       queue.append(shared: chunk, from: 0)
       schedule()
     }
+  }
+
+  /// As `sendShared`, for an owner that keeps back what a slow peer does not take. Returns how many
+  /// bytes were taken; less than all only where more than `windowBytes` are left, of which nothing
+  /// is queued: the owner has to send the first of them by `sendShared(_:from:to:)` at once.
+  public func offer(_ chunk: [UInt8]) -> Int {
+    guard state == .open else { return chunk.count }
+    guard transformed == nil, queue.isEmpty else {
+      guard queuedBytes + chunk.count <= Self.windowBytes else { return 0 }
+      sendShared(chunk)
+      return chunk.count
+    }
+    var sent = 0
+    switch Syscalls.send(descriptor, chunk, from: 0) {
+    case .count(let count):
+      if count == chunk.count { return count }
+      sent = count
+    case .wouldBlock: break
+    case .endOfStream:
+      end(.failed(32))
+      return chunk.count
+    case .failed(let code):
+      end(.failed(code))
+      return chunk.count
+    }
+    guard chunk.count - sent <= Self.windowBytes else { return sent }
+    queue.append(shared: chunk, from: sent)
+    waitForRoom()
+    return chunk.count
+  }
+
+  /// Queues part of a chunk by reference.
+  public func sendShared(_ chunk: [UInt8], from start: Int, to end: Int) {
+    guard state == .open, start < end else { return }
+    prepareTail()
+    queue.append(shared: chunk, from: start, to: end)
+    schedule()
   }
 
   /// Closes once all that is queued has been written; what arrives meanwhile is read and dropped.

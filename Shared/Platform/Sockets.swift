@@ -171,6 +171,12 @@ public enum Sockets {
     set(descriptor.number, SOL_SOCKET, SO_SNDBUF, bytes)
   }
 
+  /// Sets TCP_NOTSENT_LOWAT: the kernel takes more only while it holds fewer bytes than this that it
+  /// has not begun to send. A hint, and nothing for a Unix socket, so errors are ignored.
+  public static func setUnsentMax(_ descriptor: borrowing Descriptor, bytes: Int32) {
+    set(descriptor.number, Int32(IPPROTO_TCP), TCP_NOTSENT_LOWAT, bytes)
+  }
+
   /// Makes `close` send a reset: for tests of peers that vanish.
   public static func setResetOnClose(_ descriptor: borrowing Descriptor) {
     var value = linger(l_onoff: 1, l_linger: 0)

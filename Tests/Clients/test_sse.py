@@ -353,13 +353,33 @@ def test_beats_when_quiet_and_drops_who_takes_nothing(sapphire):
         assert lines.line()["data"] == 1 and lines.comments >= 1
 
 
+@pytest.mark.configuration(BEATS)
+def test_nothing_comes_before_the_head_while_a_channel_is_waited_for(sapphire):
+    """One channel has its past at once, the other's store stands still: the head waits for both."""
+    for number in range(3):
+        sapphire.publish("early", number)
+    store = sapphire.pid("eventstore")
+    os.kill(store, signal.SIGSTOP)
+    try:
+        wire = Wire(sapphire)
+        wire.send(wire.head("GET /stream?channel=early&channel=log:late&since=early%3Dempty%3Blog:late%3Dempty"))
+        head = wire._until(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 "), head
+        text = wire._until(b'"data":2}\n')
+        assert text.count(b'"channel":"early"') >= 3
+    finally:
+        os.kill(store, signal.SIGCONT)
+    wire.socket.close()
+
+
 def is_reset(wire):
     """Whether the platform has given the connection up, although this side has not read on."""
     return wire.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 7  # TCP_CLOSE
 
 
 SLOW = """{ limits: { clientQueueBytes: 65536, publicationBytes: 65536 },
-  channels: [{ match: "log:*", history: { durable: true } }, { match: "*", history: { size: 10, ttl: "5m" } }] }"""
+  channels: [{ match: "log:strict", history: { durable: true }, slowConsumer: { steps: ["disconnect"] } },
+    { match: "log:*", history: { durable: true } }, { match: "*", history: { size: 10, ttl: "5m" } }] }"""
 
 
 @pytest.mark.configuration(SLOW)
@@ -375,12 +395,39 @@ def test_a_slow_reader_is_told_what_it_missed(sapphire):
 
 
 @pytest.mark.configuration(SLOW)
-def test_a_slow_reader_of_a_durable_channel_is_cut_off_and_misses_nothing(sapphire):
+def test_a_slow_reader_of_durable_channels_reads_on_where_it_was(sapphire):
+    count, channels = 60, ["log:one", "log:two"]
+    with stalled(sapphire, "/sse?channel=log:one&channel=log:two") as slow:
+        blob = "x" * 30000
+        for number in range(count):
+            for channel in channels:
+                sapphire.publish(channel, f"{number} {blob}")
+        got, last, missing = {channel: [] for channel in channels}, None, {}
+        while any(len(numbers) < count for numbers in got.values()):
+            fields = dict(line.partition(": ")[::2] for line in slow._until(b"\n\n").decode().split("\n") if line)
+            if fields.get("event") in (None, "message") and "data" in fields:
+                event = json.loads(fields["data"])
+                got[event["channel"]].append(int(event["data"].split()[0]))
+            last = fields.get("id", last)
+            if sum(len(numbers) for numbers in got.values()) == count:
+                # Whoever comes back with the id of now gets exactly the rest.
+                missing = {"last": last, **{channel: len(numbers) for channel, numbers in got.items()}}
+    assert got == {channel: list(range(count)) for channel in channels}
+    with feed(sapphire, *channels, last=missing["last"]) as again:
+        rest = {channel: [] for channel in channels}
+        while sum(len(numbers) for numbers in rest.values()) < count:
+            event = again.next().json
+            rest[event["channel"]].append(int(event["data"].split()[0]))
+    assert rest == {channel: list(range(missing[channel], count)) for channel in channels}
+
+
+@pytest.mark.configuration(SLOW)
+def test_a_rule_may_have_a_slow_reader_cut_off_who_misses_nothing(sapphire):
     count, got, last = 100, [], None
-    with stalled(sapphire, "/sse?channel=log:big") as slow:
+    with stalled(sapphire, "/sse?channel=log:strict") as slow:
         blob = "x" * 60000
         for number in range(count):
-            sapphire.publish("log:big", f"{number} {blob}")
+            sapphire.publish("log:strict", f"{number} {blob}")
         text = b""
         with contextlib.suppress(ConnectionResetError):
             while data := slow.socket.recv(1 << 16):
@@ -393,7 +440,7 @@ def test_a_slow_reader_of_a_durable_channel_is_cut_off_and_misses_nothing(sapphi
             last = fields["id"]
     assert got == list(range(len(got))) and len(got) < count
     assert any('"slow_consumer"' in block for block in blocks) or blocks[-1], "cut off within an event, or told so"
-    with feed(sapphire, "log:big", last=last or vector(("log:big", "empty"))) as again:
+    with feed(sapphire, "log:strict", last=last or vector(("log:strict", "empty"))) as again:
         while len(got) < count:
             got.append(int(again.next().json["data"].split()[0]))
     assert got == list(range(count))

@@ -55,6 +55,17 @@ import Testing
     #expect(model.queue.isEmpty && model.isRight)
   }
 
+  @Test func partsOfAChunkLeaveInOrder() throws {
+    var model = try Model(seed: 1)
+    let chunk = (0..<9_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+    for (start, end) in [(0, 600), (600, 605), (605, 4_000), (4_000, 4_000), (4_000, 9_000)] {
+      model.queue.append(shared: chunk, from: start, to: end)
+    }
+    model.queued = chunk
+    model.drain()
+    #expect(model.queue.isEmpty && model.isRight)
+  }
+
   private struct Model: ~Copyable {
     var queue = OutQueue()
     /// What the queue should hold.

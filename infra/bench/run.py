@@ -19,7 +19,7 @@ import time
 
 import harness
 from harness import Failed, Server, append_line
-from scenarios import (BARS, DEFAULT_SCENARIOS, DEFAULT_SERVERS, FIGURE_OF, FIGURES, RELEASE, SCENARIOS,
+from scenarios import (BARS, DEFAULT_SCENARIOS, DEFAULT_SERVERS, FIGURE_OF, FIGURES, RATIOS, RELEASE, SCENARIOS,
                        SERVERS)
 
 # Any of these makes a run no result, however good its figures are.
@@ -76,6 +76,8 @@ def figure(scenario):
 
 
 def middle(rows, key):
+    if key == "p99_us":
+        return statistics.median(row["lat_us"]["p99"] for row in rows)
     return statistics.median(row[key] for row in rows)
 
 
@@ -86,7 +88,7 @@ def print_scenario(scenario, table):
         if not rows:
             print(f"  {name:<14} no result")
             continue
-        values = [row[key] for row in rows]
+        values = [middle([row], key) for row in rows]
         rate = rows[0].get("deliveries_per_s") and "deliveries_per_s" or "replies_per_s"
         rest = [f"{statistics.median(values):>10,.4g} ({min(values):,.4g}-{max(values):,.4g})"]
         if scenario == "conn10k":
@@ -112,6 +114,12 @@ def verdicts(results):
         wrong = sum(faults(row) for row in mine)
         if wrong:
             yield scenario, f"BAD: {wrong} messages lost, doubled, reordered, refused or unanswered", False
+        if scenario in RATIOS:
+            other, direction, bar = RATIOS[scenario]
+            before = results.get(other, {}).get("ours")
+            if before:
+                value = middle(mine, figure(scenario)) / middle(before, figure(other))
+                yield scenario, f"{value:.2f} x {other}, bar {direction} {bar:g}", value <= bar
         if scenario not in BARS:
             continue
         peer, direction, bar = BARS[scenario]

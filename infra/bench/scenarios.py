@@ -94,22 +94,25 @@ SCENARIOS = {
     "append8x128": ("reqrep", "append", f"--conns 8 --depth 128 --payload 200 {TIMED}"),
     "fan_r20": ("fanout", "fan", "--subs 1000 --rate 20 --settle 500 --drain 2 --warm 0.5 --dur 2.5"),
     "many_r5k": ("fanout", "fan", "--subs 1000 --channels 1000 --rate 5000 --settle 500 --warm 0.5 --dur 1.5"),
+    # Ten more subscribers that never read must cost the others nothing.
     "slow0": ("fanout", "fan", "--subs 100 --payload 8192 --rate 400 --settle 500 --warm 0.5 --dur 3"),
     "slow10": ("fanout", "fan",
                "--subs 100 --slow 10 --payload 8192 --rate 400 --settle 500 --warm 0.5 --dur 3"),
     "http64p": ("publish-http", "http", f"--conns 64 --depth 16 {TIMED}"),
 }
-DEFAULT_SCENARIOS = ["fan_w1", "fan_w16", "fan_w64", "many_w", "echo64", "conn10k", "http64", "append64"]
+DEFAULT_SCENARIOS = ["fan_w1", "fan_w16", "fan_w64", "many_w", "echo64", "conn10k", "http64", "append64",
+                     "slow0", "slow10"]
 DEFAULT_SERVERS = ["ours", "epoll", "redis", "redis_aof"]
 
 # What each scenario is about: the figure, how it reads, and whether less of it is better.
 FIGURES = {
     "cpu_s_per_M": "CPU-s per million",
     "rss_per_conn": "bytes a connection",
+    "p99_us": "us p99",
     "replies_per_s": "a second",
 }
 FIGURE_OF = {"conn10k": "rss_per_conn", "append1": "replies_per_s", "append64": "replies_per_s",
-             "append8x128": "replies_per_s"}
+             "append8x128": "replies_per_s", "slow0": "p99_us", "slow10": "p99_us"}
 
 # scenario -> (peer or None for an absolute bar, "at most" or "at least", value)
 BARS = {
@@ -120,3 +123,6 @@ BARS = {
     "conn10k": (None, "at most", 4096),
     "append64": ("redis_aof", "at least", 0.5),
 }
+
+# scenario -> (scenario of the same server, "at most", value): what it may be of the other's figure
+RATIOS = {"slow10": ("slow0", "at most", 1.3)}

@@ -26,7 +26,10 @@ protocol Carrier: AnyObject {
   var isOneAnswer: Bool { get }
   /// Whether the client can ask for a subscription anew, on what carries this one.
   var hearsClient: Bool { get }
-  /// Something that is no publication. A carrier that is closing says nothing more.
+  /// Bytes in the client's form, behind all that was given before.
+  func send(_ bytes: [UInt8], _ start: Int, _ end: Int)
+  /// Something that is no publication, behind all that was given before. A carrier that is closing
+  /// says nothing more. What waits goes first: `ClientSession.tell` sees to that.
   func tell(_ message: ServerMessage)
   /// No further word reaches the client.
   var isClosing: Bool { get }
@@ -71,6 +74,11 @@ struct EncodedPublications {
   var count: Int
   /// One for each publication, of encodings that have marks.
   var marks: [Mark]
+  /// One for each publication, where the channel merges.
+  var keys: [MergeKey?] = []
+  /// Places of the first and the last one, where they have some.
+  var first: Position?
+  var last: Position?
 
   /// The bytes, no longer held here: a buffer held twice can't be used again without a copy.
   mutating func releaseBytes() -> [UInt8] {

@@ -59,6 +59,8 @@ struct ChannelPolicies: Sendable {
     policy.hasPresence = rule.presence
     policy.isCompressed = rule.compress
     policy.subscribersMax = rule.maxSubscribers
+    policy.lane = Lane(rule.priority)
+    policy.slow = rule.slowConsumer.map { SlowLadder($0) }
     if !rule.require.isEmpty { policy.schemas.append(JSONSchema(requiring: rule.require)) }
     if let schema = rule.schema { policy.schemas.append(schema) }
     policy.options = ChannelOptions(rule.options)
@@ -99,5 +101,33 @@ extension OptionValue {
       for member in object.members { values[member.key] = OptionValue(member.value) }
       self = .object(values)
     }
+  }
+}
+
+extension Lane {
+  init(_ priority: ChannelPriority) {
+    self =
+      switch priority {
+      case .state: .state
+      case .normal: .normal
+      case .bulk: .bulk
+      }
+  }
+}
+
+extension SlowLadder {
+  init(_ rule: SlowConsumerRule) {
+    self.init(
+      merge: rule.mergeBy.map { by in
+        switch by {
+        case .type: .type
+        case .publisher: .publisher
+        case .user: .user
+        case .member(let name): .member(name)
+        }
+      },
+      last: rule.last == .park ? .park : rule.last == .skip ? .skip : .disconnect,
+      bufferBytes: rule.buffer ?? (rule.mergeBy == nil ? nil : SlowLadder.mergeFromBytes),
+      patience: rule.patience)
   }
 }

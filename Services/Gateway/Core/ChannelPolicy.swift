@@ -17,6 +17,10 @@ struct ChannelPolicy: Sendable {
   /// Its publications may be compressed on their way to clients.
   var isCompressed = true
   var subscribersMax: Int?
+  /// How urgent its publications are beside others for the same client.
+  var lane = Lane.normal
+  /// Nil: what its kind asks for.
+  var slow: SlowLadder?
   /// What a published payload has to look like (S003-22, S002-20).
   var schemas: [JSONSchema] = []
   var options = ChannelOptions()

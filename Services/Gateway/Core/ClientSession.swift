@@ -4,6 +4,7 @@ internal import Config
 internal import Identity
 internal import Loop
 internal import Observe
+internal import Platform
 internal import Wire
 
 /// One client and the channels it is in, whatever carries its messages.
@@ -45,6 +46,12 @@ final class ClientSession {
   var publications = RateMeter()
   var subscribing = RateMeter()
   var timers: [TimerKey: TimerID] = [:]
+  /// What waits for the client, while something does.
+  private var outbox: ClientOutbox?
+  /// Some of its channels are left to their histories.
+  private var hasParkedChannels = false
+  /// Bytes that waited and were given to the connection since.
+  var committedBytes: UInt64 = 0
   /// Channels that this session brought into being by publishing.
   var opened = 0
   /// Something was published in the name that the client had then.
@@ -112,7 +119,8 @@ final class ClientSession {
   ) -> Bool {
     // Subscribing twice on one connection is subscribing once (S003-24).
     if let known = subscriptions.first(where: { $0.channel.name == name }) {
-      if let id { tell(.ack(id: id, position: known.channel.position, reply: nil)) }
+      // Its position stands behind what waits of the channel.
+      if let id { tell(.ack(id: id, position: known.channel.position, reply: nil), of: known) }
       return true
     }
     guard subscriptions.count < gateway.settings.channelsPerConnectionMax else {
@@ -194,6 +202,9 @@ final class ClientSession {
 
   /// What the client gets of the channel follows `position`.
   func begins(_ subscription: Subscription, after position: Subscription.Since) {
+    if let outbox, outbox.holds(subscription) {
+      return outbox.hold(begins: position, of: subscription)
+    }
     carrier?.begins(subscription, after: position)
   }
 
@@ -224,7 +235,113 @@ final class ClientSession {
 
   // MARK: what the client is told
 
-  func tell(_ message: ServerMessage) { carrier?.tell(message) }
+  /// Something that is no publication. It overtakes what waits, but for what belongs to a channel's
+  /// order.
+  ///
+  /// - Parameter subscription: whose publications it must not overtake, where the message itself
+  ///   doesn't say.
+  func tell(_ message: ServerMessage, of subscription: Subscription? = nil) {
+    guard let outbox else { carrier?.tell(message); return }
+    let channel = message.orderedChannel
+    outbox.hold(
+      message,
+      of: subscription ?? channel.flatMap { name in
+        subscriptions.first { $0.channel.name == name }
+      })
+  }
+
+  /// Bytes for the client itself in its carrier's form, such as a pong.
+  func send(control bytes: [UInt8]) {
+    guard let outbox else { carrier?.send(bytes, 0, bytes.count); return }
+    outbox.hold(control: bytes)
+  }
+
+  // MARK: what waits
+
+  var hasOutbox: Bool { outbox != nil }
+  /// Bytes of answers and other control messages that wait.
+  var waitingControlBytes: Int { outbox?.bytes(upTo: .control) ?? 0 }
+  var waitingPinnedBytes: Int { outbox?.pinnedBytes ?? 0 }
+  /// Bytes that wait, without what the carrier has.
+  var waitingBytes: Int { outbox?.bytes ?? 0 }
+
+  /// Whether more than a window stands before what is sent now.
+  var holdsBack: Bool {
+    if outbox != nil { return true }
+    guard let carrier, !carrier.isOneAnswer else { return false }
+    return carrier.queuedBytes >= Stream.windowBytes
+  }
+
+  /// Keeps publications of which the stream has taken the first `sent` bytes.
+  func hold(_ publications: EncodedPublications, from sent: Int, of subscription: Subscription) {
+    withOutbox { $0.hold(publications, from: sent, of: subscription) }
+  }
+
+  /// Keeps a publication of a replay, a snapshot or an answer.
+  func hold(alone publication: EncodedPublications, of subscription: Subscription) {
+    var parcel = publication.parcel(
+      0..<1, 0..<publication.bytes.count, since: gateway.loop.now)
+    // What the history doesn't have can't be left out.
+    if publication.first == nil { parcel.count = 0 }
+    withOutbox { $0.hold(parcel, of: subscription) }
+  }
+
+  private func withOutbox(_ body: (ClientOutbox) -> Void) {
+    guard !isOver, let carrier else { return }
+    if let outbox { return body(outbox) }
+    let made = ClientOutbox(self, carrier)
+    outbox = made
+    body(made)
+    guard !made.isEmpty, !isOver else { return dropOutbox() }
+    gateway.metrics.slow.clients[.buffer].add()
+    carrier.tellWhenEmpty()
+  }
+
+  private func dropOutbox() {
+    outbox?.end()
+    outbox = nil
+  }
+
+  /// A channel of the client's was left to its history: it is to be read on once there is room.
+  func hasParked() {
+    hasParkedChannels = true
+    carrier?.tellWhenEmpty()
+  }
+
+  /// Reads on for channels that were left to their histories, once what waits of theirs and of more
+  /// urgent ones is little.
+  private func resumeParked() {
+    guard hasParkedChannels else { return }
+    hasParkedChannels = false
+    for subscription in subscriptions {
+      guard case .parked = subscription.state else { continue }
+      let lane = subscription.channel.policy.lane
+      if (outbox?.bytes(upTo: lane) ?? 0) < queueBytesMax / 4 {
+        subscription.channel.resume(subscription)
+      } else {
+        hasParkedChannels = true
+      }
+    }
+  }
+
+  /// Commits what the client still gets before it is let go: all that waits, or only answers.
+  func commitLast(all: Bool) {
+    outbox?.commitLast(all: all)
+    dropOutbox()
+  }
+
+  /// Once a second: lets a client go that has been behind for longer than a channel's rule has
+  /// patience.
+  func checkPatience(_ now: Instant) {
+    guard outbox != nil || hasParkedChannels else { return }
+    for subscription in subscriptions {
+      guard let since = subscription.behindSince,
+        let patience = subscription.channel.slow.patience, now.since(since) >= patience
+      else { continue }
+      gateway.metrics.slow.clients[.disconnect].add()
+      return cutOff()
+    }
+  }
 
   /// A payload for this client alone.
   func send(_ payload: Payload, _ channel: LocalChannel) {
@@ -237,16 +354,16 @@ final class ClientSession {
   }
 
   private func sendUnsubscribed(_ payload: Payload, _ channel: LocalChannel) {
-    guard !isOver else { return }
-    carrier?.directStream?.send { bytes in
-      door.encoding.append(
-        payload, position: nil, timeMs: gateway.loop.wallMilliseconds,
-        prefix: channel.envelopePrefix, to: &bytes)
-    }
+    guard !isOver, carrier?.directStream != nil else { return }
+    var bytes: [UInt8] = []
+    door.encoding.append(
+      payload, position: nil, timeMs: gateway.loop.wallMilliseconds,
+      prefix: channel.envelopePrefix, to: &bytes)
+    send(control: bytes)
   }
 
-  /// A durable channel's publications can't be left out: the client is cut off and comes back.
-  func cutOff(_ subscription: Subscription) {
+  /// The client is too slow for what may not be left out: it is let go, and comes back.
+  func cutOff() {
     guard !isOver else { return }
     gateway.metrics.cutOff.add()
     carrier?.end(.slowConsumer)
@@ -267,21 +384,29 @@ final class ClientSession {
   /// still has its room. Where there is one answer its channels share it.
   var pageBytes: Int {
     let share = carrier?.isOneAnswer == true ? max(1, subscriptions.count) : 1
-    return min(LocalChannel.pageBytes, max(16 * 1024, queueBytesMax / 2 / share))
+    let free = queueBytesMax - waitingBytes
+    return min(LocalChannel.pageBytes, max(16 * 1024, free / 2 / share))
   }
 
-  /// Whether another page fits into what may wait for the client. If not, `drained` is called once
-  /// it has taken what it was sent.
-  func hasRoomForPage() -> Bool {
+  /// Whether another page fits into what may wait for the client: what is less urgent does not count.
+  /// If not, `drained` is called once it has taken what it was sent.
+  func hasRoomForPage(_ subscription: Subscription) -> Bool {
     guard let carrier, !carrier.isClosing, carrier.takesPages else { return false }
-    if carrier.queuedBytes < queueBytesMax / 4 { return true }
+    let waiting = outbox?.bytes(upTo: subscription.channel.policy.lane) ?? 0
+    if carrier.queuedBytes + waiting < queueBytesMax / 4 { return true }
     carrier.tellWhenEmpty()
     return false
   }
 
-  /// The client's queue is empty after it had been full.
+  /// The carrier's queue is empty after it had been full.
   func drained() {
+    if let outbox {
+      outbox.refill()
+      if outbox.isEmpty { dropOutbox() }
+    }
     gateway.drained(self)
+    resumeParked()
+    guard outbox == nil else { return }
     for subscription in subscriptions {
       subscription.relieved()
       gateway.presence.caughtUp(subscription)
@@ -346,6 +471,7 @@ final class ClientSession {
 
   private func remove(_ subscription: Subscription) {
     subscriptions.removeAll { $0 === subscription }
+    outbox?.forget(subscription)
     leave(subscription, .left)
     subscription.channel.remove(subscription)
     cancelTimers(subscription.channel.name)
@@ -364,6 +490,7 @@ final class ClientSession {
   /// The carrier has ended. The last call.
   func ended() {
     carrier = nil
+    dropOutbox()
     gateway.ended(self)
     cancelTimers()
     let all = subscriptions

@@ -74,9 +74,16 @@ final class Connection: StreamOwner {
   }
 
   /// From now on what comes is for the socket.
-  func become(_ session: SocketSession) { mode = .socket(session) }
+  func become(_ session: SocketSession) {
+    mode = .socket(session)
+    stream.limitUnsent()
+  }
+
   func become(_ session: EchoSession) { mode = .echo(session) }
-  func become(_ session: StreamSession) { mode = .stream(session) }
+  func become(_ session: StreamSession) {
+    mode = .stream(session)
+    stream.limitUnsent()
+  }
 
   /// TLS' handshake is over.
   func streamOpened(_ stream: Stream) {

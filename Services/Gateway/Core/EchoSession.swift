@@ -9,10 +9,7 @@ internal import WebSocketCodec
 final class EchoSession {
   private let connection: Connection
   private let compression: SocketCompression?
-  private var reader: WebSocketReader
-  private var keepAlive: SocketKeepAlive
-  private let teller: QualityTeller?
-  private var watch = SocketWatch()
+  private var receiver: SocketReceiver
   private var isHeldBack = false
 
   init(
@@ -20,38 +17,30 @@ final class EchoSession {
   ) {
     self.connection = connection
     self.compression = compression
-    let settings = connection.gateway.settings
-    reader = WebSocketReader(
-      role: .server, limits: settings.echo,
-      compression: compression == nil ? .none : .permessageDeflate)
-    self.teller = teller
-    keepAlive = SocketKeepAlive(connection.gateway.loop.now, begins: teller != nil)
+    receiver = SocketReceiver(
+      connection, connection.gateway.settings.echo, compression, messageLimit: .echoMessageBytes,
+      teller)
   }
 
   func received(_ bytes: borrowing Span<UInt8>) -> Int {
     var offset = 0
     let stream = connection.stream
-    do throws(WebSocketError) {
-      while let event = try next(bytes, &offset) {
+    do throws(SocketReceiver.Fault) {
+      while let event = try receiver.next(bytes, &offset) {
         switch event {
         case .message(let kind, let payload): echo(kind, payload)
         case .ping(let payload):
           stream.send { WebSocketFrame.append(.pong, payload.span, into: &$0) }
-        case .pong: receivedPong()
+        case .pong: tellQuality()
         case .close(let code, _):
           stream.send { WebSocketFrame.close(code, into: &$0) }
           stream.closeAfterWriting()
           return bytes.count
         }
       }
+      if let fault = receiver.checkRate() { throw fault }
     } catch {
-      gateway.metrics.limits.reached(error, messageLimit: .echoMessageBytes)
-      close(error.closeCode, error.reason)
-      return bytes.count
-    }
-    if connection.isBound, watch.exceeds(gateway.settings.rates.frames, reader, gateway.loop.now) {
-      gateway.metrics.limits.reached(.framesPerSecond)
-      close(.policyViolation, "rate_limited")
+      close(error.code, error.reason)
       return bytes.count
     }
     // A client that sends faster than it reads is held back by the kernel's buffers.
@@ -61,13 +50,6 @@ final class EchoSession {
       stream.pauseReading()
     }
     return offset
-  }
-
-  private func next(
-    _ bytes: borrowing Span<UInt8>, _ offset: inout Int
-  ) throws(WebSocketError) -> WebSocketEvent? {
-    guard let compression else { return try reader.next(bytes, from: &offset) }
-    return try compression.next(&reader, bytes, &offset, &watch)
   }
 
   private func echo(_ kind: WebSocketMessageKind, _ payload: [UInt8]) {
@@ -81,14 +63,8 @@ final class EchoSession {
     }
   }
 
-  private func receivedPong() {
-    guard let answer = keepAlive.receivedPong(gateway.loop.now) else { return }
-    gateway.metrics.heartbeats.record(answer, keepAlive.meter)
-    tellQuality()
-  }
-
   private func tellQuality() {
-    guard let json = teller?.message(keepAlive.meter, gateway.loop.now)?.json else { return }
+    guard let json = receiver.takeNews()?.json else { return }
     connection.stream.send { WebSocketFrame.append(.text, json, into: &$0) }
   }
 
@@ -105,26 +81,13 @@ final class EchoSession {
   }
 
   func sweep(_ now: Instant) {
-    let settings = gateway.settings
-    if isHeldBack { watch.isHeldBack() } else if watch.isStalled(
-      reader, now, window: settings.messageMax, bytesPerSecond: settings.transferRate)
-    {
-      gateway.metrics.limits.reached(.wsFrameTimeout)
-      return close(.policyViolation, "the message did not come in time")
-    }
-    let stream = connection.stream
-    switch keepAlive.sweep(
-      now, every: teller?.interval(settings.pingEvery) ?? settings.pingEvery,
-      within: settings.pongMax, isBlocked: stream.isBlocked, progress: { stream.progress() })
-    {
+    switch receiver.sweep(now, connection.stream, isHeldBack: isHeldBack) {
     case .nothing: break
-    case .ping: stream.send { WebSocketFrame.append(.ping, [UInt8]().span, into: &$0) }
-    case .late:
-      gateway.metrics.heartbeats.late.add()
-      tellQuality()
-    case .close:
-      gateway.metrics.limits.reached(.pongTimeout)
-      connection.close()
+    case .ping:
+      connection.stream.send { WebSocketFrame.append(.ping, [UInt8]().span, into: &$0) }
+    case .late: tellQuality()
+    case .close(let fault): close(fault.code, fault.reason)
+    case .drop: connection.close()
     }
   }
 

@@ -53,6 +53,31 @@ enum Encoding: Int, CaseIterable {
     }
   }
 
+  /// Where each message in `bytes` ends, of encodings without marks. For what slow clients leave.
+  func ends(_ bytes: borrowing Span<UInt8>) -> [Int] {
+    switch self {
+    case .raw, .envelope: Self.frameEnds(bytes)
+    case .event, .rawEvent, .eventPart: EventStream.ends(bytes)
+    case .line: [bytes.count]
+    }
+  }
+
+  /// Ends of our own frames, which are whole and not masked (RFC 6455 §5.2).
+  private static func frameEnds(_ bytes: borrowing Span<UInt8>) -> [Int] {
+    let rules = WebSocketFrameHeader.Rules(
+      role: .client, isAssembling: false, payloadBytesMax: .max, compressedBytesMax: .max)
+    var ends: [Int] = []
+    var offset = 0
+    while offset < bytes.count {
+      guard let header = try? WebSocketFrameHeader.parse(bytes, from: offset, rules),
+        header.payloadBytes <= bytes.count - offset - header.headerBytes
+      else { return ends + [bytes.count] }
+      offset += header.headerBytes + header.payloadBytes
+      ends.append(offset)
+    }
+    return ends
+  }
+
   /// What a client of this one channel says when it comes back.
   private static func id(_ position: Position?, _ prefix: [UInt8]) -> String? {
     position.map { PositionVector.encode(prefix.dropFirst(12).dropLast(), $0) }

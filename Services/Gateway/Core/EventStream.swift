@@ -28,6 +28,18 @@ enum EventStream {
     output.append(lineFeed)
   }
 
+  /// Where each event in `bytes` ends: behind its empty line.
+  static func ends(_ bytes: borrowing Span<UInt8>) -> [Int] {
+    var ends: [Int] = []
+    var isLineEmpty = false
+    for index in bytes.indices {
+      let isEnd = bytes[index] == lineFeed
+      if isEnd, isLineEmpty { ends.append(index + 1) }
+      isLineEmpty = isEnd
+    }
+    return ends.last == bytes.count ? ends : ends + [bytes.count]
+  }
+
   static func appendID(_ id: String, to output: inout [UInt8]) { field("id", id, to: &output) }
 
   /// A `data` line for each line of `data`, however it ends: CR, LF or both (§9.2.6). A client

@@ -173,7 +173,10 @@ final class GatewayLoop {
       for channel in channels.values { channel.adopt(settings.policy(channel.name)) }
     }
     let now = Authenticator.now
-    for connection in connections.values { connection.checkIdentity(now, due) }
+    for connection in connections.values {
+      connection.checkIdentity(now, due)
+      connection.session?.checkPatience(loop.now)
+    }
   }
 
   // MARK: channels

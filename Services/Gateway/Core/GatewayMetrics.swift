@@ -16,6 +16,7 @@ struct GatewayMetrics: Sendable {
   let messages: Counter
   let heartbeats: HeartbeatMetrics
   let acked: Counter
+  let slow: SlowMetrics
   let compression: CompressionMetrics
   let limits: LimitCounters
   let identity: IdentityMetrics
@@ -44,12 +45,38 @@ struct GatewayMetrics: Sendable {
     messages = metrics.counter(
       "sapphire_gateway_messages_total", "Messages that clients sent on sockets.")
     heartbeats = HeartbeatMetrics(metrics)
+    slow = SlowMetrics(metrics)
     compression = CompressionMetrics(metrics)
     limits = LimitCounters(metrics)
     identity = IdentityMetrics(metrics)
     tls = TLSMetrics(metrics)
     acked = metrics.counter(
       "sapphire_gateway_acked_total", "Publications whose publisher was told that they stand.")
+  }
+}
+
+extension SlowLadder.Step: MetricLabel {
+  static let labelName = "step"
+}
+
+/// What slow clients waited for and did not get, over all loops.
+struct SlowMetrics: Sendable {
+  let publications: CounterFamily<SlowLadder.Step>
+  let clients: CounterFamily<SlowLadder.Step>
+  let waited: HistogramFamily<LaneLabel>
+
+  init(_ metrics: Metrics) {
+    publications = metrics.counters(
+      "sapphire_gateway_slow_publications_total",
+      "Publications of slow clients: had to wait, replaced by later ones, left out, left to the history.",
+      by: SlowLadder.Step.self)
+    clients = metrics.counters(
+      "sapphire_gateway_slow_clients_total", "Times a channel took that step for a slow client.",
+      by: SlowLadder.Step.self)
+    waited = metrics.histograms(
+      "sapphire_gateway_lane_wait_seconds",
+      "What had to wait for a client: from then until it was given to its connection.", .seconds,
+      by: LaneLabel.self)
   }
 }
 

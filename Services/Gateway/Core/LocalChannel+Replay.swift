@@ -12,7 +12,7 @@ extension LocalChannel {
   func advance(_ subscription: Subscription) {
     guard phase == .live else { return }
     switch subscription.state {
-    case .live, .ended: return
+    case .live, .parked, .ended: return
     case .replaying(let replay):
       if !replay.isReading, !replay.awaitsChannel { read(subscription, replay) }
     case .waiting(let since): begin(subscription, since)
@@ -174,7 +174,11 @@ extension LocalChannel {
     let isLoss = isTrimmed && !replay.takesWhatIsKept
     if isTrimmed { replay.delivered = page.floor }
     if isTrimmed || !subscription.hasBegun { begins(subscription, replay) }
-    if isLoss { tellUnrecoverable(subscription, .trimmed, page.epoch, page.floor, page.head) }
+    if isLoss, replay.isResumed, policy.history == .memory {
+      tellLeftOut(subscription, page.floor.value &- before.value)
+    } else if isLoss {
+      tellUnrecoverable(subscription, .trimmed, page.epoch, page.floor, page.head)
+    }
     if let epoch = page.epoch {
       for event in page.events where event.offset > replay.delivered {
         send(Arrival(event, epoch), to: subscription)
@@ -183,6 +187,13 @@ extension LocalChannel {
     }
     if page.hasMore { return read(subscription, replay) }
     join(subscription, replay, broughtNothing: replay.delivered == before)
+  }
+
+  /// A history in memory has lost what a slow client was to read on with: it missed that many.
+  private func tellLeftOut(_ subscription: Subscription, _ count: UInt64) {
+    gateway.metrics.dropped.add(count)
+    gateway.metrics.slow.publications[.skip].add(count)
+    subscription.session.tell(.gap(name, dropped: count))
   }
 
   private func begins(_ subscription: Subscription, _ replay: Subscription.Replay) {

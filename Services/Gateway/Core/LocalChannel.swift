@@ -1,5 +1,6 @@
 internal import Bytes
 internal import ChannelKit
+internal import JSON
 internal import Loop
 internal import Observe
 internal import Platform
@@ -31,6 +32,9 @@ final class LocalChannel: Flushable {
   private(set) var policy: ChannelPolicy
   let gateway: GatewayLoop
   let envelopePrefix: [UInt8]
+  /// What becomes of its publications for clients that are slow.
+  let slow: SlowLadder
+  private let merges: Bool
   /// Who may publish where the rule or the channel's type says; nil: the listener's default.
   private(set) var publishers: [Principal]?
   /// A rule in force matches.
@@ -66,9 +70,13 @@ final class LocalChannel: Flushable {
   private var groups: [SubscriberGroup] = []
   /// Subscribers that are not live yet.
   private var joining: [ObjectIdentifier: Subscription] = [:]
+  /// Subscribers that are too slow to be live, and read on when they have room.
+  private var parked: [ObjectIdentifier: Subscription] = [:]
   /// How many of them wait for this loop to catch up with them.
   var awaitingCount = 0
   private var isDirty = false
+  /// What is gathered stands in the history.
+  private var gathersPlaced = true
   /// Clients through all gateways, as the hub last said.
   var subscriberTotal = 0
   /// Those that wait for the handle to publish.
@@ -86,6 +94,8 @@ final class LocalChannel: Flushable {
     let plugin = made.isPassThrough ? nil : made
     self.plugin = plugin
     envelopePrefix = Encoding.prefix(name)
+    slow = SlowLadder(policy, merges: made.delivery != .immediate)
+    merges = slow.merge != nil
     let reached = gateway.metrics.limits.recoveryHeldBytes
     held = HeldArrivals(bytesMax: gateway.settings.heldBytesMax, reached)
     recent = HeldArrivals(bytesMax: gateway.settings.heldBytesMax, reached)
@@ -102,7 +112,9 @@ final class LocalChannel: Flushable {
     publishers = policy.publish ?? publishersOfType
   }
 
-  var subscriberCount: Int { groups.reduce(joining.count) { $0 + $1.members.count } }
+  var subscriberCount: Int {
+    groups.reduce(joining.count + parked.count) { $0 + $1.members.count }
+  }
   var isIdle: Bool { subscriberCount == 0 && waiting.isEmpty && decisions?.isIdle != false }
 
   // MARK: subscribers
@@ -118,6 +130,7 @@ final class LocalChannel: Flushable {
     switch subscription.state {
     case .live(let index): groups[group(of: subscription)].remove(at: index)
     case .waiting, .replaying: leaveJoining(subscription)
+    case .parked: parked[ObjectIdentifier(subscription)] = nil
     case .ended: return
     }
     subscription.state = .ended
@@ -133,6 +146,7 @@ final class LocalChannel: Flushable {
   func forEachSubscription(_ body: (Subscription) -> Void) {
     forEachLive(body)
     forEachJoining(body)
+    for member in Array(parked.values) { body(member) }
   }
 
   /// Those who are not live yet; `body` may make them so.
@@ -232,7 +246,30 @@ final class LocalChannel: Flushable {
   func goLive(_ subscription: Subscription) {
     if isDirty { flush() }
     leaveJoining(subscription)
+    subscription.behindSince = nil
     groups[group(of: subscription)].add(subscription)
+  }
+
+  /// Stops pushing to a client that is too slow; it goes on with `next`, read from the history.
+  /// Nothing is kept for it meanwhile.
+  func park(_ subscription: Subscription, from next: Position) {
+    guard case .live(let index) = subscription.state else { return }
+    groups[group(of: subscription)].remove(at: index)
+    var replay = Subscription.Replay(
+      epoch: next.epoch, delivered: Offset(next.offset.value &- 1))
+    replay.isResumed = true
+    subscription.state = .parked(replay)
+    parked[ObjectIdentifier(subscription)] = subscription
+  }
+
+  /// Reads on for a client that was parked and has room again.
+  func resume(_ subscription: Subscription) {
+    guard case .parked(let replay) = subscription.state else { return }
+    parked[ObjectIdentifier(subscription)] = nil
+    joining[ObjectIdentifier(subscription)] = subscription
+    subscription.state = .replaying(replay)
+    subscription.relieved()
+    advance(subscription)
   }
 
   private func group(of subscription: Subscription) -> Int {
@@ -292,6 +329,28 @@ final class LocalChannel: Flushable {
     }
   }
 
+  /// By what a publication replaces others for a slow client.
+  private func mergeKey(_ publication: ChannelKit.Publication) -> MergeKey? {
+    switch slow.merge {
+    case nil: nil
+    case .type: plugin?.mergeKey(of: publication).map { MergeKey($0.utf8) }
+    case .publisher: publication.publisher.map { MergeKey($0.text.utf8) }
+    case .user: publication.user.map { MergeKey($0.text.utf8) }
+    case .member(let name): Self.member(name, of: publication.payload)
+    }
+  }
+
+  private func mergeKey(_ arrival: Arrival) -> MergeKey? {
+    switch slow.merge {
+    case .publisher:
+      arrival.publisher.client == 0
+        ? nil : MergeKey(ClientID(number: arrival.publisher.client).text.utf8)
+    case .user: arrival.publisher.user.isEmpty ? nil : MergeKey(arrival.publisher.user.utf8)
+    case .member(let name): Self.member(name, of: arrival.payload)
+    case .type, nil: nil
+    }
+  }
+
   private func scheduleMerge() {
     guard mergeTimer == nil, let dueNs = merging?.dueNs else { return }
     mergeTimer = gateway.loop.at(Instant(nanoseconds: dueNs)) { [self] in merge() }
@@ -301,38 +360,59 @@ final class LocalChannel: Flushable {
     mergeTimer = nil
     let latest = merging?.takeFrame(atNs: gateway.loop.now.nanoseconds) ?? []
     if !latest.isEmpty {
-      for payload in plugin?.frame(latest) ?? [] {
+      let payloads = plugin?.frame(latest) ?? []
+      // A frame that is one message for many has no key.
+      let isEach = payloads.count == latest.count
+      for (index, payload) in payloads.enumerated() {
         gather(
           Arrival(
             position: nil, timeMs: gateway.loop.wallMilliseconds, publisher: Publisher(),
-            payload: payload))
+            payload: payload), key: isEach ? mergeKey(latest[index]) : nil)
       }
     }
     scheduleMerge()
   }
 
   /// Encodes a publication once for each encoding that somebody here gets.
-  private func gather(_ arrival: Arrival) {
+  private func gather(_ arrival: Arrival, key: MergeKey? = nil) {
     gateway.metrics.publications.add()
-    if arrival.isForOthers { return deliverToOthers(arrival) }
+    let key = merges ? key ?? mergeKey(arrival) : nil
+    if policy.history != .none, arrival.position == nil { leaveOutOfParked() }
+    if policy.history != .none, (arrival.position == nil) == gathersPlaced {
+      // So that a chunk stands in the history as a whole, or not at all.
+      if isDirty { flush() }
+      gathersPlaced.toggle()
+    }
+    if arrival.isForOthers { return deliverToOthers(arrival, key) }
     for index in groups.indices where !groups[index].isEmpty {
       groups[index].append(
         arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
-        user: arrival.publisher.user, prefix: envelopePrefix, spare: gateway.loop.takeSpareBuffer)
+        user: arrival.publisher.user, prefix: envelopePrefix, key: key, merges: merges,
+        spare: gateway.loop.takeSpareBuffer)
     }
     guard !isDirty else { return }
     isDirty = true
     gateway.loop.markDirty(self)
   }
 
+  /// Who is parked reads the history later, and this is not in it.
+  private func leaveOutOfParked() {
+    for member in parked.values {
+      member.dropped &+= 1
+      gateway.metrics.dropped.add()
+      gateway.metrics.slow.publications[.skip].add()
+    }
+  }
+
   /// Everyone but the publisher's own client: what was gathered before goes first.
-  private func deliverToOthers(_ arrival: Arrival) {
+  private func deliverToOthers(_ arrival: Arrival, _ key: MergeKey?) {
     if isDirty { flush() }
     for group in groups where !group.isEmpty {
       var single = SubscriberGroup(like: group)
       single.append(
         arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
-        user: arrival.publisher.user, prefix: envelopePrefix, spare: { [] })
+        user: arrival.publisher.user, prefix: envelopePrefix, key: key, merges: merges,
+        spare: { [] })
       let publication = single.take()
       for member in group.members where member.session.clientNumber != arrival.publisher.client {
         member.deliver(publication)
@@ -351,6 +431,21 @@ final class LocalChannel: Flushable {
       gateway.metrics.deliveries.add(UInt64(members.count * gathered.count))
       gateway.loop.giveBack(spare: gathered.releaseBytes())
     }
+  }
+}
+
+extension LocalChannel {
+  /// What a payload's member says, as it is written; nil where there is none.
+  fileprivate static func member(_ name: String, of payload: Payload) -> MergeKey? {
+    guard payload.kind == .json || payload.kind == .uncheckedText else { return nil }
+    do throws(JSONError) {
+      var scanner = try JSONScanner(object: payload.bytes.span)
+      while let member = try scanner.next(payload.bytes.span) {
+        guard member.isKey(name, in: payload.bytes.span) else { continue }
+        return MergeKey(copying: payload.bytes.span.extracting(member.value))
+      }
+    } catch {}
+    return nil
   }
 }
 

@@ -78,6 +78,8 @@ final class PollSession: Carrier {
     answerSoon()
   }
 
+  func send(_ bytes: [UInt8], _ start: Int, _ end: Int) {}
+
   func begins(_ subscription: Subscription, after position: Subscription.Since) {
     stand(at: position, in: subscription.channel.name)
     unsettled.remove(subscription.channel.name)

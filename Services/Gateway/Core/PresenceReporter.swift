@@ -194,7 +194,9 @@ final class PresenceReporter {
   /// A client that takes nothing is shown everybody anew once it has caught up.
   private func isBehind(_ subscription: Subscription) -> Bool {
     guard let carrier = subscription.session.carrier else { return true }
-    return carrier.isBlocked && carrier.queuedBytes > subscription.session.queueBytesMax
+    let session = subscription.session
+    return carrier.isBlocked
+      && carrier.queuedBytes + session.waitingPinnedBytes > session.queueBytesMax
   }
 
   func caughtUp(_ subscription: Subscription) {

@@ -24,13 +24,18 @@ struct ReadingOrder<Client: Hashable, Reader> {
 
   var isEmpty: Bool { lines.isEmpty }
 
-  /// Puts `reader` behind what else its client waits for.
-  mutating func add(_ reader: Reader, of client: Client) {
+  /// Puts `reader` behind what else its client waits for, but for the less urgent.
+  mutating func add(
+    _ reader: Reader, of client: Client, beforeThose isLessUrgent: (Reader) -> Bool = { _ in false }
+  ) {
     if lines[client] == nil {
       lines[client] = Line()
       ready.append(client)
     }
-    lines[client]?.waiting.append(reader)
+    let place = lines[client]?.waiting.firstIndex(where: isLessUrgent)
+    if let place { lines[client]?.waiting.insert(reader, at: place) } else {
+      lines[client]?.waiting.append(reader)
+    }
   }
 
   enum Verdict { case read, wait, forget }

@@ -13,7 +13,9 @@ final class ReplayReads {
 
   /// Has `subscription` read its next page when its turn has come and its client has room.
   func wants(_ subscription: Subscription) {
-    order.add(subscription, of: ObjectIdentifier(subscription.session))
+    order.add(subscription, of: ObjectIdentifier(subscription.session)) { other in
+      other.channel.policy.lane.rawValue > subscription.channel.policy.lane.rawValue
+    }
     run()
   }
 
@@ -41,6 +43,6 @@ final class ReplayReads {
     ObjectIdentifier, Subscription
   >.Verdict {
     guard case .replaying = subscription.state else { return .forget }
-    return subscription.session.hasRoomForPage() ? .read : .wait
+    return subscription.session.hasRoomForPage(subscription) ? .read : .wait
   }
 }

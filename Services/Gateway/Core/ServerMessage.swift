@@ -33,6 +33,23 @@ enum ServerMessage {
     var head: Offset
   }
 
+  /// The channel in whose order the message has a place, after what was published before it.
+  var orderedChannel: ChannelName? {
+    switch self {
+    case .gap(let channel, _): channel
+    case .unrecoverable(let lost): lost.channel
+    default: nil
+    }
+  }
+
+  /// What is so now and not what was asked for: it may come by the thousand.
+  var isState: Bool {
+    switch self {
+    case .presence, .member: true
+    default: false
+    }
+  }
+
   /// What the message's `type` says.
   var type: String {
     switch self {

@@ -12,10 +12,7 @@ final class SocketSession: Carrier {
   private let gateway: GatewayLoop
   let session: ClientSession
   let compression: SocketCompression?
-  private var reader: WebSocketReader
-  private var keepAlive: SocketKeepAlive
-  private let teller: QualityTeller?
-  private var watch = SocketWatch()
+  private var receiver: SocketReceiver
   /// On a socket of one channel each message is acknowledged by its number.
   private let acknowledges: Bool
   private var acknowledged: Int64 = 0
@@ -36,11 +33,9 @@ final class SocketSession: Carrier {
     self.compression = compression
     self.acknowledges = acknowledges
     gateway = connection.gateway
-    reader = WebSocketReader(
-      role: .server, limits: gateway.settings.message,
-      compression: compression == nil ? .none : .permessageDeflate)
-    self.teller = teller
-    keepAlive = SocketKeepAlive(gateway.loop.now, begins: teller != nil)
+    receiver = SocketReceiver(
+      connection, gateway.settings.message, compression, messageLimit: .wsMessageBytes,
+      teller)
   }
 
   // MARK: what the client is sent
@@ -56,6 +51,10 @@ final class SocketSession: Carrier {
     stream.send { compressor.append(frames: publications.bytes.span, into: &$0) }
   }
 
+  func send(_ bytes: [UInt8], _ start: Int, _ end: Int) {
+    if !isClosing { stream.sendShared(bytes, from: start, to: end) }
+  }
+
   /// Never compressed: what is told holds secrets such as the session's name, and an attacker may
   /// write what stands beside it.
   func tell(_ message: ServerMessage) {
@@ -66,11 +65,16 @@ final class SocketSession: Carrier {
 
   /// The queue is empty after it had been full.
   func drained() {
-    if isHeldBack {
-      isHeldBack = false
-      stream.resumeReading()
-    }
     session.drained()
+    guard isHeldBack, session.waitingControlBytes <= session.queueBytesMax / 2 else { return }
+    isHeldBack = false
+    stream.resumeReading()
+  }
+
+  private func send(_ opcode: WebSocketOpcode, _ payload: [UInt8]) {
+    var frame: [UInt8] = []
+    WebSocketFrame.append(opcode, payload.span, into: &frame)
+    session.send(control: frame)
   }
 
   // MARK: what the client sends
@@ -78,40 +82,27 @@ final class SocketSession: Carrier {
   func received(_ bytes: borrowing Span<UInt8>) -> Int {
     if isOpening, holdWhileOpening() { return 0 }
     var offset = 0
-    do throws(WebSocketError) {
-      while !isClosing, let event = try next(bytes, &offset) {
+    do throws(SocketReceiver.Fault) {
+      while !isClosing, let event = try receiver.next(bytes, &offset) {
         switch event {
         case .message(let kind, let payload): received(kind, payload)
-        case .ping(let payload):
-          stream.send { WebSocketFrame.append(.pong, payload.span, into: &$0) }
-        case .pong: receivedPong()
+        case .ping(let payload): send(.pong, payload)
+        case .pong: tellQuality()
         case .close(let code, _): return answerClose(code, bytes.count)
         }
       }
+      if let fault = receiver.checkRate() { throw fault }
     } catch {
-      gateway.metrics.limits.reached(error, messageLimit: .wsMessageBytes)
-      close(error.closeCode, error.reason)
-      return bytes.count
-    }
-    if connection.isBound, watch.exceeds(gateway.settings.rates.frames, reader, gateway.loop.now) {
-      gateway.metrics.limits.reached(.framesPerSecond)
-      close(.policyViolation, "rate_limited")
+      close(error.code, error.reason)
       return bytes.count
     }
     // A client that does not read its answers is not read either.
-    if stream.queuedBytes > session.queueBytesMax {
+    if stream.queuedBytes + session.waitingControlBytes > session.queueBytesMax {
       isHeldBack = true
       stream.tellWhenEmpty()
       stream.pauseReading()
     }
     return isClosing ? bytes.count : offset
-  }
-
-  private func next(
-    _ bytes: borrowing Span<UInt8>, _ offset: inout Int
-  ) throws(WebSocketError) -> WebSocketEvent? {
-    guard let compression else { return try reader.next(bytes, from: &offset) }
-    return try compression.next(&reader, bytes, &offset, &watch)
   }
 
   private func received(_ kind: WebSocketMessageKind, _ payload: [UInt8]) {
@@ -120,27 +111,21 @@ final class SocketSession: Carrier {
     case .oneChannel(let name): receivedPayload(kind, payload, name)
     case .manyChannels:
       guard kind == .text else {
-        return tell(
+        return session.tell(
           .error(id: nil, .badRequest("this socket takes JSON text messages"), channel: nil))
       }
       do throws(ClientMessage.Malformed) {
         session.received(try ClientMessage.parse(payload))
       } catch {
-        tell(.error(id: error.id, .badRequest(error.message), channel: nil))
+        session.tell(.error(id: error.id, .badRequest(error.message), channel: nil))
       }
     }
-  }
-
-  private func receivedPong() {
-    guard let answer = keepAlive.receivedPong(gateway.loop.now) else { return }
-    gateway.metrics.heartbeats.record(answer, keepAlive.meter)
-    tellQuality()
   }
 
   /// Not before the welcome, which is the first of all.
   private func tellQuality() {
     guard !session.isOpening, session.awaitsSignIn == nil else { return }
-    if let message = teller?.message(keepAlive.meter, gateway.loop.now) { tell(message) }
+    if let news = receiver.takeNews() { tell(news) }
   }
 
   /// On a socket of one channel every message is one payload.
@@ -198,15 +183,17 @@ final class SocketSession: Carrier {
     switch reason {
     case .refused(let refusal): close(WebSocketCloseCode(refusal.closeCode), refusal.name)
     case .unavailable(let refusal): close(.tryAgainLater, refusal.name)
-    // What is queued can't be delivered in time: the close goes behind it and the rest is lost.
+    // What waits can't be delivered in time: the close goes before it.
     case .slowConsumer:
       close(WebSocketCloseCode(4008), "slow consumer: come back with your position")
-    case .draining: close(.serviceRestart, "the gateway restarts")
+    case .draining: close(.serviceRestart, "the gateway restarts", behindAll: true)
     }
   }
 
-  private func close(_ code: WebSocketCloseCode, _ reason: String) {
+  /// - Parameter behindAll: whether publications that wait come before it, and not only answers.
+  private func close(_ code: WebSocketCloseCode, _ reason: String, behindAll: Bool = false) {
     guard !isClosing else { return }
+    session.commitLast(all: behindAll)
     isClosing = true
     stream.send { WebSocketFrame.close(code, reason: reason, into: &$0) }
     stream.closeAfterWriting()
@@ -214,25 +201,12 @@ final class SocketSession: Carrier {
   }
 
   func sweep(_ now: Instant) {
-    let settings = gateway.settings
-    if isHeldBack || isHeldForOpening { watch.isHeldBack() } else if watch.isStalled(
-      reader, now, window: settings.messageMax, bytesPerSecond: settings.transferRate)
-    {
-      gateway.metrics.limits.reached(.wsFrameTimeout)
-      return close(.policyViolation, "the message did not come in time")
-    }
-    switch keepAlive.sweep(
-      now, every: teller?.interval(settings.pingEvery) ?? settings.pingEvery,
-      within: settings.pongMax, isBlocked: stream.isBlocked, progress: { stream.progress() })
-    {
+    switch receiver.sweep(now, stream, isHeldBack: isHeldBack || isHeldForOpening) {
     case .nothing: break
-    case .ping: stream.send { WebSocketFrame.append(.ping, [UInt8]().span, into: &$0) }
-    case .late:
-      gateway.metrics.heartbeats.late.add()
-      tellQuality()
-    case .close:
-      gateway.metrics.limits.reached(.pongTimeout)
-      connection.close()
+    case .ping: send(.ping, [])
+    case .late: tellQuality()
+    case .close(let fault): close(fault.code, fault.reason)
+    case .drop: connection.close()
     }
   }
 

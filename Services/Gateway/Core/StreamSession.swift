@@ -59,6 +59,8 @@ final class StreamSession: Carrier {
     unsettled = Set(channels.map(\.0))
     lastBeat = gateway.loop.now
     taking = TakingWatch(gateway.loop.now)
+    // What is published before the answer has begun goes behind its head.
+    stream.withholds = true
   }
 
   func start(_ channels: [(ChannelName, Subscription.Since)]) {
@@ -110,6 +112,7 @@ final class StreamSession: Carrier {
     stream.send(early)
     early = []
     origin = []
+    stream.withholds = false
     if wantsDrained { stream.tellWhenEmpty() }
     if gateway.isDraining { session.drain() }
   }
@@ -189,6 +192,12 @@ final class StreamSession: Carrier {
     }
   }
 
+  func send(_ bytes: [UInt8], _ start: Int, _ end: Int) {
+    guard !isClosing else { return }
+    guard exchange == nil else { return early.append(copying: bytes.span.extracting(start..<end)) }
+    stream.sendShared(bytes, from: start, to: end)
+  }
+
   func tell(_ message: ServerMessage) {
     guard !isClosing else { return }
     var id: String?
@@ -225,6 +234,7 @@ final class StreamSession: Carrier {
     // An event source comes back by itself only after an answer that has begun.
     beginAnswer()
     guard !isClosing else { return }
+    if case .draining = reason { session.commitLast(all: true) }
     isClosing = true
     stream.closeAfterWriting()
   }
@@ -237,7 +247,9 @@ final class StreamSession: Carrier {
 
   func sweep(_ now: Instant) {
     let settings = gateway.settings
-    if taking.hasStalled(stream.queuedBytes, now, within: settings.idleMax) {
+    if taking.hasStalled(
+      stream.queuedBytes, given: session.committedBytes, now, within: settings.idleMax)
+    {
       gateway.metrics.limits.reached(.httpIdleTimeout)
       return stream.abort()
     }
@@ -271,14 +283,20 @@ final class StreamSession: Carrier {
 /// Whether a client takes anything of what is queued for it. Pure.
 struct TakingWatch {
   private var queued = 0
+  private var given: UInt64 = 0
   private var takenAt: Instant
 
   init(_ now: Instant) { takenAt = now }
 
   /// Asked once a second: whether nothing of a queue that isn't empty has gone for so long.
-  mutating func hasStalled(_ queuedBytes: Int, _ now: Instant, within limit: Duration) -> Bool {
-    if queuedBytes == 0 || queuedBytes < queued { takenAt = now }
-    queued = queuedBytes
+  ///
+  /// - Parameter given: bytes that had waited elsewhere and came into the queue since the beginning:
+  ///   they do only when it has been taken.
+  mutating func hasStalled(
+    _ queuedBytes: Int, given: UInt64 = 0, _ now: Instant, within limit: Duration
+  ) -> Bool {
+    if queuedBytes == 0 || queuedBytes < queued || given != self.given { takenAt = now }
+    (queued, self.given) = (queuedBytes, given)
     return queuedBytes > 0 && now.since(takenAt) >= limit
   }
 }

@@ -45,9 +45,12 @@ struct SubscriberGroup {
 
   mutating func append(
     _ payload: Payload, position: Position?, timeMs: Int64, user: String = "", prefix: [UInt8],
-    spare: () -> [UInt8]
+    key: MergeKey? = nil, merges: Bool = false, spare: () -> [UInt8]
   ) {
     if gathered.bytes.capacity == 0 { gathered.bytes = spare() }
+    if gathered.count == 0 { gathered.first = position }
+    gathered.last = position
+    if merges { gathered.keys.append(key) }
     encoding.append(
       payload, position: position, timeMs: timeMs, user: user, prefix: prefix,
       compressor: compressor, to: &gathered.bytes)

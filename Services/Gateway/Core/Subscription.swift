@@ -2,11 +2,13 @@ internal import Bytes
 internal import Identity
 internal import Loop
 internal import Observe
+internal import Platform
 
 /// One client's interest in one channel on this loop.
 ///
-///     waiting ──(channel is live)──▶ live
-///        └────(since)──▶ replaying ──(seam reached)──▶ live
+///     waiting ──(channel is live)──▶ live ──(its client is too slow)──▶ parked
+///        └────(since)──▶ replaying ──(seam reached)──▶ live               │
+///                            ◀──────────(its client has room)────────────┘
 ///
 /// Loop-confined; held by the client's session and by its channel.
 final class Subscription {
@@ -17,6 +19,8 @@ final class Subscription {
     case replaying(Replay)
     /// In the channel's list at this index.
     case live(index: Int)
+    /// Its client could not take what was published: it goes on from there when it can.
+    case parked(Replay)
     case ended
   }
 
@@ -51,6 +55,8 @@ final class Subscription {
     var isChecking = false
     /// Pages in a row that could not be read.
     var failures = 0
+    /// It had been live, and goes on from where its client stopped keeping up.
+    var isResumed = false
     /// Ahead of this loop, which has still to see what was delivered already.
     var awaitsChannel = false
   }
@@ -78,8 +84,13 @@ final class Subscription {
   /// Its client's `connection` message waits for it.
   var isWelcomed = false
   var state: State
-  /// Left out since the client was last told.
+  /// Left out since the client was last told: of an answer that is full, or while it was parked what
+  /// stands in no history.
   var dropped: UInt64 = 0
+  /// Its place in the client's outbox, while something waits there.
+  var flow: OutboundLanes.Flow?
+  /// Since when its client gets less than all at once.
+  var behindSince: Instant?
   /// What the door needs to find its own things again.
   var messageID: MessageID?
   /// Its client has been told where it goes on from.
@@ -100,6 +111,10 @@ final class Subscription {
   /// Its channel is not open yet.
   var isWaiting: Bool { if case .waiting = state { true } else { false } }
 
+  var isLive: Bool { if case .live = state { true } else { false } }
+  /// Its publications go to the client's stream as they are.
+  var isDirect: Bool { stream != nil }
+
   /// What the client gets from here on follows `position`.
   func begins(after position: Since) {
     hasBegun = true
@@ -111,21 +126,32 @@ final class Subscription {
   /// Hands over publications in the subscription's encoding, in the flush step.
   func deliver(_ publications: borrowing EncodedPublications) {
     guard let stream else { return handOver(publications) }
-    if dropped > 0
-      || stream.queuedBytes > 0
-        && stream.queuedBytes + publications.bytes.count > session.queueBytesMax
-    {
-      return overflow(publications.count)
-    }
+    guard stream.isClear else { return queue(publications, stream) }
+    let sent = stream.offer(publications.bytes)
+    if sent < publications.bytes.count { session.hold(copy publications, from: sent, of: self) }
+  }
+
+  /// Behind what this turn had for the client already; what doesn't fit there waits in a lane.
+  private func queue(_ publications: borrowing EncodedPublications, _ stream: Stream) {
+    guard !session.hasOutbox, !stream.withholds, !stream.isBlocked,
+      stream.queuedBytes + publications.bytes.count <= Stream.windowBytes
+    else { return session.hold(copy publications, from: 0, of: self) }
     stream.sendShared(publications.bytes)
   }
 
   private func handOver(_ publications: borrowing EncodedPublications) {
-    let queued = session.carrier?.queuedBytes ?? 0
-    if dropped > 0 || queued > 0 && queued + publications.bytes.count > session.queueBytesMax {
-      return overflow(publications.count)
+    guard let carrier = session.carrier else { return }
+    let queued = carrier.queuedBytes
+    if carrier.isOneAnswer {
+      if dropped > 0 || queued > 0 && queued + publications.bytes.count > session.queueBytesMax {
+        return overflow(publications.count)
+      }
+    } else if session.hasOutbox || carrier.isBlocked
+      || queued + publications.bytes.count > Stream.windowBytes
+    {
+      return session.hold(copy publications, from: 0, of: self)
     }
-    session.carrier?.deliver(copy publications, of: self)
+    carrier.deliver(copy publications, of: self)
   }
 
   /// A publication for this client alone: of its replay, a snapshot or an answer.
@@ -135,23 +161,28 @@ final class Subscription {
         payload, position: position, timeMs: timeMs, user: user, prefix: channel.envelopePrefix,
         to: &bytes)
     }
-    if let stream { return stream.send(encode) }
+    let isHeld = session.holdsBack
+    if let stream, !isHeld, !stream.withholds { return stream.send(encode) }
     var bytes: [UInt8] = []
     encode(&bytes)
     let mark = EncodedPublications.Mark(end: bytes.count, position: position)
-    session.carrier?.deliver(
-      EncodedPublications(bytes: bytes, count: 1, marks: [mark]), of: self)
+    let publication = EncodedPublications(
+      bytes: bytes, count: 1, marks: [mark], first: position, last: position)
+    if isHeld { return session.hold(alone: publication, of: self) }
+    guard !isDirect else { return session.carrier?.send(bytes, 0, bytes.count) ?? () }
+    session.carrier?.deliver(publication, of: self)
   }
 
+  /// The answer is full: a history has the rest for the next one.
   private func overflow(_ count: Int) {
     channel.gateway.metrics.dropped.add(UInt64(count))
     channel.gateway.metrics.limits.clientQueueBytes.add(UInt64(count))
-    if channel.policy.isDurable { return session.cutOff(self) }
+    if channel.policy.isDurable { return session.cutOff() }
     if dropped == 0 { session.carrier?.tellWhenEmpty() }
     dropped &+= UInt64(count)
   }
 
-  /// The client's queue has emptied: tells it what it missed.
+  /// Tells the client what the answer lacks.
   func relieved() {
     guard dropped > 0 else { return }
     session.tell(.gap(channel.name, dropped: dropped))
