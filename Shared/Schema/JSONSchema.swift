@@ -51,13 +51,16 @@ public struct SchemaFault: Error, Hashable, Sendable, CustomStringConvertible {
 /// exclusiveMaximum, minLength, maxLength, pattern*. Annotations (*title, description, examples …) are
 /// passed over; any other keyword is refused, so that nobody believes in a check that isn't made.
 ///
-/// A value is checked in time linear in its size; see `TextPattern` for *pattern*.
+/// A value is checked in time linear in its size, and within `stepsMax`; see `TextPattern` for *pattern*.
 public struct JSONSchema: Hashable, Sendable {
   /// Schemas within schemas, and all together.
   public static let depthMax = 32
   public static let nodesMax = 1_000
   /// Values of one `enum`, names of one `required`.
   public static let listMax = 1_000
+  /// BUDGET: values looked at, values compared with and steps of patterns, for one payload; some
+  /// 5 ms. What would take more is refused, since whoever checks has others to serve.
+  public static let stepsMax = 500_000
 
   let root: SchemaNode
 
@@ -74,8 +77,21 @@ public struct JSONSchema: Hashable, Sendable {
 
   /// - Throws: the first fault, in the order of the value.
   public func check(_ value: JSONValue) throws(SchemaFault) {
-    try root.check(value)
+    var steps = StepBudget()
+    try root.check(value, &steps)
   }
+}
+
+/// What may still be spent on one payload.
+struct StepBudget {
+  private var left = JSONSchema.stepsMax
+
+  mutating func spend(_ count: Int) throws(SchemaFault) {
+    left -= count
+    guard left >= 0 else { throw SchemaFault("takes too long to check: send less at once") }
+  }
+
+  var most: Int { left }
 }
 
 enum SchemaType: String, Hashable, Sendable, CaseIterable {

@@ -37,7 +37,8 @@ struct SchemaNode: Hashable, Sendable {
 }
 
 extension SchemaNode {
-  func check(_ value: JSONValue) throws(SchemaFault) {
+  func check(_ value: JSONValue, _ steps: inout StepBudget) throws(SchemaFault) {
+    try steps.spend(1 + (values?.count ?? 0))
     if refusesAll { throw SchemaFault("may not be there") }
     if !types.isEmpty, !types.contains(where: { $0.includes(value) }) {
       throw SchemaFault("has to be \(types.map(\.noun).joined(separator: " or "))")
@@ -46,15 +47,18 @@ extension SchemaNode {
       throw SchemaFault("is not one of the values that are allowed")
     }
     switch value {
-    case .string(let text): if let reason = reason(against: text) { throw SchemaFault(reason) }
+    case .string(let text):
+      if let reason = try reason(against: text, &steps) { throw SchemaFault(reason) }
     case .number(let number): if let reason = reason(against: number) { throw SchemaFault(reason) }
-    case .array(let elements): try check(elements)
-    case .object(let object): try check(object)
+    case .array(let elements): try check(elements, &steps)
+    case .object(let object): try check(object, &steps)
     case .null, .bool: break
     }
   }
 
-  private func reason(against text: String) -> String? {
+  private func reason(against text: String, _ steps: inout StepBudget) throws(SchemaFault)
+    -> String?
+  {
     let length = text.unicodeScalars.count
     if let lengthLeast, length < lengthLeast {
       return "has \(length) characters, at least \(lengthLeast) are due"
@@ -62,10 +66,10 @@ extension SchemaNode {
     if let lengthMost, length > lengthMost {
       return "has \(length) characters, at most \(lengthMost) are allowed"
     }
-    if let pattern, !pattern.isFound(in: text) {
-      return "does not match the pattern \(pattern.source)"
-    }
-    return nil
+    guard let pattern else { return nil }
+    let trial = pattern.trial(on: text, within: steps.most)
+    try steps.spend(trial.steps)
+    return trial.isFound ? nil : "does not match the pattern \(pattern.source)"
   }
 
   private func reason(against number: JSONNumber) -> String? {
@@ -76,7 +80,7 @@ extension SchemaNode {
     return nil
   }
 
-  private func check(_ elements: [JSONValue]) throws(SchemaFault) {
+  private func check(_ elements: [JSONValue], _ steps: inout StepBudget) throws(SchemaFault) {
     if let itemsLeast, elements.count < itemsLeast {
       throw SchemaFault("has \(elements.count) elements, at least \(itemsLeast) are due")
     }
@@ -85,27 +89,29 @@ extension SchemaNode {
     }
     guard let items else { return }
     for (index, element) in elements.enumerated() {
-      do throws(SchemaFault) { try items.node.check(element) } catch {
+      do throws(SchemaFault) { try items.node.check(element, &steps) } catch {
         throw error.within("\(index)")
       }
     }
   }
 
-  private func check(_ object: JSONObject) throws(SchemaFault) {
+  private func check(_ object: JSONObject, _ steps: inout StepBudget) throws(SchemaFault) {
     for name in required where object[name] == nil {
       throw SchemaFault("is missing").within(name)
     }
     for member in object.members {
-      do throws(SchemaFault) { try check(member) } catch { throw error.within(member.key) }
+      do throws(SchemaFault) { try check(member, &steps) } catch { throw error.within(member.key) }
     }
   }
 
-  private func check(_ member: JSONObject.Member) throws(SchemaFault) {
-    if let known = properties[ExactText(member.key)] { return try known.node.check(member.value) }
+  private func check(_ member: JSONObject.Member, _ steps: inout StepBudget) throws(SchemaFault) {
+    if let known = properties[ExactText(member.key)] {
+      return try known.node.check(member.value, &steps)
+    }
     switch others {
     case .any: break
     case .none: throw SchemaFault("is not a member that is allowed")
-    case .node(let box): try box.node.check(member.value)
+    case .node(let box): try box.node.check(member.value, &steps)
     }
   }
 }

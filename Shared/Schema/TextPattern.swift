@@ -41,9 +41,16 @@ public struct TextPattern: Hashable, Sendable {
   ///
   /// - Cost: at most scalars of the text × steps of the pattern.
   public func isFound(in text: String) -> Bool {
-    guard text.unicodeScalars.count <= Self.scalarsMax else { return false }
-    var run = PatternRun(steps)
-    return run.isFound(in: text.unicodeScalars)
+    trial(on: text, within: .max).isFound
+  }
+
+  /// Tries the pattern, and counts what that took. Whoever allows `most` steps gets more than
+  /// that as the count where they did not do; what was found by then means nothing.
+  func trial(on text: String, within most: Int) -> (isFound: Bool, steps: Int) {
+    guard text.unicodeScalars.count <= Self.scalarsMax else { return (false, 1) }
+    var run = PatternRun(steps, most: most)
+    let isFound = run.isFound(in: text.unicodeScalars)
+    return (isFound, run.taken)
   }
 }
 
@@ -53,9 +60,12 @@ private struct PatternRun {
   private var current: StepSet
   private var next: StepSet
   private var waiting: [Int] = []
+  private let most: Int
+  private(set) var taken = 0
 
-  init(_ steps: [TextPattern.Step]) {
+  init(_ steps: [TextPattern.Step], most: Int) {
     self.steps = steps
+    self.most = most
     current = StepSet(count: steps.count)
     next = StepSet(count: steps.count)
   }
@@ -65,6 +75,8 @@ private struct PatternRun {
     var index = scalars.startIndex
     while true {
       let isAtEnd = index == scalars.endIndex
+      taken &+= 1 &+ current.list.count
+      guard taken <= most else { return false }
       // The pattern may begin at any place.
       if Self.enter(0, steps, &current, &waiting, isAtStart, isAtEnd) { return true }
       if isAtEnd { return false }

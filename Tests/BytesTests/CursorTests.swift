@@ -104,4 +104,17 @@ import Testing
     ]
     #expect(texts == ["é", nil, ""])
   }
+
+  /// A text that nobody has held to a length ends before the character that does not fit.
+  @Test func textThatIsTooLongIsCutBetweenCharacters() throws {
+    for (unit, count, kept) in [("a", 65_535, 65_535), ("a", 65_536, 65_535), ("é", 40_000, 65_534), ("𝄞", 20_000, 65_532)] {
+      var writer = ByteWriter()
+      writer.text16(String(repeating: unit, count: count))
+      writer.u8(7)
+      var cursor = ByteCursor(writer.bytes.span)
+      let text = try cursor.text16(writer.bytes.span)
+      #expect(text.utf8.count == kept && text.allSatisfy { String($0) == unit })
+      #expect(try cursor.u8(writer.bytes.span) == 7)
+    }
+  }
 }

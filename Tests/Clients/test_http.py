@@ -1,7 +1,10 @@
 """The HTTP doors, with nothing but Python's own client."""
+import asyncio
 import json
 
-from platform_under_test import eventually
+import pytest
+
+from platform_under_test import eventually, next_json
 
 
 def test_publishes_and_reads_history(sapphire):
@@ -71,3 +74,28 @@ def test_carries_cli_and_api_on_one_flow(sapphire):
     assert first["data"] == "Artifact #42 discovered" and first["offset"] == 1
     sapphire.publish("universal-frequency", {"n": 2})
     assert json.loads(observer.stdout.readline())["data"] == {"n": 2}
+
+
+def test_lists_channels_by_patterns_of_any_length_but_takes_no_longer_one_than_a_name(sapphire):
+    async def scenario():
+        async with sapphire.socket("/ws/events/order:1") as socket:
+            await next_json(socket)
+            for length, found in ((255, True), (256, False), (65_535, False), (65_536, False), (1_000_000, False)):
+                pattern = "order:" + "*" * (length - 6)
+                status, _, answer = sapphire.post("/api/channels", {"pattern": pattern}, sapphire.key)
+                assert status == 200, (length, answer)
+                if found:
+                    assert answer["result"]["channels"]["order:1"]["num_clients"] == 1
+                else:
+                    assert answer["error"]["name"] == "bad_request", length
+            answer = sapphire.post("/api/batch", {"commands": [{"channels": {"pattern": "a" * 65_536}}]}, sapphire.key)[2]
+            assert "error" in answer["result"]["replies"][0]
+            assert "order:1" in sapphire.post("/api/channels", {}, sapphire.key)[2]["result"]["channels"]
+    asyncio.run(scenario())
+
+
+@pytest.mark.configuration("{ gateway: { trustedProxies: ['127.0.0.1'] } }")
+def test_behind_a_proxy_strangers_see_no_names_of_channels(sapphire):
+    """There everybody comes from loopback."""
+    assert sapphire.get("/channels")[0] == 401
+    assert sapphire.get("/channels", **{"X-API-Key": sapphire.key})[0] == 200

@@ -10,20 +10,22 @@ import subprocess
 import threading
 import time
 import urllib.parse
+import urllib.request
 
 import pytest
 import websockets
 
 from platform_under_test import Sapphire, eventually, next_json, next_of, within
-from test_identity import api, ask, bearer, connected, ending, is_ready, sign, started
+from raw_http import Wire
+from test_identity import KEYS, api, ask, bearer, connected, ending, is_ready, sign, started
 from test_identity import status_of, token
 
 OTHER_ID, OTHER = "2027", secrets.token_bytes(32)
 
 
 @pytest.fixture
-def platform():
-    running = started()
+def platform(request):
+    running = started(**getattr(request, "param", {}))
     try:
         yield running
     finally:
@@ -269,6 +271,80 @@ def test_keys_in_pem_rotate_by_the_names_of_their_files():
             assert status_of(platform, made) == 200, name
         other = platform.run("token", "make", "--key", f"{files['old']}.key", "--id", "new", "--user", "ada").strip()
         assert status_of(platform, other) == 401
+    finally:
+        platform.stop()
+        platform.remove()
+
+
+def test_a_body_without_a_right_is_not_waited_for(platform):
+    """A ticket for a token needs none; a bad token is told by the head alone."""
+    with Wire(platform) as wire:
+        wire.send(wire.head("POST /api/ticket", "Authorization: Bearer nonsense", "Content-Length: 4194304"))
+        answer = wire.answer()
+        assert answer.status == 401 and wire.closes(3), answer
+    with Wire(platform) as wire:
+        wire.send(wire.head("POST /api/ticket", f"Authorization: Bearer {token('ada')}", "Content-Length: 4194304"))
+        assert wire.answer().status == 413
+    assert platform.post("/api/ticket", {"passed": "over"}, **bearer(token("ada")))[2]["result"]["ticket"]
+
+
+DURABLE = ",".join(
+    f'{{ match: "{match}", history: {{ durable: true }}, subscribe: "{who}", publish: "none" }}'
+    for match, who in (("open:*", "anonymous"), ("members:*", "user:*"), ("log:*", "user:*"), ("v:*", "none")))
+
+
+@pytest.mark.parametrize("platform", [{"rules": DURABLE}], indirect=True)
+def test_a_key_opens_no_content_that_it_may_not_read(platform):
+    """Who may publish ties contents to channels; not those of others to channels of its own."""
+    shop, publisher, every = (KEYS[name] for name in ("shop", "publisher", "everything"))
+
+    def put(content, key):
+        name = hashlib.sha256(content).hexdigest()
+        request = urllib.request.Request(f"{platform.url}/vault/{name}", content, {"X-API-Key": key}, method="PUT")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert answer.status in (200, 201)
+        return name
+
+    def announce(channel, name, key):
+        answer = platform.post("/api/publish", {"channel": channel, "data": {"type": "artifact", "sha256": name}}, key)[2]
+        return answer.get("error", {}).get("name", "ok")
+
+    secret = put(b"for the closed channel alone", every)
+    assert announce("v:closed", secret, every) == "ok"
+    text = token("ada")
+    assert platform.get(f"/vault/{secret}")[0] == 404
+    for key in (shop, publisher):
+        assert announce("open:shop", secret, key) == "permission_denied"
+        assert platform.get(f"/vault/{secret}")[0] == 404
+    # Its own it announces where it may publish, again too, and in what it may read beside that.
+    own = put(b"the shop's own", shop)
+    assert [announce(channel, own, shop) for channel in ("members:s", "members:s", "open:shop")] == ["ok"] * 3
+    own = put(b"the publisher's own", publisher)
+    assert [announce(channel, own, publisher) for channel in ("log:v", "log:v", "open:shop")] == [
+        "ok", "ok", "permission_denied"]
+    assert platform.get(f"/vault/{own}", **bearer(text))[0] == 200
+
+
+def test_who_comes_back_after_a_disconnect_stays_and_who_comes_early_goes_with_its_user():
+    """With clocks that differ: a token from the future that the leeway lets in is revoked with its user's others."""
+    platform = started(leeway="10s")
+    try:
+        ahead = token("ada", iat=int(time.time()) + 8)
+        assert status_of(platform, ahead) == 200
+        assert api(platform, "revoke", {"user": "ada"}, "manager")[0] == 200
+        assert status_of(platform, ahead) == 401
+
+        async def run():
+            first = await connected(platform, token("bob"))
+            assert api(platform, "disconnect", {"user": "bob"}, "manager")[0] == 200
+            again = await connected(platform, token("bob"))
+            code, last = await ending(first)
+            assert (code, last["name"]) == (4403, "disconnected")
+            # Two sweeps of every loop later, at the least.
+            await asyncio.sleep(2.2)
+            assert (await ask(again, {"type": "ping"}))["type"] == "pong"
+            await again.close()
+        within(20, run())
     finally:
         platform.stop()
         platform.remove()

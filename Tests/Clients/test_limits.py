@@ -732,3 +732,27 @@ def _(sapphire):
     finally:
         gateway.kill()
         gateway.wait(5)
+
+
+@pytest.mark.configuration("{ gateway: { loops: 2 }, channels: [{ match: 'few', maxSubscribers: 5 }] }")
+def test_as_many_subscribe_as_may_however_many_come_at_once(sapphire):
+    """S003-25, on all loops together; who leaves makes room."""
+    async def run():
+        async def come():
+            socket = await sapphire.socket("/ws?channel=few")
+            while True:
+                message = await next_json(socket)
+                if message["type"] in ("connection", "error"):
+                    return socket, message
+        for _ in range(3):
+            came = await asyncio.gather(*(come() for _ in range(40)))
+            refused = [message for _, message in came if message["type"] == "error"]
+            assert len(refused) == 35 and {message["name"] for message in refused} == {"limit_exceeded"}, len(refused)
+            await asyncio.gather(*(socket.close() for socket, _ in came))
+
+            def left():
+                body = sapphire.post("/api/presence_stats", {"channel": "few"}, sapphire.key)[2]
+                return body["result"]["num_clients"] == 0
+            # Presence keeps the lost a while; those who say goodbye leave at once.
+            await asyncio.to_thread(eventually, 20, "everybody left", left)
+    within(60, run())

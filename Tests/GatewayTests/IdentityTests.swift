@@ -153,6 +153,9 @@ struct IdentityOrderTests {
     #expect(includes("ada", nil, nil) && includes(nil, "00000000000000ff", nil))
     #expect(includes("ada", "00000000000000ff", "s1") && !includes("ada", nil, "s2"))
     #expect(!includes("bob", "00000000000000ff", nil) && !includes("ada", "ff", nil))
+    // Who has come since has come back.
+    let before = IdentityOrder.Whom(user: "ada", before: 1_000)
+    #expect(before.includes(ada, context, since: 1_000) && !before.includes(ada, context, since: 1_001))
     let anyone = IdentityOrder.Whom(user: "ada")
     #expect(!anyone.includes(nil, ClientContext(id: ClientID(number: 1))))
   }
@@ -161,15 +164,18 @@ struct IdentityOrderTests {
 /// What loops find in their sweep.
 struct AuthenticatorTests {
   private let now = Instant(nanoseconds: 1_000_000_000)
+  private static func order(_ user: String) -> IdentityOrder { .disconnect(.init(user: user)) }
 
   @Test func everyLoopFindsEachOrderOnce() {
     let authenticator = Authenticator(IdentitySettings(), keys: nil, IdentityMetrics(Metrics()))
     var (one, other) = (Authenticator.Seen(), Authenticator.Seen())
     #expect(authenticator.due(&one).orders == [])
-    #expect(authenticator.take(.lookAgain, now: now))
-    #expect(authenticator.due(&one).orders == [.lookAgain])
-    #expect(authenticator.take(.disconnect(.init(user: "a")), now: now))
-    #expect(authenticator.due(&one).orders == [.disconnect(.init(user: "a"))])
+    authenticator.lookAgain()
+    #expect(authenticator.take(Self.order("b"), now: now))
+    let due = authenticator.due(&one)
+    #expect(due.orders == [Self.order("b")] && due.looksAgain && !authenticator.due(&one).looksAgain)
+    #expect(authenticator.take(Self.order("a"), now: now))
+    #expect(authenticator.due(&one).orders == [Self.order("a")])
     #expect(authenticator.due(&other).orders.count == 2)
     #expect(authenticator.due(&one).orders == [] && authenticator.due(&other).orders == [])
   }
@@ -191,15 +197,15 @@ struct AuthenticatorTests {
     #expect(!authenticator.isRevoked(Identity(user: "ada", tokenID: "one more")))
     let due = authenticator.due(&seen)
     #expect(due.revokes && due.orders.isEmpty && !authenticator.due(&seen).revokes)
-    #expect(authenticator.take(.lookAgain, now: now))
+    #expect(authenticator.take(Self.order("a"), now: now))
   }
 
   @Test func tooManyOrdersAreRefusedUntilOldOnesAreForgotten() {
     let authenticator = Authenticator(IdentitySettings(), keys: nil, IdentityMetrics(Metrics()))
     var taken = 0
-    while taken < 10_000, authenticator.take(.lookAgain, now: now) { taken += 1 }
+    while taken < 10_000, authenticator.take(Self.order("a"), now: now) { taken += 1 }
     #expect(taken == 4_096)
-    #expect(authenticator.take(.lookAgain, now: now + .seconds(16)))
+    #expect(authenticator.take(Self.order("a"), now: now + .seconds(16)))
   }
 
   @Test func withoutKeysNoTokenIsTaken() {

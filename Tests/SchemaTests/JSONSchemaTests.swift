@@ -90,6 +90,23 @@ struct JSONSchemaTests {
     #expect(throws: SchemaProblem.self) { try JSONSchema(.object(["properties": .object(wide)])) }
   }
 
+  private static let thousandNumbers = (0..<1000).map { #""\#($0)""# }.joined(separator: ",")
+  private static let longTexts = (0..<240).map { _ in
+    #""\#(String(repeating: "a", count: 4_090))@ab""#
+  }.joined(separator: ",")
+  private static let lastNumbers = (0..<2_000).map { _ in #""999""# }.joined(separator: ",")
+
+  /// Whoever checks has others to serve: what an attacker makes as dear as can be costs no more.
+  @Test(arguments: [
+    (#"{"items":{"pattern":"[a-z0-9.]{2,64}@[a-z0-9.]{2,64}"}}"#, longTexts),
+    (#"{"items":{"pattern":"(a|b|ab){1,90}c"}}"#, longTexts),
+    (#"{"items":{"enum":[\#(thousandNumbers)]}}"#, lastNumbers),
+  ])
+  func whatTakesTooLongIsRefused(schema: String, values: String) throws {
+    #expect(try Self.fault(schema, "[\(values)]")?.contains("takes too long") == true)
+    #expect(try Self.fault(schema, #"["999"]"#)?.contains("too long") != true)
+  }
+
   /// Back ends compare bytes: what only looks like an allowed text isn't one.
   @Test func tellsTextsApartThatLookAlike() throws {
     let one = "\"\u{E9}\""

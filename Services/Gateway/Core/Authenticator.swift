@@ -17,6 +17,8 @@ final class Authenticator: Sendable {
     var revocations = Revocations()
     /// Grows with each revocation: loops look at what is open when it has.
     var revocationCount: UInt64 = 0
+    /// Likewise with every change of keys and rules.
+    var changeCount: UInt64 = 0
     var tickets: TicketTable
     var orders: [NumberedOrder] = []
     var lastOrder: UInt64 = 0
@@ -47,12 +49,15 @@ final class Authenticator: Sendable {
 
   /// Takes over the keys of files that have changed. What a key has opened that is gone ends with
   /// the loops' next sweep.
-  func replace(_ keys: TokenKeySet?, now: Instant) {
+  func replace(_ keys: TokenKeySet?) {
     state.withLock { [rules = TokenRules(settings)] in
       $0.verifier = keys.map { TokenVerifier(keys: $0, rules: rules) }
     }
-    _ = take(.lookAgain, now: now)
+    lookAgain()
   }
+
+  /// Keys or rules are others: all that is open is looked at again, on every loop.
+  func lookAgain() { state.withLock { $0.changeCount &+= 1 } }
 
   /// Whether a token of this key would be refused now.
   func isGone(_ key: KeyMark?) -> Bool {
@@ -70,6 +75,19 @@ final class Authenticator: Sendable {
       }
       guard !isRevoked(identity) else { throw .tokenRevoked }
       return identity
+    }
+  }
+
+  /// Refuses a token that `identity(token:)` would refuse; one that is good is not counted.
+  func check(token: String) throws(Refusal) {
+    do throws(Refusal) {
+      let identity = try verified(token) { verifier, token, now throws(TokenError) in
+        try verifier.identity(of: token, now: now)
+      }
+      guard !isRevoked(identity) else { throw .tokenRevoked }
+    } catch {
+      metrics.refused.add()
+      throw error
     }
   }
 
@@ -123,7 +141,7 @@ final class Authenticator: Sendable {
 
   private func ticket(_ content: TicketContent) throws(Refusal) -> Ticket {
     do throws(TokenError) {
-      _ = try Identity(trusted: content.claims, now: Self.now)
+      _ = try Identity(trusted: content.claims, leewaySeconds: leewaySeconds, now: Self.now)
     } catch { throw .badRequest("a claim can't be used: \(error.text)") }
     let ticket = state.withLock { $0.tickets.issue(content, now: SystemClock.monotonic().nanoseconds) }
     guard let ticket else { throw .overloaded }
@@ -212,6 +230,7 @@ final class Authenticator: Sendable {
   struct Seen {
     fileprivate var order: UInt64 = 0
     fileprivate var revocations: UInt64 = 0
+    fileprivate var changes: UInt64 = 0
   }
 
   /// What a loop has to do with its connections.
@@ -219,13 +238,17 @@ final class Authenticator: Sendable {
     var orders: [IdentityOrder] = []
     /// Something was revoked.
     var revokes = false
+    /// Keys or rules are others.
+    var looksAgain = false
   }
 
   /// What was ordered since `seen`, which is then up to date.
   func due(_ seen: inout Seen) -> Due {
     state.withLock { state in
-      var due = Due(revokes: state.revocationCount != seen.revocations)
-      seen.revocations = state.revocationCount
+      var due = Due(
+        revokes: state.revocationCount != seen.revocations,
+        looksAgain: state.changeCount != seen.changes)
+      (seen.revocations, seen.changes) = (state.revocationCount, state.changeCount)
       if state.lastOrder != seen.order {
         due.orders = state.orders.filter { $0.number > seen.order }.map(\.order)
         seen.order = state.lastOrder

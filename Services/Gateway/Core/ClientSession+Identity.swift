@@ -135,6 +135,7 @@ extension ClientSession {
       return signOut(.signInFirst)
     }
     if due.revokes { checkRevocations() }
+    if due.looksAgain, !isOver { lookAgain() }
     for order in due.orders {
       guard !isOver else { return }
       carryOut(order)
@@ -171,13 +172,12 @@ extension ClientSession {
     switch order {
     case .revoke: break
     case .disconnect(let whom):
-      if whom.includes(standing.identity, context) { signOut(.disconnected) }
+      if whom.includes(standing.identity, context, since: cameAt) { signOut(.disconnected) }
     case .unsubscribe(let whom, let name):
-      guard whom.includes(standing.identity, context) else { return }
+      guard whom.includes(standing.identity, context, since: cameAt) else { return }
       for subscription in subscriptions where subscription.channel.name == name {
         end(subscription.channel, .permissionDenied)
       }
-    case .lookAgain: lookAgain()
     }
   }
 

@@ -58,6 +58,8 @@ final class ClientSession {
   var hasPublished = false
   /// Who the client is.
   var standing: ClientStanding
+  /// When it came, in milliseconds since 1970.
+  let cameAt: Int64
   /// The channels of the address, where the client has to sign in first, and until when.
   var awaitsSignIn: AwaitedSignIn?
 
@@ -70,6 +72,7 @@ final class ClientSession {
     self.isBound = isBound
     sessionToken = session
     clientNumber = gateway.takeClientNumber()
+    cameAt = gateway.loop.wallMilliseconds
     standing = ClientStanding(ClientID(number: clientNumber), identity)
   }
 
@@ -140,19 +143,20 @@ final class ClientSession {
     switch gateway.channel(name) {
     case .failure(let refusal): return refuse(refusal, name.text, id)
     case .success(let channel):
-      if let most = channel.policy.subscribersMax,
-        channel.subscribersEverywhere >= most
-      {
-        return refuse(.limitExceeded, name.text, id)
-      }
       var effects: [Effect] = []
       do throws(ChannelError) {
         effects = try channel.plugin?.admit(context) ?? []
       } catch { return refuse(Refusal(error), name.text, id) }
+      if let most = channel.policy.subscribersMax {
+        guard channel.subscribersEverywhere < most,
+          gateway.settings.subscribers.enter(name, most: most)
+        else { return refuse(.limitExceeded, name.text, id) }
+      }
       let subscription = Subscription(
         self, channel, door.encoding, since: mayReadHistory ? since : .now)
       subscription.isCutOffFromHistory = !mayReadHistory
       subscription.messageID = id
+      subscription.isCounted = channel.policy.subscribersMax != nil
       subscription.isWelcomed = isWelcomed
       subscription.grant = grant
       subscriptions.append(subscription)

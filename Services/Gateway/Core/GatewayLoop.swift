@@ -169,7 +169,7 @@ final class GatewayLoop {
   /// Whether every client is still who it was and may do what it does.
   private func checkIdentities() {
     let due = settings.authenticator.due(&seenOrders)
-    if due.orders.contains(.lookAgain) {
+    if due.looksAgain {
       for channel in channels.values { channel.adopt(settings.policy(channel.name)) }
     }
     let now = Authenticator.now

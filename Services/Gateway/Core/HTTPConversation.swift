@@ -36,6 +36,8 @@ final class HTTPConversation {
 
   /// BUDGET: requests under way on one connection; more are read when some are answered.
   static let exchangesMax = 64
+  /// BUDGET: of a body that nobody will look at.
+  private static let unusedBodyBytesMax = 64 * 1024
   /// A queue no longer than this may be left to the stream's own deadline for closing.
   static let closingBytesMax = 64 * 1024
 
@@ -254,13 +256,16 @@ final class HTTPConversation {
   {
     var isUpload = false
     var sink = Sink.discard
+    let isForToken = RequestHandler.tokenForTicket(head, exchange.route) != nil
     switch exchange.route {
     case .vault: isUpload = head.method == .put
-    case .api where head.method == .post: sink = .collect([])
+    case .api where head.method == .post && !isForToken: sink = .collect([])
     default: break
     }
     let settings = gateway.settings
-    let bytesMax = isUpload ? settings.artifactBytesMax : settings.bodyBytesMax
+    let bytesMax =
+      isUpload ? settings.artifactBytesMax
+      : isForToken ? Self.unusedBodyBytesMax : settings.bodyBytesMax
     let decoder: HTTPBodyDecoder
     do throws(HTTPError) {
       decoder = try HTTPBodyDecoder(head.framing, bytesMax: bytesMax)

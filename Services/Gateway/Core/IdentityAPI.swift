@@ -76,12 +76,17 @@ struct IdentityAPI {
       throw .badRequest("ttl is a number of seconds from 1 to \(Self.ttlMax)")
     }
     let now = Authenticator.now
-    return .revoke(Revocation(target, at: now, until: now + ttl))
+    var at = now
+    // Tokens of a back end whose clock is ahead are let in, so they have to go as well.
+    if case .user = target { at += Int64(authenticator.leewaySeconds) }
+    return .revoke(Revocation(target, at: at, until: now + ttl))
   }
 
   private func whom(_ value: JSONValue) throws(Refusal) -> IdentityOrder.Whom {
-    let whom = IdentityOrder.Whom(value)
+    var whom = IdentityOrder.Whom(value)
+    whom.before = nil
     guard whom != IdentityOrder.Whom() else { throw .badRequest("name user, client or session") }
+    whom.before = gateway.loop.wallMilliseconds
     return whom
   }
 

@@ -182,7 +182,7 @@ final class IdentityDesk: Sendable {
           "the rules of channels have changed too often since the start; the old ones stand until the next"
         )
       }
-      _ = authenticator.take(.lookAgain, now: SystemClock.monotonic())
+      authenticator.lookAgain()
     } catch {
       context.logger.error(
         "the rules of channels could not be read; the old ones stand", ["reason": .text("\(error)")])
@@ -199,7 +199,7 @@ final class IdentityDesk: Sendable {
     }
     guard !context.settings.identity.keyFiles.isEmpty else { return }
     do {
-      authenticator.replace(try files.tokenKeys(), now: SystemClock.monotonic())
+      authenticator.replace(try files.tokenKeys())
       context.logger.info("the keys of tokens were read again")
     } catch {
       context.logger.error(

@@ -8,9 +8,6 @@ enum IdentityOrder: Equatable, Sendable {
   case revoke(Revocation)
   case disconnect(Whom)
   case unsubscribe(Whom, ChannelName)
-  /// The rules of channels, or the keys, are others: all that is open is looked at again. Never
-  /// leaves its gateway.
-  case lookAgain
 
   /// The connections that are meant.
   struct Whom: Equatable, Sendable {
@@ -19,10 +16,15 @@ enum IdentityOrder: Equatable, Sendable {
     var client: String?
     /// `sid` of its token.
     var session: String?
+    /// When it was ordered, in milliseconds since 1970: who has come since has come back.
+    var before: Int64?
 
     /// Every name that is given has to fit; without any nobody is meant.
-    func includes(_ identity: Identity?, _ context: ClientContext) -> Bool {
+    ///
+    /// - Parameter since: when the connection was made, in milliseconds since 1970.
+    func includes(_ identity: Identity?, _ context: ClientContext, since: Int64 = 0) -> Bool {
       guard user != nil || client != nil || session != nil else { return false }
+      if let before, since > before { return false }
       if let client, context.id?.text != client { return false }
       if let user, !(identity?.user.map { $0.utf8.elementsEqual(user.utf8) } ?? false) { return false }
       if let session, !(identity?.session.map { $0.utf8.elementsEqual(session.utf8) } ?? false) {
@@ -56,7 +58,6 @@ enum IdentityOrder: Equatable, Sendable {
       writer.field("do", "unsubscribe")
       whom.append(to: &writer)
       writer.field("channel", channel.text)
-    case .lookAgain: writer.field("do", "look")
     }
     writer.endObject()
     return writer.bytes
@@ -91,13 +92,14 @@ extension IdentityOrder.Whom {
   init(_ value: JSONValue) {
     self.init(
       user: value["user"]?.string, client: value["client"]?.string,
-      session: value["session"]?.string)
+      session: value["session"]?.string, before: value["before"]?.int)
   }
 
   fileprivate func append(to writer: inout JSONWriter) {
     if let user { writer.field("user", user) }
     if let client { writer.field("client", client) }
     if let session { writer.field("session", session) }
+    if let before { writer.field("before", before) }
   }
 }
 

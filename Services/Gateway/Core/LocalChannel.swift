@@ -134,6 +134,8 @@ final class LocalChannel: Flushable {
     case .ended: return
     }
     subscription.state = .ended
+    if subscription.isCounted { gateway.settings.subscribers.leave(name) }
+    subscription.isCounted = false
     noteSubscribers()
     lastUsed = gateway.loop.now
   }

@@ -57,6 +57,8 @@ struct LoopSettings: Sendable {
   var inflateFreeBytes: Int { max(65_536, payloadBytesMax / 2 * 3) }
   /// What contexts of compression may take, those of all loops together.
   var compressionContextBytesMax = 64 * 1024 * 1024
+  /// Of channels with `maxSubscribers`, shared by all loops.
+  let subscribers = SubscriberLedger()
   /// What may wait for one client.
   var queueBytesMax = 1024 * 1024
   var artifactBytesMax = 1024 * 1024 * 1024

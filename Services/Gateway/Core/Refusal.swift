@@ -23,6 +23,10 @@ struct Refusal: Error, Equatable, Sendable {
     self.retryAfterMs = retryAfterMs
   }
 
+  static let contentOfOthers = Refusal(
+    103, "permission_denied",
+    "this content was announced where the key may not read: it can't open it to another channel",
+    .forbidden)
   static let internalError = Refusal(100, "internal", "internal error", .internalServerError)
   static let unauthorized = Refusal(101, "unauthorized", "an API key is needed", .unauthorized)
   static let permissionDenied = Refusal(

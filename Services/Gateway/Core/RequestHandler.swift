@@ -23,12 +23,14 @@ struct RequestHandler {
       response.fields.append(("Allow", list(allowed)))
       return response
     }
+    if let token = Self.tokenForTicket(head, route) {
+      do throws(Refusal) {
+        try gateway.settings.authenticator.check(token: token)
+      } catch { return .refusedToken(error) }
+    }
     let needsKey =
       switch route {
-      // A ticket can be had for a token, too.
-      case .api(let method):
-        head.method == .post
-          && !(method == "ticket" && head.headers.credentials(of: "bearer") != nil)
+      case .api: head.method == .post && Self.tokenForTicket(head, route) == nil
       case .vault: head.method == .put
       default: false
       }
@@ -38,6 +40,12 @@ struct RequestHandler {
     }
     if case .vault = route, !key.scopes.contains(.publish) { return .error(.permissionDenied) }
     return nil
+  }
+
+  /// The token that a ticket is asked for with: then the request has no use for a body.
+  static func tokenForTicket(_ head: HTTPRequestHead, _ route: Route) -> String? {
+    guard case .api("ticket") = route, head.method == .post else { return nil }
+    return head.headers.credentials(of: "bearer")
   }
 
   /// Answers a request that was not refused and whose body has come.
@@ -108,7 +116,10 @@ struct ChannelList {
   func answer(_ exchange: HTTPExchange) {
     let access = gateway.settings.access
     let key = access.keys.find(exchange.head.flatMap { APIKeys.offered($0.headers) })
-    let isOpen = access.isLoopback && !gateway.settings.authenticator.settings.isRequired
+    // Behind a proxy everybody is on loopback.
+    let isOpen =
+      access.isLoopback && access.allowsAnonymous && gateway.settings.proxies.ranges.isEmpty
+      && !gateway.settings.authenticator.settings.isRequired
     guard isOpen || key != nil else { return exchange.respond(.error(.unauthorized)) }
     guard isOpen || key?.allowsEverywhere(.presence) ?? false else {
       return exchange.respond(.error(.permissionDenied))

@@ -152,13 +152,35 @@ final class ServerAPI {
         payload, idempotencyKey: parameters.key.isEmpty ? nil : parameters.key),
       client: .api, clientNumber: 0, expected: parameters.expected)
     request.skipHistory = parameters.skipHistory
-    if let hash = ArtifactNotice.sha256(of: payload) {
-      // Only the API may tie a stored content to a channel: readers of the channel may fetch it.
-      request.eventType = ArtifactNotice.eventType
-      request.meta = hash
+    guard let hash = ArtifactNotice.sha256(of: payload) else {
+      return gateway.publishing.publish(request) { completion($0.map(Self.published)) }
     }
-    gateway.publishing.publish(request) { result in
-      completion(result.map(Self.published))
+    // Only the API may tie a stored content to a channel: readers of the channel may fetch it.
+    request.eventType = ArtifactNotice.eventType
+    request.meta = hash
+    mayTie(hash, to: channel.name) { [gateway] refusal in
+      if let refusal { return completion(.failure(refusal)) }
+      gateway.publishing.publish(request) { completion($0.map(Self.published)) }
+    }
+  }
+
+  /// Whether the key may open a content to a channel's readers: one that is announced nowhere yet,
+  /// or there already, or in a channel that the key may read. Else a key that may only publish would
+  /// open whatever it knows the hash of.
+  private func mayTie(
+    _ hash: [UInt8], to name: ChannelName, _ completion: @escaping (Refusal?) -> Void
+  ) {
+    if key.allowsEverywhere(.history) { return completion(nil) }
+    guard let store = gateway.upstreams.eventstore else { return completion(.unavailable) }
+    let find = FindArtifact(remainingMs: gateway.settings.publishMaxMs, sha256: hash)
+    gateway.ask(store, find, expecting: ArtifactStreams.self) { [key] result in
+      switch result {
+      case .failure(let refusal): completion(refusal)
+      case .success(let found):
+        let may = found.streams.isEmpty
+          || found.streams.contains { $0 == name || key.allows(.history, $0) }
+        completion(may ? nil : .contentOfOthers)
+      }
     }
   }
 
@@ -390,10 +412,16 @@ final class ServerAPI {
     }
   }
 
+  private static let patternBytesMax = 255
+
   private func channels(_ value: JSONValue, _ completion: @escaping Completion) {
     guard key.scopes.contains(.presence) else { return completion(.failure(.permissionDenied)) }
     guard let hub = gateway.upstreams.hub else { return completion(.failure(.unavailable)) }
     let pattern = value["pattern"]?.string ?? ""
+    guard pattern.utf8.count <= Self.patternBytesMax else {
+      return completion(
+        .failure(.badRequest("a pattern has at most \(Self.patternBytesMax) bytes, as a channel's name")))
+    }
     // A pattern is a prefix and a star; other patterns filter what the prefix finds.
     let prefix = String(pattern.prefix { $0 != "*" })
     let request = CountChannels(remainingMs: gateway.settings.publishMaxMs, prefix: prefix, after: "", limit: 10_000)

@@ -79,6 +79,8 @@ final class Subscription {
   var isCutOffFromHistory = false
   /// Its client has been told that this token ends soon.
   var isWarned = false
+  /// It stands in the ledger of channels that bound their subscribers.
+  var isCounted = false
   /// What a plugin wants others to be shown of the client, JSON; empty: what its identity says.
   var info: [UInt8] = []
   /// Its client's `connection` message waits for it.
