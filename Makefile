@@ -61,7 +61,7 @@ test-unit: deps-run ## unit tests, codecs and golden vectors; F=NAME chooses som
 test-services: deps-test ## tests against the real programs: clients, browser, deployment files
 	@infra/test services
 
-test-long: deps-test ## for a night: ten times the faults, all orders, sanitizers, Autobahn, 10 min of fuzzing, 100,000 crash images
+test-long: deps-test ## for a night: ten times the faults, all orders, storms, sanitizers, Autobahn, 10 min of fuzzing, 100,000 crash images
 	@T=600 N=100000 infra/test long
 
 test-mixed: deps-test ## each service in turn from another build, OLD=DIR, then a rolling upgrade from it
@@ -75,6 +75,9 @@ autobahn: deps-test build ## the 517 cases of the Autobahn suite; needs a Python
 
 crash: deps-test ## rebuilds the store's disk at N crash points and starts from each
 	@N=$(N) infra/test crash
+
+storm: deps-test build ## 10,000 clients whose gateway is killed come back to another; TLS=1: 5,000 with TLS
+	SAPPHIRE_BIN='$(CURDIR)/.build/release' Tests/Clients/storm.py $(if $(TLS),--tls) $(ARGS)
 
 bench: deps-bench build ## measures us beside a C epoll server and Redis, and holds the bars
 	$(MAKE) -C infra/bench
@@ -99,4 +102,4 @@ clean: ## removes everything that was built
 	rm -rf .build
 
 .PHONY: help deps deps-run deps-check deps-test deps-bench build run test check lint test-unit \
-  test-services test-long test-mixed fuzz autobahn crash bench golden-update protocol-doc plugin asan tsan clean
+  test-services test-long test-mixed fuzz autobahn crash storm bench golden-update protocol-doc plugin asan tsan clean

@@ -76,7 +76,11 @@ let package = Package(
     shared("HTTPCodec", ["Bytes"]),
     shared("WebSocketCodec", ["Bytes"]),
     shared("ChannelKit", ["Bytes"]),
+    shared("Delta", ["Bytes"]),
     shared("Schema", ["Bytes", "JSON"]),
+    shared("EngineIO", ["Bytes", "JSON"]),
+    shared("SocketIO", ["Bytes", "JSON"]),
+    shared("Centrifuge", ["Bytes", "JSON"]),
     shared("Config", ["Bytes", "JSON", "Schema"]),
     // Row 1: wrappers of the C libraries.
     shared("Crypto", ["Bytes", "COpenSSL"]),
@@ -149,6 +153,11 @@ let package = Package(
     tests("ConfigTests", ["Config", "Schema", "JSON", "Bytes"]),
     tests("HTTPCodecTests", ["HTTPCodec", "Bytes", "TestKit"]),
     tests("WebSocketCodecTests", ["WebSocketCodec", "Bytes", "TestKit"]),
+    tests("EngineIOTests", ["EngineIO", "Bytes", "JSON", "TestKit"]),
+    tests("SocketIOTests", ["SocketIO", "EngineIO", "Bytes", "JSON", "TestKit"]),
+    tests(
+      "CentrifugeTests", ["Centrifuge", "Delta", "Bytes", "JSON", "TestKit"], exclude: ["Vectors"]),
+    tests("DeltaTests", ["Delta", "Bytes", "TestKit"], exclude: ["Vectors"]),
     tests("DeflateTests", ["Deflate", "WebSocketCodec", "Bytes", "TestKit"]),
     tests("CryptoTests", ["Crypto", "Bytes"]),
     tests("TLSTests", ["TLS", "TLSStream", "Loop", "Platform", "TestKit"]),

@@ -79,6 +79,7 @@ extension ChannelRule {
       reader.read("presence", &reading) { value throws(Refused) in try value.bool() } ?? true
     compress =
       reader.read("compress", &reading) { value throws(Refused) in try value.bool() } ?? true
+    messageClass = reader.choice("class", &reading)
     maxSubscribers = reader.read("maxSubscribers", &reading) { value throws(Refused) in
       try value.int(in: 1...10_000_000)
     }

@@ -69,6 +69,9 @@ public struct ChannelRule: Hashable, Sendable {
   /// Whether its publications may be compressed: not where they put what an attacker writes beside
   /// a secret, or are encrypted already.
   public var compress: Bool
+  /// Which rates its publications count for; nil: `bulk` for large ones, else `state` where the
+  /// channel has a history and `ephemeral` where it has none.
+  public var messageClass: MessageClass?
   /// A subscriber beyond this is refused (S003-25); nil: no limit of the channel's own.
   public var maxSubscribers: Int?
   /// How urgent its publications are beside others for the same client (S002-02).
@@ -84,8 +87,9 @@ public struct ChannelRule: Hashable, Sendable {
     match: [ChannelPattern], type: String = "relay", options: JSONValue = .object([:]),
     history: HistoryRule = .none, subscribe: AccessRule? = nil, publish: AccessRule? = nil,
     readHistory: AccessRule? = nil, seePresence: AccessRule? = nil, presence: Bool = true,
-    compress: Bool = true, maxSubscribers: Int? = nil, priority: ChannelPriority = .normal,
-    slowConsumer: SlowConsumerRule? = nil, require: [String] = [],
+    compress: Bool = true, messageClass: MessageClass? = nil, maxSubscribers: Int? = nil,
+    priority: ChannelPriority = .normal, slowConsumer: SlowConsumerRule? = nil,
+    require: [String] = [],
     schema: JSONSchema? = nil
   ) {
     self.match = match
@@ -98,6 +102,7 @@ public struct ChannelRule: Hashable, Sendable {
     self.seePresence = seePresence
     self.presence = presence
     self.compress = compress
+    self.messageClass = messageClass
     self.maxSubscribers = maxSubscribers
     self.priority = priority
     self.slowConsumer = slowConsumer

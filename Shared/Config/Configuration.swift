@@ -146,6 +146,11 @@ extension Configuration {
         .defaults, "identity.keyFiles",
         "name a file with the keys of tokens: identity.required is true, and nobody could sign in")
     }
+    if gateway.proxyProtocol, let certificate = tls.certificate {
+      reading.report(
+        certificate.place, "tls.certificate",
+        "leave out tls or gateway.proxyProtocol: proxies that speak that protocol speak TLS themselves")
+    }
     let between =
       [links.hub, links.eventstore, links.presence].compactMap { $0 }
       + hub.listen + eventstore.listen + presence.listen

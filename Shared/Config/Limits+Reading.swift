@@ -1,3 +1,19 @@
+extension ConfigValue {
+  /// A rate, or nil for "none".
+  fileprivate func rate() throws(Refused) -> MessageRate? {
+    guard case .string(let text) = content, text != "none" else {
+      if content == .string("none") { return nil }
+      throw Refused(Self.rateRemedy)
+    }
+    guard let rate = MessageRate(written: text) else { throw Refused(Self.rateRemedy) }
+    return rate
+  }
+
+  private static let rateRemedy =
+    "write a rate such as \"60/s\", \"100/m\" or \"1000/h burst 50\", each number from 1 to "
+    + "\(MessageRate.countRange.upperBound), or \"none\""
+}
+
 extension Limits {
   /// The limits with what the section `limits` overrides.
   init(reading value: ConfigValue?, _ reading: inout ConfigReading) {
@@ -20,6 +36,9 @@ extension Limits {
         let read = reader.read(key, &reading) { value throws(Refused) in
           try value.duration(in: limit.range)
         }
+        if let read { self[keyPath: path] = read }
+      case .rate(let path):
+        let read = reader.read(key, &reading) { value throws(Refused) in try value.rate() }
         if let read { self[keyPath: path] = read }
       }
     }

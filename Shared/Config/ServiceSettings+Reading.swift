@@ -4,13 +4,13 @@ extension GatewaySettings {
   init(reading value: ConfigValue?, _ reading: inout ConfigReading) {
     self.init()
     var reader = SettingsReader(value, path: "gateway", &reading)
-    let listen = reader.list(
-      "listen", &reading, ifEmpty: "name at least one address to listen on"
-    ) { value throws(Refused) in try value.endpoint() }
-    if let listen, !listen.isEmpty { self.listen = listen }
+    let listen = reader.endpoints(
+      "listen", &reading, ifEmpty: "name at least one address to listen on")
+    if !listen.isEmpty { self.listen = listen }
     loops = reader.read("loops", &reading) { value throws(Refused) in try value.int(in: 1...1_024) }
     origins =
       reader.list("origins", &reading) { value throws(Refused) in try value.origin() } ?? []
+    hosts = reader.list("hosts", &reading) { value throws(Refused) in try value.hostName() } ?? []
     anonymous = reader.choice("anonymous", &reading) ?? anonymous
     readProxies(&reader, &reading)
     reader.finish(&reading)
@@ -154,8 +154,20 @@ extension SettingsReader {
     read(key, &reading) { value throws(Refused) in try value.text() }
   }
 
-  mutating func endpoints(_ key: String, _ reading: inout ConfigReading) -> [Endpoint] {
-    list(key, &reading) { value throws(Refused) in try value.endpoint() } ?? []
+  /// Where a service listens: one endpoint, in a list or by itself.
+  mutating func endpoints(
+    _ key: String, _ reading: inout ConfigReading, ifEmpty: String? = nil
+  ) -> [Endpoint] {
+    var count = 0
+    return list(key, &reading, ifEmpty: ifEmpty) { value throws(Refused) in
+      count += 1
+      guard count == 1 else {
+        throw Refused(
+          "a service listens on one endpoint: [::]:PORT is reached over IPv4 and IPv6; for another start one more service"
+        )
+      }
+      return try value.endpoint()
+    } ?? []
   }
 
   mutating func choice<Choice: CaseIterable & RawRepresentable<String>>(
@@ -190,6 +202,18 @@ extension ConfigValue {
         "write an address or a range such as \"10.0.0.0/8\" or \"2001:db8::/32\", or \"unix\"")
     }
     return range
+  }
+
+  /// A name or an address as it stands in `Host`, in lower case and without a port; `*` for any.
+  func hostName() throws(Refused) -> String {
+    let remedy = Refused(
+      "write a host such as \"chat.example.org\" or \"[2001:db8::1]\" without a port, or \"*\"")
+    guard case .string(let text) = content else { throw remedy }
+    if text == "*" { return text }
+    guard !text.hasPrefix("unix:"), !text.hasPrefix("tcp:"), !text.hasPrefix("*"),
+      (try? Endpoint("\(text):1")) != nil
+    else { throw remedy }
+    return text.lowercased()
   }
 
   /// RFC 6454 §6.2: scheme, host and perhaps port, nothing after it.

@@ -22,6 +22,9 @@ public struct GatewaySettings: Sendable, Equatable {
   public var loops: Int?
   /// Origins let in besides the listener's own, such as `https://app.example.org`.
   public var origins: [String] = []
+  /// Names for the gateway in `Host`, in lower case and without a port, or `*` for any. On an
+  /// address that others reach none means any; on loopback they come on top of its own.
+  public var hosts: [String] = []
   /// What clients that are not signed in may do where no rule says: auto means everything on
   /// loopback and nothing elsewhere.
   public var anonymous = Switch.auto

@@ -60,7 +60,7 @@ extension JSON {
   }
 
   /// Appends decimal digits.
-  static func appendDecimal(_ value: UInt64, to bytes: inout [UInt8]) {
+  public static func appendDecimal(_ value: UInt64, to bytes: inout [UInt8]) {
     guard value >= 10 else { return bytes.append(UInt8(truncatingIfNeeded: 48 + value)) }
     let start = bytes.count
     var rest = value

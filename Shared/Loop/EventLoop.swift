@@ -35,6 +35,9 @@ public final class EventLoop {
   private var spareBuffers: [[UInt8]] = []
   private var largeBuffers: [[UInt8]] = []
   private var openingsLeft = EventLoop.openingsPerTurn
+  private var openingsWaited = false
+  /// Whether openings had to wait, in this turn or the last: then newcomers do as well.
+  private(set) var isBehindWithOpenings = false
 
   /// The monotonic time at which this turn began.
   public private(set) var now: Instant
@@ -167,8 +170,14 @@ public final class EventLoop {
 
   // MARK: openings
 
-  /// Whether a transform's opening may be taken further in this turn.
-  var mayOpen: Bool { openingsLeft > 0 }
+  /// Whether a transform's opening may be taken further in this turn. Who may not is asked again in
+  /// the next one, and newcomers are not accepted until then: who came first is through first.
+  func mayOpen() -> Bool {
+    guard openingsLeft <= 0 else { return true }
+    openingsWaited = true
+    isBehindWithOpenings = true
+    return false
+  }
 
   /// One was, at a cost.
   func countOpening() { openingsLeft -= 1 }
@@ -189,6 +198,8 @@ public final class EventLoop {
     now = SystemClock.monotonic()
     wallMilliseconds = SystemClock.wallMilliseconds()
     openingsLeft = Self.openingsPerTurn
+    isBehindWithOpenings = openingsWaited
+    openingsWaited = false
     var index = 0
     while index < count {
       let (slot, readiness) = poller.event(at: index)

@@ -2,7 +2,8 @@ public import Platform
 
 /// A listening socket on a loop.
 ///
-/// Accepts up to a budget of connections a turn. When the process is out of descriptors it turns
+/// Accepts up to a budget of connections a turn, and none while openings of earlier ones wait for
+/// their turn: in the kernel's queue nobody's time runs. When the process is out of descriptors it turns
 /// newcomers away by means of one held in reserve, and pauses for 100 ms instead of spinning on
 /// the level-triggered event.
 public final class Listener: LoopHandler {
@@ -33,7 +34,7 @@ public final class Listener: LoopHandler {
 
   public func ready(_ readiness: Readiness) {
     for _ in 0..<Self.acceptsPerTurn {
-      guard acceptOne() else { return }
+      guard !loop.isBehindWithOpenings, acceptOne() else { return }
     }
   }
 

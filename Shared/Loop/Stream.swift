@@ -347,7 +347,7 @@ public final class Stream: LoopHandler, Flushable {
   private func readTransformed() {
     // The kernel keeps them, and says so again in the next turn.
     let isOpening = transformed?.isOpening ?? false
-    guard !isOpening || loop.mayOpen else { return }
+    guard !isOpening || loop.mayOpen() else { return }
     var plaintext = loop.takeLargeBuffer()
     defer { loop.giveBack(large: plaintext) }
     plaintext += unread

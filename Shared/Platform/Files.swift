@@ -21,6 +21,9 @@ public struct FileStatus: Equatable, Sendable {
   public let inode: UInt64
   /// How many names the file has.
   public let linkCount: UInt64
+  /// Whose it is.
+  public let user: UInt32
+  public let group: UInt32
 
   public var modifiedMilliseconds: Int64 { modifiedNanoseconds / 1_000_000 }
 }
@@ -94,6 +97,35 @@ public enum Files {
       throw error
     }
     if durability == .synced { try syncDirectory(path.parent) }
+  }
+
+  /// As `replace(_:with:mode:durability:)`, durably, for a file that others rely on: the new one
+  /// belongs to whom the old one did and has its mode. Access-control lists are not kept.
+  ///
+  /// - Errors: nothing was changed; of the call `fchown` where the owner or group can't be kept.
+  public static func replace(_ path: FilePath, with content: [UInt8], keeping old: FileStatus)
+    throws(SystemError)
+  {
+    let temporary = FilePath(bytes: path.bytes + [UInt8](".\(Syscalls.processID).new".utf8))
+    try remove(temporary)
+    let descriptor = try open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
+    do throws(SystemError) {
+      // The owner comes last: who has given a file away may not be allowed to change its mode.
+      guard fchmod(descriptor.number, old.mode) == 0 else { throw error(errno, "fchmod", path) }
+      let made = try status(descriptor)
+      if made.user != old.user || made.group != old.group {
+        guard fchown(descriptor.number, old.user, old.group) == 0 else {
+          throw error(errno, "fchown", path)
+        }
+      }
+      try writeAll(content, to: descriptor)
+      try sync(descriptor)
+      try rename(temporary, to: path)
+    } catch {
+      try? remove(temporary)
+      throw error
+    }
+    try syncDirectory(path.parent)
   }
 
   /// Writes `content` to a file that must not exist yet (`O_EXCL`).
@@ -300,6 +332,21 @@ public enum Files {
     }
   }
 
+  /// An exclusive lock on a directory itself, which leaves no file behind; nil where another
+  /// process still holds it after that time. Held as that of `lock(_:)`. Blocks.
+  public static func lock(directory path: FilePath, within: Duration) throws(SystemError)
+    -> Descriptor?
+  {
+    let descriptor = try open(path, O_RDONLY | O_DIRECTORY, mode: 0)
+    let deadline = SystemClock.monotonic() + within
+    while flock(descriptor.number, LOCK_EX | LOCK_NB) != 0 {
+      guard errno == EWOULDBLOCK || errno == EINTR else { throw error(errno, "flock", path) }
+      guard SystemClock.monotonic() < deadline else { return nil }
+      SystemClock.pause(.milliseconds(20))
+    }
+    return descriptor
+  }
+
   /// Whether `access(2)` finds a program that may be run.
   public static func isExecutable(_ path: FilePath) -> Bool {
     unsafe path.withPointer { unsafe access($0, X_OK) } == 0
@@ -339,7 +386,7 @@ public enum Files {
       kind: kind, bytes: Int64(info.st_size),
       modifiedNanoseconds: seconds &* 1_000_000_000 &+ Int64(info.st_mtim.tv_nsec),
       mode: UInt32(info.st_mode) & 0o7777, device: UInt64(info.st_dev), inode: UInt64(info.st_ino),
-      linkCount: UInt64(info.st_nlink))
+      linkCount: UInt64(info.st_nlink), user: info.st_uid, group: info.st_gid)
   }
 }
 

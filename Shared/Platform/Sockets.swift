@@ -238,6 +238,8 @@ public enum Sockets {
     let found = try resolve(host, port)
     let descriptor = try make(found.family)
     set(descriptor.number, SOL_SOCKET, SO_REUSEADDR, 1)
+    // [::] is reached over IPv4 too, however the machine is set up (ipv6(7)).
+    if found.family == AF_INET6 { set(descriptor.number, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 0) }
     if sharing == .betweenLoops { set(descriptor.number, SOL_SOCKET, SO_REUSEPORT, 1) }
     let result = unsafe found.withPointer { pointer, count in
       unsafe bind(descriptor.number, pointer, count) == 0 ? 0 : errno

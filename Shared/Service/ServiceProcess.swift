@@ -97,12 +97,12 @@ extension SocketAddress {
 public protocol RunningService: Sendable {
   /// Stop taking new work, finish what was accepted, then report `finished`. Any thread.
   func drain()
-  /// The configuration may have changed. Any thread.
-  func reload()
+  /// The configuration was read again and is sound, whether it has changed or not. Any thread.
+  func reload(_ settings: Configuration)
 }
 
 extension RunningService {
-  public func reload() {}
+  public func reload(_ settings: Configuration) {}
 }
 
 /// The main thread of a service: reads the command line and the configuration, starts the service,
@@ -125,6 +125,9 @@ final class ServiceRunner {
   private var exitCode: Int32?
   private var drains = 0
   private var service: (any RunningService)?
+  /// The settings that the service was started with, and those that it took over last.
+  private var started = Configuration()
+  private var latest = Configuration()
 
   /// A drain that takes longer than this is cut off.
   private var drainMax = Config.Limits().drainTimeout
@@ -178,11 +181,13 @@ final class ServiceRunner {
     let settings = try SettingsFile.load(
       options["config"], environment: Self.environment(), channelTypes: description.channelTypes)
     drainMax = settings.limits.drainTimeout
+    started = settings
+    latest = settings
     let logger = try makeLogger(options, settings)
     let events = try Mailbox<ServiceEvent>()
     let loop = try EventLoop()
     let signals = try SignalSource(on: loop) { [weak self] signal in
-      if signal == .reload { self?.reload(options, settings, logger) }
+      if signal == .reload { self?.reload(options, logger) }
       self?.received(signal, loop, logger)
     }
     let reader = try MailboxReader(events, on: loop) { [weak self] in
@@ -219,31 +224,31 @@ final class ServiceRunner {
     }
   }
 
-  /// A file that is refused changes nothing: the service goes on as it was. One that is good is said
-  /// to be, so that nobody waits for a setting that needs a start.
-  private func reload(_ options: CommandLineOptions, _ running: Configuration, _ logger: Logger) {
+  /// A file that is refused changes nothing: the service goes on as it was. Of one that is good it
+  /// is said which settings are in force, so that nobody waits for one that needs a start.
+  private func reload(_ options: CommandLineOptions, _ logger: Logger) {
+    let settings: Configuration
     do {
-      let settings = try SettingsFile.load(
+      settings = try SettingsFile.load(
         options["config"], environment: Self.environment(), channelTypes: description.channelTypes)
-      // A level on the command line stays above what the file says.
-      if options["log-level"] == nil, let levels = LogLevels(text: settings.log.levels) {
-        logger.levels.set(levels)
-      }
-      var likeRunning = settings
-      likeRunning.log.level = running.log.level
-      likeRunning.log.subsystems = running.log.subsystems
-      let outcome =
-        settings == running
-        ? " and is the same"
-        : likeRunning == running
-          ? "; its log levels are in force" : "; its changes take effect at the next start"
-      logger.info("the configuration was read again\(outcome)")
-      service?.reload()
     } catch {
-      logger.error(
+      return logger.error(
         "the configuration can't be used; the old one stays in force", ["reason": .text("\(error)")]
       )
     }
+    // A level on the command line stays above what the file says.
+    if options["log-level"] == nil, let levels = LogLevels(text: settings.log.levels) {
+      logger.levels.set(levels)
+    }
+    drainMax = settings.limits.drainTimeout
+    let changes = ServiceName(rawValue: description.name).map {
+      settings.changes(for: $0, since: latest, started: started)
+    }
+    latest = settings
+    service?.reload(settings)
+    let summary = changes?.summary ?? ""
+    logger.info(
+      "the configuration was read again\(summary.isEmpty ? " and is the same" : "; \(summary)")")
   }
 
   private func handle(_ event: ServiceEvent, _ loop: EventLoop) {

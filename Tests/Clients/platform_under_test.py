@@ -60,7 +60,8 @@ class Sapphire:
 
     # Starting and stopping.
 
-    def start(self, configuration=None, environment=None, options=()):
+    def start(self, configuration=None, environment=None, options=(), listen="127.0.0.1:0", **process):
+        """`process` is for subprocess.Popen: such as the user that it all runs as."""
         options = list(options)
         if configuration:
             file_name = os.path.join(self.folder, "sapphire.json5")
@@ -69,10 +70,10 @@ class Sapphire:
                 file.write(configuration)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [os.path.join(executables(), "sapphire"), "up", "--listen", "127.0.0.1:0", "--data", self.data,
+                [os.path.join(executables(), "sapphire"), "up", "--listen", listen, "--data", self.data,
                  *options],
                 stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
-                env={**os.environ, **(environment or {})})
+                env={**os.environ, **(environment or {})}, **process)
         threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
         self.url = eventually(30, "a ready line on stdout", self._ready)
 
@@ -182,6 +183,51 @@ class Sapphire:
             env=dict(os.environ, SAPPHIRE_DATA=self.data, SAPPHIRE_URL=self.url))
         assert done.returncode == 0, (words, done.returncode, done.stderr[-2000:])
         return done.stdout
+
+
+class Gateway:
+    """One more gateway on a platform, which nobody starts again. A context manager: it is ended on every path."""
+
+    def __init__(self, platform, listen="127.0.0.1:0", configuration=None, environment=None):
+        self.platform = platform
+        words = [os.path.join(executables(), "sapphire-gateway"), "--listen", listen, "--data", platform.data,
+                 "--run", os.path.join(platform.data, "run"), "--api-key-file", os.path.join(platform.data, "api.key")]
+        if configuration:
+            words += ["--config", configuration]
+        with open(platform.log, "ab") as log:
+            self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log, text=True,
+                                            start_new_session=True, env={**os.environ, **(environment or {})})
+        try:
+            self.url = self._url()
+        except BaseException:
+            self.__exit__()
+            raise
+        self.address = self.url.split("://")[1]
+        self.port = int(self.address.rsplit(":", 1)[1])
+
+    def _url(self):
+        """Of the ready line; the process ends or says it within its patience."""
+        for line in self.process.stdout:
+            if line.startswith("ready http"):
+                return line.split()[1]
+        raise AssertionError(f"a gateway ended with {self.process.wait(5)}\n{self.platform.log_tail()}")
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(5)
+
+    def drain(self):
+        """SIGTERM: (exit code, seconds it took)."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30), time.monotonic() - began
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        end(self.process)
+        self.process.stdout.close()
 
 
 def end(process):

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from platform_under_test import eventually, within
+from platform_under_test import Sapphire, eventually, within
 from raw_http import Wire
 
 ACCESS = "log: { format: 'json', subsystems: { 'gateway.access': 'info', 'gateway.http': 'debug' } }"
@@ -191,6 +191,59 @@ def test_a_page_of_a_listed_origin_may_ask_and_read(sapphire):
                 with Wire(sapphire) as other_wire:
                     answer = other_wire.ask(line_, f"Origin: {other}")
                 assert answer.status == 403 and "access-control-allow-origin" not in answer.fields, (other, answer)
+
+
+@pytest.mark.configuration("{ gateway: { hosts: ['chat.example.org'] } }")
+def test_on_loopback_named_hosts_are_served_besides_its_own(sapphire):
+    def status(host):
+        with Wire(sapphire) as wire:
+            wire.send(f"GET /live HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            answer = wire.answer()
+        assert answer.status == 200 or "gateway.hosts" in json.loads(answer.body)["error"]["message"]
+        return answer.status
+    for host in ("chat.example.org", "CHAT.example.org:80", "localhost", "127.0.0.1:1"):
+        assert status(host) == 200, host
+    for host in ("example.org", "chat.example.org.evil.example", "x.chat.example.org", "192.168.1.2"):
+        assert status(host) == 421, host
+
+
+def test_where_others_reach_it_a_page_has_to_come_from_the_gateway_itself_by_its_scheme():
+    """Rows 95 and 97, on an address that is not loopback, with a proxy at 127.0.0.2 that ends TLS."""
+    platform = Sapphire()
+
+    def status(host, origin=None, told=None, peer="127.0.0.1"):
+        fields = [f"Host: {host}"] + [f"Origin: {origin}"] * bool(origin) + [f"X-Forwarded-Proto: {told}"] * bool(told)
+        port = int(platform.url.rsplit(":", 1)[1])
+        with socket.create_connection(("127.0.0.1", port), 10, (peer, 0)) as link:
+            link.sendall("\r\n".join(["GET /live HTTP/1.1", *fields, "Connection: close", "", ""]).encode())
+            return int(link.makefile("rb").readline().split()[1])
+    try:
+        platform.start("{ gateway: { hosts: ['chat.example.org'], trustedProxies: ['127.0.0.2'] } }", listen="0.0.0.0:0")
+        assert [status(host) for host in ("chat.example.org", "chat.example.org:8443", "localhost", "127.0.0.1")] == [200] * 4
+        assert [status(host) for host in ("evil.example", "chat.example.org.evil.example", "192.168.1.2")] == [421] * 3
+        http, https = "http://chat.example.org", "https://chat.example.org"
+        assert (status("chat.example.org", http), status("chat.example.org", https)) == (200, 403)
+        assert status("chat.example.org", https, told="https") == 403, "not from a proxy"
+        behind = {(origin, told): status("chat.example.org", origin, told, "127.0.0.2")
+                  for origin in (http, https) for told in ("http", "https", None)}
+        assert behind == {(http, "http"): 200, (http, "https"): 403, (http, None): 200,
+                          (https, "http"): 403, (https, "https"): 200, (https, None): 200}
+    finally:
+        platform.stop()
+        platform.remove()
+
+
+@pytest.mark.parametrize("name", ["Origin", "Authorization", "X-API-Key"])
+def test_who_says_twice_who_it_is_is_refused(sapphire, name):
+    """A proxy may take the one field and the gateway the other."""
+    good = {"Origin": sapphire.url, "Authorization": f"apikey {sapphire.key}", "X-API-Key": sapphire.key}[name]
+    for line_ in ("GET /live", "POST /api/info", "GET /ws/route", "OPTIONS /api/info"):
+        for second in (good, "other", ""):
+            with Wire(sapphire) as wire:
+                answer = wire.ask(line_, f"{name}: {good}", "Accept: a", f"{name.lower()}: {second}")
+                assert answer.status == 400 and json.loads(answer.body)["error"]["code"] == 107, (line_, answer)
+    with Wire(sapphire) as wire:
+        assert wire.ask("POST /api/info", f"X-API-Key: {sapphire.key}", body=b"").status != 401
 
 
 # Request ids and the access log.

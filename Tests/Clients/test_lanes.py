@@ -1,4 +1,4 @@
-"""Slow clients: what is urgent overtakes a backlog, nobody starves, and each channel takes its own steps."""
+"""Slow clients (S002-02): what is urgent overtakes a backlog, nobody starves, and each channel takes its own steps."""
 import json
 import os
 import random

@@ -24,6 +24,7 @@ import pytest
 
 from platform_under_test import ROOT, Sapphire, eventually, executables, next_json, next_of, within
 from raw_http import Wire
+from signing import bearer, key_file, token
 
 # What binds clients by their sizes and counts, and what services keep.
 SIZES = """{ channels: [{ match: "log:*", history: { durable: true } }, { match: "*", history: { size: 100, ttl: "5m" } }],
@@ -41,6 +42,13 @@ TIMES = """{ limits: { httpHeadTimeout: "400ms", httpBodyTimeout: "1s", httpIdle
 # What loopback peers are free of, unless they are bound as here; each case comes from an address of its own.
 RATES = """{ limits: { loopbackExempt: false, connections: 12, connectionsPerAddress: 6, requestsPerSecond: 5,
   framesPerSecond: 20, publicationsPerSecond: 5, subscriptionsPerSecond: 5, burstWindow: "2s", requestTimeout: "1s" } }"""
+# Rates by class of message: so many a minute for one connection, half again as many for a user, twice as many for an
+# address. Users sign in.
+CLASSES = """{ gateway: { anonymous: "on", loops: 2 }, identity: { keyFiles: "KEYS" },
+  channels: [{ match: "kept", history: { size: 10 } }, { match: "*" }],
+  limits: { loopbackExempt: false, connectionsPerUser: 2, bulkBytes: 2048, %s } }""" % ", ".join(
+    f'{name}Rate{scope}: "{count}/m"' for name in ("control", "state", "ephemeral", "bulk")
+    for scope, count in (("", 4), ("PerUser", 6), ("PerAddress", 8)))
 # What would bind the other cases too.
 LINKS = """{ limits: { linkChannels: 16 } }"""
 
@@ -86,10 +94,11 @@ def counted(platform, limit):
 @pytest.fixture(scope="module")
 def platforms():
     """The platforms, started together; the cases that take time are under way from the beginning."""
-    running = {text: Sapphire() for text in (SIZES, TIMES, RATES, LINKS)}
+    running = {text: Sapphire() for text in (SIZES, TIMES, RATES, CLASSES, LINKS)}
     pool = concurrent.futures.ThreadPoolExecutor(24)
     try:
-        for started in [pool.submit(platform.start, text) for text, platform in running.items()]:
+        for started in [pool.submit(platform.start, text.replace("KEYS", key_file(platform.folder)))
+                        for text, platform in running.items()]:
             started.result()
         waiting = {limit: pool.submit(function, running[TIMES])
                    for limit, (on, function) in CASES.items() if on is TIMES and limit not in ALONE}
@@ -198,8 +207,9 @@ def close_code(wire):
             return struct.unpack(">H", payload[:2])[0]
 
 
-def connected(platform, path, source=None):
-    return platform.socket(path, **({"local_addr": (source, 0)} if source else {}))
+def connected(platform, path, source=None, user=None):
+    return platform.socket(path, **({"local_addr": (source, 0)} if source else {}),
+                           **({"extra_headers": bearer(token(user))} if user else {}))
 
 
 # HTTP.
@@ -493,6 +503,87 @@ def _(sapphire):
 def _(sapphire):
     kinds = burst(sapphire, "127.0.5.3", lambda n: {"type": "subscribe", "channel": f"s{n % 3}"}, 15)
     assert kinds[:10] == ["ack"] * 10 and "error" in kinds, kinds
+
+
+MESSAGES = {
+    "control": {"type": "ping"},
+    "state": {"channel": "kept", "data": 1},
+    "ephemeral": {"channel": "not-kept", "data": 1},
+    "bulk": {"channel": "not-kept", "data": "x" * 3000},
+}
+
+
+def class_case(name, number, scope, allowed, clients):
+    limit = f"{name}Rate" + {"connection": "", "user": "PerUser", "address": "PerAddress"}[scope]
+
+    @case(limit, CLASSES)
+    def _(sapphire):
+        async def send():
+            refused = []
+            async with contextlib.AsyncExitStack() as stack:
+                taken = 0
+                for source, user in clients(number):
+                    socket = await stack.enter_async_context(connected(sapphire, "/ws", source, user))
+                    await next_of(socket, "connection")
+                    for _ in range(5):
+                        await socket.send(json.dumps({"id": "m", **MESSAGES[name]}))
+                        while True:
+                            answer = await next_json(socket)
+                            if answer.get("id") == "m":
+                                break
+                        if answer["type"] == "error":
+                            refused.append(answer)
+                            break
+                        taken += 1
+                return taken, refused
+        taken, refused = within(20, send())
+        assert taken == allowed, (taken, refused)
+        mine = [answer for answer in refused if f"{name} messages of this {scope}" in answer["message"]]
+        assert mine, refused
+        for answer in refused:
+            assert answer["code"] == 111 and answer["name"] == "rate_limited", answer
+            assert 0 < answer["retry_after_ms"] <= 15_001, answer
+
+
+# One connection's 4; one user's 6 from two addresses; one address' 8 from three users.
+for number, name in enumerate(MESSAGES):
+    class_case(name, number, "connection", 4, lambda n: [(f"127.1.{n}.1", f"alone-{n}")])
+    class_case(name, number, "user", 6, lambda n: [(f"127.1.{n}.2", f"same-{n}"), (f"127.1.{n}.3", f"same-{n}")])
+    class_case(name, number, "address", 8, lambda n: [(f"127.1.{n}.4", f"one-of-{n}-{i}") for i in range(3)])
+
+
+@case("bulkBytes", CLASSES)
+def _(sapphire):
+    # Below it and at it the payload counts for different rates, each of 4.
+    async def both():
+        async with connected(sapphire, "/ws", "127.1.9.1") as socket:
+            await next_of(socket, "connection")
+            answers = []
+            for size in [2047, 2048] * 4:
+                await socket.send(json.dumps({"id": size, "channel": "edge", "data": "x" * size}))
+                answers.append((await answer_with_id(socket))["type"])
+            return answers
+    assert within(10, both()) == ["ack"] * 8
+
+
+async def answer_with_id(socket):
+    while True:
+        answer = await next_json(socket)
+        if "id" in answer:
+            return answer
+
+
+@case("connectionsPerUser", CLASSES)
+def _(sapphire):
+    async def connect():
+        async with connected(sapphire, "/ws", "127.1.8.1", "many"), connected(sapphire, "/ws", "127.1.8.2", "many"):
+            async with connected(sapphire, "/ws", "127.1.8.3", "many") as late:
+                error = await next_of(late, "error")
+                await late.wait_closed()
+                assert late.close_code == 4429 and error["code"] == 106 and error["retry_after_ms"], error
+            with Wire(sapphire) as wire:
+                refused(wire.ask("GET /stream?channel=a", f"Authorization: Bearer {token('many')}"), 429, retry_after="1")
+    within(10, connect())
 
 
 def flood(sapphire, channel, count, size=4000):

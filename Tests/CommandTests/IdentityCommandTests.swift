@@ -1,5 +1,6 @@
 import Bytes
 import Config
+import Glibc
 import JSON
 import Platform
 import Testing
@@ -82,6 +83,80 @@ struct IdentityCommandTests {
     #expect(isRemoved && !isThere)
     try file.save()
     #expect(try text() == "# ours\n0123456789abcdef\n")
+  }
+
+  private func rule(_ name: String) throws -> APIKeyRule {
+    var rule = try KeyCommands.newRule(try arguments([name, "--scopes", "publish"], KeyCommands.make))
+    rule.digest = [UInt8](repeating: 0xAB, count: 32)
+    return rule
+  }
+
+  @Test func aChangedFileIsStillWhoseItWas() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory("api.key")
+    try Files.replace(path, with: Array("0123456789abcdef".utf8))
+    try Files.setMode(path, 0o640)
+    let before = try Files.status(path)
+    let shop = try rule("shop")
+    try KeyFile.change(path) { file throws(UsageError) in file.add(shop) }
+    let after = try Files.status(path)
+    #expect(after.mode == 0o640 && after.user == before.user && after.group == before.group)
+    #expect(try KeyFile(path).keys.map(\.name) == ["line-1", "shop"])
+    #expect(try Files.list(directory.path).count == 1, "nothing else is left behind")
+  }
+
+  private func makeLink(_ path: FilePath, to target: String) throws {
+    let result = unsafe symlink(target, path.description)
+    try #require(result == 0)
+  }
+
+  @Test func aFileBehindALinkIsChangedAndTheLinkIsNot() throws {
+    let directory = try TemporaryDirectory()
+    try Files.makeDirectories(directory("real"))
+    let path = directory("real").appending("api.key")
+    try Files.replace(path, with: Array("0123456789abcdef".utf8))
+    let link = directory("api.key")
+    try makeLink(link, to: "real/api.key")
+    let shop = try rule("shop")
+    try KeyFile.change(link) { file throws(UsageError) in file.add(shop) }
+    #expect(try Files.linkStatus(link).kind == .symbolicLink)
+    #expect(try KeyFile(path).keys.map(\.name) == ["line-1", "shop"])
+    let dangling = directory("dangling")
+    try makeLink(dangling, to: "nowhere")
+    #expect(throws: KeyFile.Refused.self) {
+      try KeyFile.change(dangling) { file throws(UsageError) in file.add(shop) }
+    }
+  }
+
+  @Test func aFileOfSeveralNamesIsLeftAsItIs() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory("api.key")
+    try Files.replace(path, with: Array("0123456789abcdef".utf8))
+    let result = unsafe link(path.description, directory("other").description)
+    #expect(result == 0)
+    let shop = try rule("shop")
+    #expect(throws: KeyFile.Refused.self) {
+      try KeyFile.change(path) { file throws(UsageError) in file.add(shop) }
+    }
+    #expect(try KeyFile(path).keys.count == 1)
+  }
+
+  @Test func onlyOneAtATimeChangesAFile() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory("api.key")
+    guard var lock = try Files.lock(directory: directory.path, within: .zero) else {
+      Issue.record("the directory was locked before")
+      return
+    }
+    let shop = try rule("shop")
+    #expect(throws: KeyFile.Refused.self) {
+      try KeyFile.change(path, within: .milliseconds(30)) { file throws(UsageError) in file.add(shop) }
+    }
+    #expect(try KeyFile(path).keys.isEmpty)
+    lock.close()
+    try KeyFile.change(path, within: .milliseconds(30)) { file throws(UsageError) in file.add(shop) }
+    #expect(try KeyFile(path).keys.map(\.name) == ["shop"])
+    #expect(try Files.status(path).mode == 0o600)
   }
 
   @Test func aFileThatIsNotThereHasNoKeys() throws {

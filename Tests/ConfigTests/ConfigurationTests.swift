@@ -58,8 +58,9 @@ import Testing
           { match: "d", history: "none" },
           { match: "*", history: {} },
         ],
-        gateway: { listen: ["0.0.0.0:80", "unix:/run/g"], loops: 4, anonymous: "off",
-                   origins: ["https://app.example.org", "http://localhost:3000"] },
+        gateway: { listen: ["0.0.0.0:80"], loops: 4, anonymous: "off",
+                   origins: ["https://app.example.org", "http://localhost:3000"],
+                   hosts: ["Chat.Example.org", "10.0.0.2", "[2001:DB8::1]", "*"] },
         hub: { listen: "unix:/run/h" },
         eventstore: { listen: ["unix:/run/e"], data: "/var/lib/e" },
         presence: { lease: "20s", grace: "250ms" },
@@ -93,10 +94,11 @@ import Testing
     #expect(c.channels.rules[1].publish == AccessRule([]))
     #expect(c.channels.rules[2].history == .none)
     #expect(c.channels.rules[3].history == .memory(size: 100, ttl: .seconds(300)))
-    #expect(c.gateway.listen == [.tcp(host: "0.0.0.0", port: 80), .unix("/run/g")])
+    #expect(c.gateway.listen == [.tcp(host: "0.0.0.0", port: 80)])
     #expect(c.gateway.loops == 4)
     #expect(c.gateway.anonymous == .off)
     #expect(c.gateway.origins == ["https://app.example.org", "http://localhost:3000"])
+    #expect(c.gateway.hosts == ["chat.example.org", "10.0.0.2", "[2001:db8::1]", "*"])
     #expect(c.hub.listen == [.unix("/run/h")])
     #expect(c.eventstore.data == "/var/lib/e")
     #expect(c.presence.lease == .seconds(20))
@@ -163,6 +165,12 @@ import Testing
     ("{gateway:{listen:[]}}", "gateway.listen", "at least one"),
     ("{gateway:{origins:['https://a/b']}}", "gateway.origins[0]", "without a path"),
     ("{gateway:{origins:['app.example.org']}}", "gateway.origins[0]", "https://"),
+    ("{gateway:{hosts:['example.org:443']}}", "gateway.hosts[0]", "without a port"),
+    ("{gateway:{hosts:['https://example.org']}}", "gateway.hosts[0]", "without a port"),
+    ("{gateway:{hosts:['a','*.example.org']}}", "gateway.hosts[1]", "without a port"),
+    ("{gateway:{hosts:['2001:db8::1']}}", "gateway.hosts[0]", "without a port"),
+    ("{gateway:{hosts:['']}}", "gateway.hosts[0]", "without a port"),
+    ("{gateway:{hosts:[8000]}}", "gateway.hosts[0]", "without a port"),
     ("{compression:{windowBits:8}}", "compression.windowBits", "9 to 15"),
     ("{compression:{contextWindowBits:16}}", "compression.contextWindowBits", "9 to 15"),
     ("{compression:{level:0}}", "compression.level", "1 to 9"),
@@ -199,7 +207,7 @@ import Testing
     let check = Self.check(
       "{gateway:{listen:'1.2.3.4:5',loops:2},limits:{connections:5}}",
       [
-        "SAPPHIRE_GATEWAY_LISTEN": "0.0.0.0:8000, [::]:8000", "SAPPHIRE_GATEWAY_LOOPS": "3",
+        "SAPPHIRE_GATEWAY_LISTEN": "[::]:8000", "SAPPHIRE_GATEWAY_LOOPS": "3",
         "SAPPHIRE_LIMITS_WS_MESSAGE_BYTES": "2MiB", "SAPPHIRE_LIMITS_HTTP_URL_BYTES": "4096",
         "SAPPHIRE_EVENTSTORE_DATA": "/data", "SAPPHIRE_LOG_LEVEL": "debug",
         "SAPPHIRE_LIMITS_PING_INTERVAL": "30s", "SAPPHIRE_DIAGNOSTICS_ECHO": "off",
@@ -209,7 +217,7 @@ import Testing
       ])
     #expect(check.problems == [])
     let c = check.configuration
-    #expect(c.gateway.listen == [.tcp(host: "0.0.0.0", port: 8000), .tcp(host: "::", port: 8000)])
+    #expect(c.gateway.listen == [.tcp(host: "::", port: 8000)])
     #expect(c.gateway.loops == 3)
     #expect(c.limits.connections == 5)
     #expect(c.limits.wsMessageBytes == 2 << 20)
@@ -228,7 +236,7 @@ import Testing
       "{}",
       [
         "SAPPHIRE_GATEWAY_LISTN": "x", "SAPPHIRE_GATEWAY_LOOPS": "many",
-        "SAPPHIRE_GATEWAY_LISTEN": "a:1,b", "SAPPHIRE_LOG_SUBSYSTEMS": "a=debug",
+        "SAPPHIRE_GATEWAY_LISTEN": "b", "SAPPHIRE_LOG_SUBSYSTEMS": "a=debug",
       ])
     #expect(
       check.problems.map(\.description).sorted() == [
@@ -274,5 +282,13 @@ import Testing
     #expect(!gateway.allowsAnonymous(on: local))
     gateway.anonymous = .on
     #expect(gateway.allowsAnonymous(on: open))
+  }
+
+  /// The second would have been passed over.
+  @Test func aServiceListensOnOneEndpoint() {
+    let text = #"{ gateway: { listen: ["0.0.0.0:80", "[::]:80"] }, hub: { listen: ["unix:/a"] } }"#
+    let check = Configuration.check(file: "f", text: [UInt8](text.utf8), channelTypes: ["relay"])
+    #expect(check.problems.map(\.setting) == ["gateway.listen[1]"])
+    #expect(check.problems.first?.reason.contains("IPv4 and IPv6") == true)
   }
 }

@@ -137,6 +137,20 @@ struct StoreThreadTests {
     #expect(queue.add(large, 0) == .accepted)
   }
 
+  /// SIGHUP: what was accepted under wider bounds is still taken.
+  @Test func otherBoundsHoldFromTheNextRequestAndCommitOn() throws {
+    let queue = try WriteQueue()
+    for tag in 0..<10 { #expect(queue.add(request("a", "1"), UInt64(tag)) == .accepted) }
+    var bounds = WriteBounds()
+    bounds.queueBytes = 1
+    bounds.commitEvents = 4
+    queue.adopt(bounds)
+    #expect(queue.add(request("a", "1"), 10) == .overloaded)
+    #expect((0..<3).map { _ in queue.take(waiting: 0).appends.count } == [4, 4, 2])
+    queue.adopt(WriteBounds())
+    #expect(queue.add(request("a", "1"), 11) == .accepted)
+  }
+
   @Test func oneTurnTakesAtMostOneCommitAndAtLeastOneRequest() throws {
     let queue = try WriteQueue()
     for tag in 0..<5_000 { _ = queue.add(request("a", "1"), UInt64(tag)) }

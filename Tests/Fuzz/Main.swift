@@ -21,6 +21,11 @@ let fuzzTargets: [FuzzTarget] = [
   FuzzTarget(name: "json", run: fuzzJSON),
   FuzzTarget(name: "config", run: fuzzConfig),
   FuzzTarget(name: "identity", run: fuzzIdentity),
+  FuzzTarget(name: "engineio-payload", run: fuzzEngineIO),
+  FuzzTarget(name: "socketio-packet", run: fuzzSocketIO),
+  FuzzTarget(name: "centrifuge-json", run: fuzzCentrifugeJSON),
+  FuzzTarget(name: "centrifuge-protobuf", run: fuzzCentrifugeProtobuf),
+  FuzzTarget(name: "fossil-delta", run: fuzzFossilDelta),
 ]
 
 /// The target that the environment names; `list` prints all names, as `run` needs them.

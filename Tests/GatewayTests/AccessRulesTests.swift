@@ -21,7 +21,7 @@ struct AccessRulesTests {
     "http://127.0.0.1", "http://[::1]:5173", "http://[::1]", "http://LOCALHOST:1",
   ])
   func aLoopbackListenerLetsInEveryLoopbackOrigin(origin: String) {
-    #expect(loopback().allows(origin: origin, host: HTTPAuthority("127.0.0.1:8000")))
+    #expect(loopback().allows(origin: origin, host: HTTPAuthority("127.0.0.1:8000"), scheme: nil))
   }
 
   @Test(arguments: [
@@ -34,12 +34,12 @@ struct AccessRulesTests {
     "http://localhost, http://evil.example", "chrome-extension://localhost",
   ])
   func aLoopbackListenerRefusesEveryOtherOrigin(origin: String) {
-    #expect(!loopback().allows(origin: origin, host: HTTPAuthority("127.0.0.1:8000")))
+    #expect(!loopback().allows(origin: origin, host: HTTPAuthority("127.0.0.1:8000"), scheme: nil))
   }
 
   @Test func noOriginIsNoBrowserAndIsLetIn() {
-    #expect(loopback().allows(origin: nil, host: HTTPAuthority("localhost")))
-    #expect(open().allows(origin: nil, host: HTTPAuthority("example.org")))
+    #expect(loopback().allows(origin: nil, host: HTTPAuthority("localhost"), scheme: nil))
+    #expect(open().allows(origin: nil, host: HTTPAuthority("example.org"), scheme: nil))
   }
 
   @Test(arguments: [
@@ -50,25 +50,25 @@ struct AccessRulesTests {
     ("https://evil.example", "example.org", false),
   ])
   func anyOtherListenerLetsInItsOwnOriginOnly(origin: String, host: String, isAllowed: Bool) {
-    #expect(open().allows(origin: origin, host: HTTPAuthority(host)) == isAllowed)
+    #expect(open().allows(origin: origin, host: HTTPAuthority(host), scheme: nil) == isAllowed)
   }
 
   @Test func listedOriginsAreLetInExactlyAndBesidesTheOwn() {
     let rules = open(["https://app.example"])
     let host = HTTPAuthority("example.org")
-    #expect(rules.allows(origin: "https://app.example", host: host))
-    #expect(rules.allows(origin: "https://example.org", host: host))
+    #expect(rules.allows(origin: "https://app.example", host: host, scheme: nil))
+    #expect(rules.allows(origin: "https://example.org", host: host, scheme: nil))
     for origin in [
       "http://app.example", "https://app.example:8443", "https://app.example.evil",
       "https://x.app.example", "https://app.example/", "null",
     ] {
-      #expect(!rules.allows(origin: origin, host: host), "\(origin)")
+      #expect(!rules.allows(origin: origin, host: host, scheme: nil), "\(origin)")
     }
   }
 
   @Test func anOriginWithoutAHostToCompareWithIsRefused() {
-    #expect(!open().allows(origin: "https://example.org", host: nil))
-    #expect(!open().allows(origin: "null", host: nil))
+    #expect(!open().allows(origin: "https://example.org", host: nil, scheme: nil))
+    #expect(!open().allows(origin: "null", host: nil, scheme: nil))
   }
 
   @Test(arguments: [
@@ -83,16 +83,66 @@ struct AccessRulesTests {
 
   @Test func onLoopbackAMissingHostIsNotOurs() { #expect(!loopback().allows(host: nil)) }
 
-  @Test func elsewhereAnyHostIsOursButOneThereMustBe() {
-    #expect(open().allows(host: HTTPAuthority("whatever.example")))
-    #expect(open(hosts: ["example.org"]).allows(host: HTTPAuthority("whatever.example")))
+  @Test func elsewhereAnyHostIsOursUnlessSomeAreNamed() {
+    for rules in [open(), open(hosts: ["*"]), open(hosts: ["example.org", "*"])] {
+      #expect(rules.allows(host: HTTPAuthority("whatever.example")) && rules.allows(host: nil))
+    }
+  }
+
+  @Test(arguments: [
+    ("example.org", true), ("example.org:8443", true), ("EXAMPLE.org", true), ("[2001:db8::1]:80", true),
+    ("evil.example", false), ("example.org.evil.example", false), ("x.example.org", false),
+    ("192.168.1.2:8000", false), ("[2001:db8::2]", false),
+    // Tools of this machine; nobody else's name can stand for it.
+    ("localhost:8000", true), ("127.0.0.1", true), ("[::1]", true),
+  ])
+  func whereHostsAreNamedNoOthersAreOurs(host: String, isOurs: Bool) {
+    let rules = open(["https://evil.example"], hosts: ["example.org", "[2001:db8::1]"])
+    #expect(rules.allows(host: HTTPAuthority(host)) == isOurs)
+    #expect(!rules.allows(host: nil))
+  }
+
+  @Test(arguments: [
+    ("https://example.org", WebScheme.https, true), ("http://example.org", .https, false),
+    ("http://example.org", .http, true), ("https://example.org", .http, false),
+    ("https://example.org", nil, true), ("http://example.org", nil, true),
+  ] as [(String, WebScheme?, Bool)])
+  func theOwnOriginHasTheOwnScheme(origin: String, scheme: WebScheme?, isAllowed: Bool) {
+    let host = HTTPAuthority("example.org")
+    #expect(open().allows(origin: origin, host: host, scheme: scheme) == isAllowed)
+    // A listed origin is what it says, and this machine's pages are trusted by either.
+    #expect(open([origin]).allows(origin: origin, host: host, scheme: scheme))
+    #expect(loopback().allows(origin: "http://localhost", host: host, scheme: .https))
+  }
+
+  private func headers(_ lines: String) throws -> HTTPHeaders {
+    try requestHead("GET / HTTP/1.1\r\nHost: a\r\n\(lines)\r\n\r\n").headers
+  }
+
+  @Test func namesNobodyTwice() throws {
+    for name in ["Origin", "Authorization", "X-API-Key", "x-api-key", "ORIGIN"] {
+      let one = try headers("\(name): a")
+      #expect(AccessRules.repeatedField(one) == nil)
+      // The same twice is twice all the same, and so is nothing.
+      for second in ["a", "b", ""] {
+        let two = try headers("\(name): a\r\n\(name.lowercased()): \(second)")
+        #expect(AccessRules.repeatedField(two) != nil)
+      }
+    }
+    let others = try headers("Accept: a\r\nAccept: b")
+    #expect(AccessRules.repeatedField(others) == nil)
   }
 
   @Test func behindAProxyOnLoopbackTheListedHostsAreOursToo() {
     var rules = loopback()
-    rules.hosts = ["example.org"]
+    rules.hostsOfOrigins = ["example.org"]
+    rules.hosts = ["chat.example.org"]
     #expect(rules.allows(host: HTTPAuthority("example.org:8000")))
-    #expect(!rules.allows(host: HTTPAuthority("evil.example")))
+    #expect(rules.allows(host: HTTPAuthority("chat.example.org")))
+    #expect(rules.allows(host: HTTPAuthority("localhost")))
+    #expect(!rules.allows(host: HTTPAuthority("evil.example")) && !rules.allows(host: nil))
+    rules.hosts = ["*"]
+    #expect(rules.allows(host: HTTPAuthority("evil.example")))
   }
 }
 

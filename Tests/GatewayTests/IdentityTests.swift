@@ -3,6 +3,7 @@ import ChannelKit
 import Config
 import HTTPCodec
 import Identity
+import JSON
 import Observe
 import Platform
 import Testing
@@ -281,4 +282,37 @@ private let secret = [UInt8](repeating: 7, count: 32)
 
 private func signed(_ claims: String) throws -> [UInt8] {
   Array((try TokenSigner(secret: secret, id: nil).sign(Array(claims.utf8)) ?? "").utf8)
+}
+
+/// What `revoke` is asked for.
+struct RevocationRequestTests {
+  private func revocation(_ text: String) throws -> Revocation {
+    let bytes = Array(text.utf8)
+    return try Revocation(asked: try JSONValue.parse(bytes.span), at: 1_000, leeway: 10, standardTTL: 60)
+  }
+
+  @Test func aRevocationHoldsAsLongAsItSays() throws {
+    #expect(try revocation(#"{"user":"ada"}"#) == Revocation(.user("ada"), at: 1_010, until: 1_060))
+    #expect(try revocation(#"{"jti":"a","ttl":1}"#) == Revocation(.token("a"), at: 1_000, until: 1_001))
+    #expect(try revocation(#"{"session":"s","ttl":2592000}"#).until == 1_000 + 2_592_000)
+  }
+
+  @Test(arguments: [
+    "0", "-1", "2592001", "1e300", "1.5", "1e3", #""x""#, #""60""#, "null", "true", "[60]", "{}",
+    "9223372036854775807", "9223372036854775808",
+  ])
+  func refusesATimeThatIsNoWholeNumberInItsRange(ttl: String) {
+    #expect(throws: Refusal.self) { try revocation(#"{"user":"ada","ttl":\#(ttl)}"#) }
+  }
+
+  @Test(arguments: ["jti", "session", "user"])
+  func refusesNamesThatNoTokenCanHave(name: String) throws {
+    let longest = String(repeating: "x", count: 255)
+    #expect(try revocation("{\"\(name)\":\"\(longest)\"}").until == 1_060)
+    // Bytes are counted, not characters.
+    for text in [longest + "x", String(repeating: "é", count: 128)] {
+      #expect(throws: Refusal.self) { try revocation("{\"\(name)\":\"\(text)\"}") }
+    }
+    #expect(throws: Refusal.self) { try revocation("{\"\(name)\":\"\"}") }
+  }
 }

@@ -22,6 +22,42 @@ import Testing
     if case .remote(let address) = found { return address } else { return "unix" }
   }
 
+  private func scheme(
+    _ fields: [String], from peer: String = "10.0.0.1", isSecure: Bool = false,
+    _ field: ForwardedField = .xForwardedFor
+  ) throws -> WebScheme? {
+    let lines = fields.map { "\($0)\r\n" }.joined()
+    let head = try requestHead("GET / HTTP/1.1\r\nHost: a\r\n\(lines)\r\n")
+    return proxies(["10.0.0.0/8"], field).scheme(
+      of: .remote(address: peer), isSecure: isSecure, head.headers)
+  }
+
+  @Test(arguments: [
+    ([], nil), (["X-Forwarded-Proto: https"], .https), (["X-Forwarded-Proto: HTTP"], .http),
+    (["X-Forwarded-Proto: wss"], .https), (["X-Forwarded-Proto: ws"], .http),
+    (["X-Forwarded-Proto: https, https"], .https),
+    (["X-Forwarded-Proto: http, https"], nil), (["X-Forwarded-Proto: https", "X-Forwarded-Proto: http"], nil),
+    (["X-Forwarded-Proto: "], nil), (["X-Forwarded-Proto: ftp"], nil), (["X-Forwarded-Proto: ftp, https"], nil),
+    (["Forwarded: proto=https"], nil),
+  ] as [([String], WebScheme?)])
+  func aProxySaysByWhichSchemeAPageCame(fields: [String], expected: WebScheme?) throws {
+    #expect(try scheme(fields) == expected)
+    // However the proxy itself reaches us.
+    #expect(try scheme(fields, isSecure: true) == expected)
+    // From anybody else it means nothing.
+    #expect(try scheme(fields, from: "203.0.113.9") == .http)
+    #expect(try scheme(fields, from: "203.0.113.9", isSecure: true) == .https)
+  }
+
+  @Test(arguments: [
+    (["Forwarded: for=1.2.3.4;proto=https"], .https), (["Forwarded: proto=\"http\";for=1.2.3.4"], .http),
+    (["Forwarded: proto=http, proto=https"], nil), (["Forwarded: for=1.2.3.4"], nil),
+    (["Forwarded: proto=https;proto=https"], nil), (["X-Forwarded-Proto: https"], nil), ([], nil),
+  ] as [([String], WebScheme?)])
+  func soDoesTheForwardedField(fields: [String], expected: WebScheme?) throws {
+    #expect(try scheme(fields, .forwarded) == expected)
+  }
+
   @Test(arguments: [
     (["X-Forwarded-For: 203.0.113.9"], "203.0.113.9"),
     (["X-Forwarded-For: 203.0.113.9:1234"], "203.0.113.9"),

@@ -37,6 +37,20 @@ struct MemoryHistoryTests {
     #expect(page.floor == Offset(2) && page.head == Offset(5) && !page.hasMore)
   }
 
+  /// SIGHUP: what is over the new bounds goes with what comes next.
+  @Test func otherBoundsHoldFromTheNextPublicationOn() {
+    let history = MemoryHistory(bytesMax: 1 << 20)
+    for number in 0..<100 {
+      _ = history.append(event("\(number)"), to: channel("c\(number)"), policy: .keeping(10))
+    }
+    history.adopt(
+      HubLimits(linkChannels: 16, channels: 50, historyBytes: 1, keys: 1, keyWindowMs: 1_000))
+    #expect(history.channelCount == 100 && history.page(read("c0")).texts == ["0"])
+    _ = history.append(event("new"), to: channel("new"), policy: .keeping(10))
+    #expect(history.page(read("c0")).texts.isEmpty && history.page(read("c99")).texts.isEmpty)
+    #expect(history.channelCount <= 100)
+  }
+
   @Test func theOldLeaveWithTheirAgeAndHeadAndEpochStay() throws {
     let history = MemoryHistory(bytesMax: 1 << 20)
     let policy = HistoryPolicy.keeping(10, ageMs: 1000)

@@ -98,6 +98,30 @@ def test_users_of_the_units_are_made(tmp_path):
         assert re.search(rf"^{user}:", made, flags=re.MULTILINE)
 
 
+def test_the_gateway_reads_its_keys_itself_and_no_other_service_can(tmp_path):
+    """A copy made at the start, as LoadCredential makes one, would keep a revoked key in force until the next."""
+    folder, group = "/etc/sapphire/gateway", "sapphire-gateway"
+    files = re.findall(r'keyFiles?: "([^"]+)"', read("systemd", "sapphire.json5"))
+    assert files and all(os.path.dirname(path) == folder for path in files), files
+    for service in SERVICES:
+        unit = lint.parse_unit(read("systemd", f"sapphire-{service}.service"))
+        assert not [key for key in unit if "Credential" in key], service
+        assert not any("KEY_FILE" in value for value in unit["Environment"]), "it would win over the configuration"
+        groups = unit["Group"] + " ".join(unit.get("SupplementaryGroups", [])).split()
+        hidden = {path.lstrip("-") for path in " ".join(unit["InaccessiblePaths"]).split()}
+        assert (group in groups) == (service == "gateway"), groups
+        assert (folder in hidden) == (service != "gateway") and not hidden & {"/etc", "/etc/sapphire"}, hidden
+    os.makedirs(tmp_path / "etc")
+    subprocess.run(["systemd-sysusers", f"--root={tmp_path}", os.path.join(INFRA, "systemd", "sapphire.sysusers")],
+                   check=True, capture_output=True, timeout=60)
+    members = dict(line.split(":")[::3] for line in (tmp_path / "etc" / "group").read_text().splitlines())
+    assert members[group] == "" and "sapphire-gateway" in members["sapphire"], members
+    with open(os.path.join(ROOT, "docs", "OPERATIONS.md")) as file:
+        told = file.read()
+    assert f"install -d -m 0750 -g {group} {folder}\n" in told
+    assert f"install -m 0640 -g {group} /dev/null {folder}/api.key\n" in told
+
+
 # Containers
 
 def test_dockerfile_keeps_the_rules():

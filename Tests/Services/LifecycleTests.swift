@@ -114,7 +114,17 @@ extension ServiceTests {
         try tell(Channels.configuration, "is the same")
         #expect(try status(loop, cluster, "another-key-another-key") == 200)
         #expect(try status(loop, cluster, cluster.options.key ?? "") == 401)
-        try tell("{ limits: { publicationBytes: 1024 } }", "take effect at the next start")
+        func with(_ section: String) -> String {
+          "{ \(section), \(Channels.configuration.drop { $0 != "c" })"
+        }
+        try tell(with("limits: { drainTimeout: '9s' }"), "again; in force: limits.drainTimeout")
+        try tell(
+          with("links: { users: ['daemon'] }"),
+          "again; in force: limits.drainTimeout; needs a restart: links.users")
+        // What was started with is what a restart is needed for, until there is one.
+        try tell(
+          with("links: { users: ['daemon'] }, log: { subsystems: { nobody: 'debug' } }"),
+          "again; in force: log.subsystems; needs a restart: links.users")
         // Nobody was cut off meanwhile.
         witness.send("unharmed")
         try loop.wait("a witness") { witness.messages.last?.bytes == [UInt8]("unharmed".utf8) }

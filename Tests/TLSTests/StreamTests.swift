@@ -257,4 +257,36 @@ import Testing
     }
     #expect(turns == (storm.count - answered + 7) / 8)
   }
+  /// Whoever was accepted first is done first: a storm that is worked off all at once would have all
+  /// of it run into the handshake's deadline together, and begin anew.
+  @Test func newcomersWaitInTheKernelWhileHandshakesAreBehind() throws {
+    let ends = try Ends()
+    let loop = try EventLoop()
+    let storm = try (0..<20).map { _ in
+      let half = try HalfSecure(ends.server, on: loop)
+      var hello: [UInt8] = []
+      try TLSConnection(ends.client).start(into: &hello)
+      half.send(hello)
+      return half
+    }
+    let descriptor = try Sockets.listen(on: .tcp(host: "127.0.0.1", port: 0))
+    let address = try Sockets.localAddress(descriptor)
+    var accepted = 0
+    let listener = try Listener(descriptor, address: address, on: loop) { connection, _ in
+      accepted += 1
+      var newcomer = connection
+      newcomer.close()
+    }
+    let newcomer = try Sockets.connect(to: address).release()
+    var answered = 0
+    for turns in 1...10 where accepted == 0 {
+      loop.turn(waiting: .zero)
+      answered += storm.count { !($0.read() ?? []).isEmpty }
+      #expect(answered == min(storm.count, turns * EventLoop.openingsPerTurn))
+      #expect(accepted == 0 || answered == storm.count)
+    }
+    #expect(accepted == 1, "peers that say nothing hold nobody up")
+    listener.close()
+    _ = newcomer.isOpen
+  }
 }

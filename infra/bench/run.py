@@ -37,8 +37,12 @@ def measure(name, scenario):
                 words = words.replace("{key}", key.read().strip())
         # Templates are JSON: split at spaces alone, quotes belong to them.
         time.sleep(0.3)
-        return harness.load(mode, server, options.split() + words.split(), f"{name}/{scenario}",
-                            server_facts.get("port_offset", 0))
+        row = harness.load(mode, server, options.split() + words.split(), f"{name}/{scenario}",
+                           server_facts.get("port_offset", 0))
+    if mode == "connect":
+        words = options.split()
+        row["idle_cores"] = row["idle_cpu_s"] / float(words[words.index("--hold") + 1])
+    return row
 
 
 def faults(row):
@@ -91,13 +95,16 @@ def print_scenario(scenario, table):
         values = [middle([row], key) for row in rows]
         rate = rows[0].get("deliveries_per_s") and "deliveries_per_s" or "replies_per_s"
         rest = [f"{statistics.median(values):>10,.4g} ({min(values):,.4g}-{max(values):,.4g})"]
-        if scenario == "conn10k":
-            rest += [f"{middle(rows, 'cpu_us_per_connect'):,.0f} us CPU to connect",
-                     f"{middle(rows, 'idle_cpu_s'):.3f} s CPU idle"]
+        if rows[0]["mode"] == "connect":
+            rest += [f"{middle(rows, 'cpu_us_per_connect'):,.1f} us CPU to connect",
+                     f"{middle(rows, 'idle_cores'):.4f} cores idle"]
         elif rate in rows[0]:
             latency = [statistics.median(row["lat_us"][q] for row in rows) for q in ("p50", "p99")]
-            rest += [f"{middle(rows, rate):,.0f}/s", f"p50 {latency[0]:,.0f} us p99 {latency[1]:,.0f} us",
-                     f"client {middle(rows, 'client_cores'):.2f} cores"]
+            if key != "cpu_s_per_M":
+                rest.append(f"{middle(rows, 'cpu_s_per_M'):.3g} CPU-s/M")
+            rest += [f"{middle(rows, rate):,.0f}/s",
+                     f"p50 {latency[0]:,.0f} us p99 {latency[1]:,.0f} us",
+                     f"client {middle(rows, 'client_cores'):.2f} cores", f"{middle(rows, 'server_rss_mb'):,.0f} MB"]
         wrong = sum(faults(row) for row in rows)
         print(f"  {name:<14} {'  '.join(rest)}  n={len(rows)}{f'  BAD {wrong}' if wrong else ''}", flush=True)
 

@@ -86,7 +86,7 @@ SCENARIOS = {
     "fan_w64": ("fanout", "fan", f"--subs 1000 --window 64 {TIMED}"),
     "many_w": ("fanout", "fan", f"--subs 1000 --channels 1000 --window 256 {TIMED}"),
     "echo64": ("echo", "echo", f"--conns 64 {TIMED}"),
-    "conn10k": ("connect", "conn", "--conns 10000 --hold 2 --settle 200"),
+    "conn10k": ("connect", "conn", "--conns 10000 --hold 10 --settle 200"),
     "http64": ("publish-http", "http", f"--conns 64 {TIMED}"),
     "append64": ("reqrep", "append", f"--conns 64 --depth 1 --payload 200 {TIMED}"),
     # Not in the default run.

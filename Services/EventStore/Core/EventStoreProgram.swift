@@ -36,9 +36,7 @@ public enum EventStoreProgram {
     if context.options.has("accept-loss") { options.loss = .acceptWithNewEpochs }
     let limits = context.settings.limits
     options.keysKept = limits.durableIdempotencyWindow.millisecondsClamped
-    options.writes.commitEvents = limits.commitEvents
-    options.writes.commitBytes = limits.commitBytes
-    options.writes.queueBytes = limits.appendQueueBytes
+    options.writes = WriteBounds(limits)
     let mail = try Mailbox<StoreMail>()
     let store: StoreThread
     do throws(StoreFailure) {
@@ -94,4 +92,14 @@ struct RunningEventStore: RunningService {
   let context: ServiceContext
 
   func drain() { thread.mailbox.post(.drain) }
+  func reload(_ settings: Configuration) { store.adopt(WriteBounds(settings.limits)) }
+}
+
+extension WriteBounds {
+  init(_ limits: Config.Limits) {
+    self.init()
+    commitEvents = limits.commitEvents
+    commitBytes = limits.commitBytes
+    queueBytes = limits.appendQueueBytes
+  }
 }

@@ -23,23 +23,26 @@ final class WriteQueue: Sendable {
     var probes: [StoreThread.Tag] = []
     var confirmed: Int64?
     var isStopped = false
+    var bounds: WriteBounds
   }
 
-  private let state = Mutex(State())
+  private let state: Mutex<State>
   private let point: WaitPoint
-  private let bounds: WriteBounds
 
   init(_ bounds: WriteBounds = WriteBounds()) throws(StoreFailure) {
-    self.bounds = bounds
+    state = Mutex(State(bounds: bounds))
     point = try WaitPoint()
   }
+
+  /// Goes on with other bounds; what was accepted stays so.
+  func adopt(_ bounds: WriteBounds) { state.withLock { $0.bounds = bounds } }
 
   func add(_ request: AppendRequest, _ tag: StoreThread.Tag) -> StoreThread.Submission {
     let bytes = request.byteCount
     let result = state.withLock { state -> StoreThread.Submission in
       if state.isStopped { return .stopped }
       guard state.events + request.events.count <= StoreLimits.queueEventsMax,
-        state.bytes + bytes <= bounds.queueBytes
+        state.bytes + bytes <= state.bounds.queueBytes
       else { return .overloaded }
       state.appends.append(Entry(tag: tag, request: request, bytes: bytes))
       state.events += request.events.count
@@ -75,7 +78,7 @@ final class WriteQueue: Sendable {
   /// Drops what waits: the store can't go on, and all of it is unknown.
   func abandon() {
     state.withLock { state in
-      state = State()
+      state = State(bounds: state.bounds)
       state.isStopped = true
     }
   }
@@ -110,7 +113,7 @@ final class WriteQueue: Sendable {
     for entry in state.appends {
       events += entry.request.events.count
       bytes += entry.bytes
-      if count > 0, events > bounds.commitEvents || bytes > bounds.commitBytes {
+      if count > 0, events > state.bounds.commitEvents || bytes > state.bounds.commitBytes {
         events -= entry.request.events.count
         bytes -= entry.bytes
         break

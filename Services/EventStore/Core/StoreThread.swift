@@ -124,6 +124,9 @@ public final class StoreThread: Sendable {
     }
   }
 
+  /// Other bounds of group commit and of what waits for it, from the next commit on.
+  public func adopt(_ bounds: WriteBounds) { writes.adopt(bounds) }
+
   /// Hands an append to the writer. Its outcome comes by `Handlers.committed`.
   public func append(_ request: AppendRequest, tag: Tag) -> Submission { writes.add(request, tag) }
 

@@ -2,6 +2,9 @@ internal import ChannelKit
 internal import HTTPCodec
 internal import Identity
 
+/// How a page and its requests travel.
+enum WebScheme: Equatable, Sendable { case http, https }
+
 /// Who may come in and what a client may do. Pure, but for the key, which a reload may change.
 struct AccessRules: Sendable {
   /// Every listening address can be reached from this machine only.
@@ -10,25 +13,36 @@ struct AccessRules: Sendable {
   var allowsAnonymous: Bool
   /// Origins let in besides; exact, such as `https://example.org`.
   var origins: [String] = []
-  /// Hosts let in besides; `*` for any.
+  /// Names for us, in lower case; `*` for any. None: any, unless only this machine reaches us.
   var hosts: [String] = []
+  /// The hosts of `origins`: what browsers ask for behind a proxy on this machine.
+  var hostsOfOrigins: [String] = []
   var keys: APIKeys
 
   /// Whether a Host field is one of ours (against DNS rebinding). Any port.
   func allows(host: HTTPAuthority?) -> Bool {
-    guard let host else { return !isLoopback }
-    if hosts.contains(host.host) { return true }
-    // Rebinding is a danger to what only this machine can reach.
-    return isLoopback ? Self.isLoopback(host.host) : true
+    if hosts.contains("*") || hosts.isEmpty && !isLoopback { return true }
+    guard let host else { return false }
+    // Nobody elsewhere can make these names lead here: tools of this machine use them.
+    return Self.isLoopback(host.host) || hosts.contains(host.host)
+      || isLoopback && hostsOfOrigins.contains(host.host)
   }
 
   /// Whether a browser's page of this origin may talk to us. No origin: not a browser.
-  func allows(origin: String?, host: HTTPAuthority?) -> Bool {
+  ///
+  /// - Parameter scheme: by which the request came from the browser; nil where nobody knows.
+  func allows(origin: String?, host: HTTPAuthority?, scheme: WebScheme?) -> Bool {
     guard let origin else { return true }
     if origins.contains(origin) { return true }
     guard let parsed = Self.authority(ofOrigin: origin) else { return false }
     if isLoopback { return Self.isLoopback(parsed.host) }
-    return parsed == host
+    return parsed == host && (scheme ?? Self.scheme(ofOrigin: origin)) == Self.scheme(ofOrigin: origin)
+  }
+
+  /// A field that says who somebody is and stands there twice: which of the two counts would be a
+  /// guess, and a proxy may guess otherwise.
+  static func repeatedField(_ headers: HTTPHeaders) -> String? {
+    ["Origin", "Authorization", "X-API-Key"].first { headers.all($0.lowercased()).count > 1 }
   }
 
   /// What a channel's rule lets a client do; a token may let it do more.
@@ -60,6 +74,10 @@ struct AccessRules: Sendable {
 
   private static func isLoopback(_ host: String) -> Bool {
     host == "localhost" || host == "127.0.0.1" || host == "::1" || host == "[::1]"
+  }
+
+  private static func scheme(ofOrigin origin: String) -> WebScheme {
+    origin.hasPrefix("https://") ? .https : .http
   }
 
   /// The host and port of `http://HOST[:PORT]` or `https://…`; nil for `null` and all else.

@@ -59,6 +59,7 @@ struct ChannelPolicies: Sendable {
     policy.hasPresence = rule.presence
     policy.isCompressed = rule.compress
     policy.subscribersMax = rule.maxSubscribers
+    policy.messageClass = rule.messageClass
     policy.lane = Lane(rule.priority)
     policy.slow = rule.slowConsumer.map { SlowLadder($0) }
     if !rule.require.isEmpty { policy.schemas.append(JSONSchema(requiring: rule.require)) }

@@ -1,4 +1,5 @@
 internal import ChannelKit
+internal import Config
 internal import Schema
 
 /// What the configuration says of one channel, ready for use.
@@ -17,6 +18,8 @@ struct ChannelPolicy: Sendable {
   /// Its publications may be compressed on their way to clients.
   var isCompressed = true
   var subscribersMax: Int?
+  /// Which rates publications count for; nil: by their size and the history.
+  var messageClass: MessageClass?
   /// How urgent its publications are beside others for the same client.
   var lane = Lane.normal
   /// Nil: what its kind asks for.
@@ -25,9 +28,10 @@ struct ChannelPolicy: Sendable {
   var schemas: [JSONSchema] = []
   var options = ChannelOptions()
 
-  /// Takes over what may change while the channel is open: who may do what, what a payload has to
-  /// look like, how many may subscribe. What the channel is and keeps stays as it is.
+  /// Takes over what may change while the channel is open: who may do what and how often, what a
+  /// payload has to look like, how many may subscribe. What the channel is and keeps stays as it is.
   mutating func adopt(_ other: ChannelPolicy) {
+    messageClass = other.messageClass
     subscribe = other.subscribe
     publish = other.publish
     readHistory = other.readHistory
@@ -35,6 +39,9 @@ struct ChannelPolicy: Sendable {
     schemas = other.schemas
     subscribersMax = other.subscribersMax
     isCompressed = other.isCompressed
+    lane = other.lane
+    // A ladder is for the history that its rule gives, which stays as it was.
+    if other.history == history { slow = other.slow }
   }
 
   /// The same channel for nobody.

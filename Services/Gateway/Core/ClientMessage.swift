@@ -19,6 +19,17 @@ enum ClientMessage: Equatable {
     }
   }
 
+  /// The channel that it is about, if it is about one.
+  var channel: String? {
+    switch self {
+    case .publish(_, let channel, _, _), .subscribe(_, let channel, _, _),
+      .unsubscribe(_, let channel):
+      channel
+    case .refresh(_, let channel, _): channel
+    case .connect, .ping: nil
+    }
+  }
+
   var id: MessageID? {
     switch self {
     case .publish(let id, _, _, _), .subscribe(let id, _, _, _), .unsubscribe(let id, _),

@@ -323,7 +323,7 @@ extension EncodedPublications {
     return Parcel(
       bytes: isCopied ? [UInt8](bytes[range]) : bytes, start: isCopied ? 0 : range.lowerBound,
       end: isCopied ? range.count : range.upperBound, count: numbers.count, first: place,
-      key: numbers.lowerBound < keys.count ? keys[numbers.lowerBound] : nil,
+      key: keys.count == count ? keys[numbers.lowerBound] : nil,
       marks: marks.isEmpty
         ? [] : marks[numbers].map { .init(end: $0.end - range.lowerBound, position: $0.position) },
       since: since)

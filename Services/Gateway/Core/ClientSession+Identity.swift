@@ -42,6 +42,7 @@ extension ClientSession {
       let identity = try identity(credential)
       standing = ClientStanding(ClientID(number: clientNumber), identity)
     } catch { return signOut(error, id: id) }
+    if let refusal = takeSeat() { return letGo(refusal, id: id) }
     tellSignedIn(id)
     if let awaited = awaitsSignIn {
       awaitsSignIn = nil
@@ -203,13 +204,18 @@ extension ClientSession {
   /// Lets a client go that was not let in.
   func turnAway(_ carrier: any Carrier, _ refusal: Refusal) {
     begin(carrier)
-    signOut(refusal)
+    letGo(refusal)
   }
 
   /// Says why and ends the connection; nothing is delivered after it.
   func signOut(_ refusal: Refusal, id: MessageID? = nil) {
     guard !isOver else { return }
     if standing.identity != nil { gateway.metrics.identity.signedOut.add() }
+    letGo(refusal, id: id)
+  }
+
+  func letGo(_ refusal: Refusal, id: MessageID? = nil) {
+    guard !isOver else { return }
     tell(.error(id: id, refusal, channel: nil))
     for subscription in subscriptions { unsubscribe(subscription.channel.name) }
     carrier?.end(.refused(refusal))
@@ -228,6 +234,7 @@ extension Refusal {
   /// The code that a WebSocket closes with where this ends it.
   var closeCode: UInt16 {
     if status == .unauthorized { return 4401 }
+    if self == .tooManyOfUser { return 4429 }
     return self == .disconnected ? 4403 : 1008
   }
 }

@@ -11,6 +11,9 @@ extension ClientSession: UnaskedPublisher {
     guard awaitsSignIn == nil || message.mayComeFirst else {
       return tell(.error(id: message.id, .signInFirst, channel: nil))
     }
+    if let refusal = asksTooOften(message) {
+      return tell(.error(id: message.id, refusal, channel: message.channel))
+    }
     switch message {
     case .connect(let id, let credential): connect(id, credential)
     case .refresh(let id, let channel, let credential): refresh(id, channel, credential)
@@ -25,11 +28,7 @@ extension ClientSession: UnaskedPublisher {
           .error(
             id: id, .badRequest("since is \"start\" or EPOCH:OFFSET"), channel: channel))
       }
-      if let refusal = subscribesTooOften() {
-        refuse(refusal, channel, id)
-      } else {
-        subscribe(name, from, id: id, token: token)
-      }
+      subscribe(name, from, id: id, token: token)
     case .unsubscribe(let id, let channel):
       guard let name = named(channel, id) else { return }
       unsubscribe(name)
@@ -43,27 +42,11 @@ extension ClientSession: UnaskedPublisher {
     return nil
   }
 
-  private func subscribesTooOften() -> Refusal? {
-    let now = gateway.loop.now
-    let rate = gateway.settings.rates.subscriptions
-    guard isBound, !subscribing.take(1, now, rate) else { return nil }
-    gateway.metrics.limits.reached(.subscriptionsPerSecond)
-    return .rateLimited("subscriptions", subscribing.wait(now, rate))
-  }
-
-  private func publishesTooOften() -> Refusal? {
-    let now = gateway.loop.now
-    let rate = gateway.settings.rates.publications
-    guard !publications.take(1, now, rate) else { return nil }
-    gateway.metrics.limits.reached(.publicationsPerSecond)
-    return .rateLimited("publications", publications.wait(now, rate))
-  }
-
   /// Publishes for the client and tells it what became of that: always with an `id`, without one
   /// only what was refused or what a plugin answers.
   func publish(_ name: ChannelName, _ payload: Payload, key: String, _ id: MessageID?) {
     hasPublished = true
-    if isBound, let refusal = publishesTooOften() {
+    if let refusal = publishesTooOften(payload, in: name) {
       return tell(.error(id: id, refusal, channel: name.text))
     }
     let channel: LocalChannel

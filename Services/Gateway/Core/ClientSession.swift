@@ -34,8 +34,8 @@ final class ClientSession {
   let door: Door
   /// The client's number, as publications name their publisher.
   let clientNumber: UInt64
-  /// Whether the limits of clients bind this client.
-  let isBound: Bool
+  /// What the limits of clients hold this client to; nil where they don't bind it.
+  let account: ClientAccount?
   private(set) var carrier: (any Carrier)?
   /// Made when it is first needed.
   private var sessionToken: SessionToken?
@@ -43,8 +43,6 @@ final class ClientSession {
   private var pendingWelcome = PendingWelcome()
   /// The carrier has not been told yet that every channel of the address has its answer.
   private var awaitsAnswers = true
-  var publications = RateMeter()
-  var subscribing = RateMeter()
   var timers: [TimerKey: TimerID] = [:]
   /// What waits for the client, while something does.
   private var outbox: ClientOutbox?
@@ -64,12 +62,12 @@ final class ClientSession {
   var awaitsSignIn: AwaitedSignIn?
 
   init(
-    _ gateway: GatewayLoop, _ door: Door, session: SessionToken?, isBound: Bool,
+    _ gateway: GatewayLoop, _ door: Door, session: SessionToken?, client: PeerIdentity,
     identity: Identity? = nil
   ) {
     self.gateway = gateway
     self.door = door
-    self.isBound = isBound
+    account = gateway.account(of: client)
     sessionToken = session
     clientNumber = gateway.takeClientNumber()
     cameAt = gateway.loop.wallMilliseconds
@@ -96,6 +94,7 @@ final class ClientSession {
   /// Subscribes to what the address named. Once, before anything else.
   func open(_ carrier: any Carrier, _ channels: [(ChannelName, Subscription.Since)]) {
     self.carrier = carrier
+    if let refusal = takeSeat() { return letGo(refusal) }
     if standing.identity == nil, gateway.settings.authenticator.settings.isRequired {
       return awaitSignIn(channels)
     }
@@ -150,7 +149,7 @@ final class ClientSession {
       if let most = channel.policy.subscribersMax {
         guard channel.subscribersEverywhere < most,
           gateway.settings.subscribers.enter(name, most: most)
-        else { return refuse(.limitExceeded, name.text, id) }
+        else { return refuse(.channelIsFull, name.text, id) }
       }
       let subscription = Subscription(
         self, channel, door.encoding, since: mayReadHistory ? since : .now)
@@ -494,6 +493,7 @@ final class ClientSession {
   /// The carrier has ended. The last call.
   func ended() {
     carrier = nil
+    account?.leave()
     dropOutbox()
     gateway.ended(self)
     cancelTimers()

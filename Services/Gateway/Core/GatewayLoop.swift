@@ -15,7 +15,8 @@ internal import Wire
 /// turn: read → frame → route → gather per channel → one write per subscriber.
 final class GatewayLoop {
   let loop: EventLoop
-  let settings: LoopSettings
+  /// Replaced as a whole when limits change; read what is needed, don't keep it.
+  private(set) var settings: LoopSettings
   let logger: Logger
   let metrics: GatewayMetrics
   let identity: LinkIdentity
@@ -96,7 +97,7 @@ final class GatewayLoop {
   func ended(_ connection: Connection) {
     if connections.removeValue(forKey: ObjectIdentifier(connection)) != nil {
       metrics.connections.add(-1)
-      if let account = connection.account { settings.addresses.leave(account) }
+      if let account = connection.account { settings.ledgers.addresses.leave(account) }
     } else {
       turnedAway -= 1
     }
@@ -114,9 +115,27 @@ final class GatewayLoop {
   func count(_ connection: Connection) -> Bool {
     guard connection.isBound, connection.account == nil else { return true }
     let key = AddressKey(connection.client)
-    guard settings.addresses.enter(key, most: settings.connectionsPerAddressMax) else { return false }
+    guard settings.ledgers.addresses.enter(key, most: settings.connectionsPerAddressMax) else {
+      return false
+    }
     connection.account = key
     return true
+  }
+
+  /// What a client's session is held to; nil for one that no limit binds.
+  func account(of client: PeerIdentity) -> ClientAccount? {
+    settings.binds(client) ? ClientAccount(settings.ledgers, AddressKey(client)) : nil
+  }
+
+  /// Other limits, in force from now on as far as `Limit.Uptake` says so.
+  func adopt(_ limits: Config.Limits, _ compression: CompressionSettings) {
+    var next = settings
+    next.adopt(limits)
+    next.compression = compression
+    settings = next
+    self.compression.adopt(
+      compression, contextBytesMax: next.compressionContextBytesMax,
+      ratioMax: next.inflateRatioMax, freeBytes: next.inflateFreeBytes)
   }
 
   /// BUDGET: newcomers that are being told why they can't come in; more are closed unanswered.
@@ -154,26 +173,28 @@ final class GatewayLoop {
   /// Once a second: deadlines and pings of all connections together, so that none has a timer.
   private func sweep() {
     sweepCount &+= 1
-    for connection in connections.values { connection.sweep(loop.now) }
-    checkIdentities()
+    lookAtConnections()
     if sweepCount % 10 == 0 {
       closeIdleChannels(after: .seconds(60))
       if index == 0 {
-        settings.addresses.forgetIdle(loop.now)
+        settings.ledgers.addresses.forgetIdle(loop.now)
+        settings.ledgers.users.forgetIdle(loop.now)
         settings.reconnects.forgetOld(loop.now)
       }
     }
     loop.after(.seconds(1)) { [self] in sweep() }
   }
 
-  /// Whether every client is still who it was and may do what it does.
-  private func checkIdentities() {
+  /// Whether every client moves, is still who it was, and may do what it does. In one pass: with
+  /// thousands of idle clients, fetching what is known of each is what a sweep costs.
+  private func lookAtConnections() {
     let due = settings.authenticator.due(&seenOrders)
     if due.looksAgain {
       for channel in channels.values { channel.adopt(settings.policy(channel.name)) }
     }
     let now = Authenticator.now
     for connection in connections.values {
+      connection.sweep(loop.now)
       connection.checkIdentity(now, due)
       connection.session?.checkPatience(loop.now)
     }

@@ -39,7 +39,7 @@ public enum GatewayProgram {
   {
     let address = try context.listenAddress(.gateway)
     let files = IdentityFiles(context)
-    let keys = APIKeys(try files.apiKeys())
+    let keys = APIKeys(try files.apiKeys(listed: context.settings.apiKeys))
     let book = RuleBook(try ChannelPolicies(context.settings.channels, registry))
     let routes = RouteBook(context.settings.routes)
     let metrics = GatewayMetrics(context.metrics)
@@ -107,7 +107,9 @@ public enum GatewayProgram {
     return AccessRules(
       isLoopback: address.isLoopback,
       allowsAnonymous: gateway.allowsAnonymous(on: endpoint(address)), origins: gateway.origins,
-      hosts: gateway.origins.compactMap { AccessRules.authority(ofOrigin: $0)?.host }, keys: keys)
+      hosts: gateway.hosts,
+      hostsOfOrigins: gateway.origins.compactMap { AccessRules.authority(ofOrigin: $0)?.host },
+      keys: keys)
   }
 
   private static func proxies(_ gateway: GatewaySettings) -> TrustedProxies {
@@ -120,6 +122,7 @@ public enum GatewayProgram {
 /// What loops are told.
 enum GatewayMail: Sendable {
   case listen(SocketAddress)
+  case adopt(Config.Limits, CompressionSettings)
   case drain
 }
 
@@ -207,9 +210,12 @@ final class RunningGateway: RunningService {
     if isLast { context.report(.finished(code: ExitCode.ok, message: nil)) }
   }
 
-  func reload() {
+  func reload(_ settings: Configuration) {
     tls?.reload()
-    desk.reload()
+    desk.reload(settings)
+    for thread in state.withLock({ $0.threads }) {
+      thread.mailbox.post(.adopt(settings.limits, settings.compression))
+    }
   }
 
   func lookAtFiles() { desk.lookAtFiles() }
@@ -279,6 +285,7 @@ final class GatewayThread {
     for message in mail {
       switch message {
       case .listen(let address): joinListening(on: address)
+      case .adopt(let limits, let compression): gateway.adopt(limits, compression)
       case .drain: drain()
       }
     }

@@ -217,15 +217,22 @@ final class HTTPConversation {
     exchange.closes = true
   }
 
-  /// Hosts and origins that are not served, whatever they ask for.
+  /// Hosts and origins that are not served, whatever they ask for, and heads that say twice who
+  /// somebody is.
   private func refusal(_ head: HTTPRequestHead) -> Refusal? {
     let access = gateway.settings.access
+    if let name = AccessRules.repeatedField(head.headers) {
+      return .badRequest("the field \(name) may stand there once only")
+    }
     guard access.allows(host: head.authority) else {
       return Refusal(
-        421, "misdirected", "this host is not served here: add its origin to gateway.origins",
+        421, "misdirected", "this host is not served here: add it to gateway.hosts",
         .misdirectedRequest)
     }
-    guard access.allows(origin: head.headers.first("origin"), host: head.authority) else {
+    let scheme = gateway.settings.proxies.scheme(
+      of: connection.peer, isSecure: gateway.settings.tls != nil, head.headers)
+    guard access.allows(origin: head.headers.first("origin"), host: head.authority, scheme: scheme)
+    else {
       return Refusal(
         103, "origin_refused", "this origin is not let in: add it to gateway.origins", .forbidden)
     }
@@ -236,7 +243,7 @@ final class HTTPConversation {
   private func overrun(_ head: HTTPRequestHead, _ client: PeerIdentity) -> Refusal? {
     let settings = gateway.settings
     guard settings.binds(client), !settings.access.keys.contains(APIKeys.offered(head.headers)),
-      let wait = settings.addresses.request(
+      let wait = settings.ledgers.addresses.request(
         AddressKey(client), gateway.loop.now, settings.rates.requests)
     else { return nil }
     gateway.metrics.limits.reached(.requestsPerSecond)

@@ -64,25 +64,15 @@ struct IdentityAPI {
     return writer.bytes
   }
 
-  /// BUDGET: 30 days in seconds, the longest that a revocation is kept.
-  private static let ttlMax: Int64 = 30 * 86_400
-
   private func revocation(_ value: JSONValue) throws(Refusal) -> IdentityOrder {
-    guard let target = Revocation.Target(value) else {
-      throw .badRequest("name one of jti, session and user, a text that is not empty")
-    }
-    let ttl = value["ttl"]?.int ?? authenticator.settings.revocationTTL.components.seconds
-    guard (1...Self.ttlMax).contains(ttl) else {
-      throw .badRequest("ttl is a number of seconds from 1 to \(Self.ttlMax)")
-    }
-    let now = Authenticator.now
-    var at = now
-    // Tokens of a back end whose clock is ahead are let in, so they have to go as well.
-    if case .user = target { at += Int64(authenticator.leewaySeconds) }
-    return .revoke(Revocation(target, at: at, until: now + ttl))
+    return .revoke(
+      try Revocation(
+        asked: value, at: Authenticator.now, leeway: Int64(authenticator.leewaySeconds),
+        standardTTL: authenticator.settings.revocationTTL.components.seconds))
   }
 
   private func whom(_ value: JSONValue) throws(Refusal) -> IdentityOrder.Whom {
+    try Revocation.checkNames(value)
     var whom = IdentityOrder.Whom(value)
     whom.before = nil
     guard whom != IdentityOrder.Whom() else { throw .badRequest("name user, client or session") }
@@ -93,6 +83,48 @@ struct IdentityAPI {
   private func publish(_ order: IdentityOrder, _ completion: @escaping ServerAPI.Completion) {
     gateway.identityFeed.publish(order) { refusal in
       completion(refusal.map { .failure($0) } ?? .success([UInt8]("{}".utf8)))
+    }
+  }
+}
+
+extension Revocation {
+  /// BUDGET: 30 days in seconds, the longest that a revocation is kept.
+  static let ttlMax: Int64 = 30 * 86_400
+  /// BUDGET: no token has a longer `jti`, `sid` or `sub`, so that a longer name would be kept for
+  /// nothing.
+  static let nameBytesMax = TokenLimits.userBytesMax
+
+  /// What the API is asked for.
+  ///
+  /// - Parameters:
+  ///   - now: in seconds of Unix time.
+  ///   - leeway: for how many seconds clocks may differ.
+  ///   - standardTTL: for how many seconds it is remembered where the request does not say.
+  init(asked value: JSONValue, at now: Int64, leeway: Int64, standardTTL: Int64)
+    throws(Refusal)
+  {
+    try Self.checkNames(value)
+    guard let target = Target(value) else {
+      throw .badRequest("name one of jti, session and user, a text that is not empty")
+    }
+    var ttl = standardTTL
+    if let asked = value["ttl"] {
+      guard let seconds = asked.int, (1...Self.ttlMax).contains(seconds) else {
+        throw .badRequest("ttl is a whole number of seconds from 1 to \(Self.ttlMax)")
+      }
+      ttl = seconds
+    }
+    var at = now
+    // Tokens of a back end whose clock is ahead are let in, so they have to go as well.
+    if case .user = target { at += leeway }
+    self.init(target, at: at, until: now + ttl)
+  }
+
+  /// Refuses names that no token and no client can have.
+  static func checkNames(_ value: JSONValue) throws(Refusal) {
+    for name in ["jti", "session", "user", "client"] {
+      guard let text = value[name]?.string, text.utf8.count > nameBytesMax else { continue }
+      throw .badRequest("\(name) has at most \(nameBytesMax) bytes")
     }
   }
 }

@@ -17,11 +17,11 @@ struct IdentityFiles: Sendable {
     context.options["api-key-file"] ?? context.settings.api.keyFile
   }
 
-  /// The keys of `apiKeys` and of the key file, by their digests.
+  /// The keys that a configuration lists and those of the key file, by their digests.
   ///
   /// - Errors: `ConfigurationRefused` with line and reason, nothing of a key; `SystemError`.
-  func apiKeys() throws -> [APIKeyRule] {
-    var keys = context.settings.apiKeys
+  func apiKeys(listed: [APIKeyRule]) throws -> [APIKeyRule] {
+    var keys = listed
     guard let path = apiKeyFile else { return keys }
     let text = try Files.read(FilePath(path), bytesMax: APIKeyFile.bytesMax)
     do throws(ConfigProblem) {
@@ -137,6 +137,8 @@ final class IdentityDesk: Sendable {
   private let routes: RouteBook
   private let registry: ChannelRegistry
   private let marks: Mutex<[FileStatus?]>
+  /// The keys that the configuration lists.
+  private let listedKeys: Mutex<[APIKeyRule]>
 
   init(
     _ context: ServiceContext, _ files: IdentityFiles, _ keys: APIKeys,
@@ -151,6 +153,7 @@ final class IdentityDesk: Sendable {
     self.routes = routes
     self.registry = registry
     marks = Mutex(files.marks())
+    listedKeys = Mutex(context.settings.apiKeys)
   }
 
   /// Reads the files of keys again if one of them has changed.
@@ -165,11 +168,10 @@ final class IdentityDesk: Sendable {
   }
 
   /// On SIGHUP: keys, and who may do what by the rules of channels.
-  func reload() {
+  func reload(_ settings: Configuration) {
+    listedKeys.withLock { $0 = settings.apiKeys }
     readKeys()
     do {
-      let settings = try SettingsFile.load(
-        context.options["config"], environment: Self.environment(), channelTypes: registry.names)
       routes.replace(settings.routes)
       switch book.replace(try ChannelPolicies(settings.channels, registry)) {
       case .whole: context.logger.info("the rules of channels were read again")
@@ -191,7 +193,7 @@ final class IdentityDesk: Sendable {
 
   private func readKeys() {
     do {
-      keys.replace(try files.apiKeys())
+      keys.replace(try files.apiKeys(listed: listedKeys.withLock { $0 }))
       context.logger.info("the API keys were read again")
     } catch {
       context.logger.error(
@@ -205,15 +207,6 @@ final class IdentityDesk: Sendable {
       context.logger.error(
         "the keys of tokens could not be read; the old ones stand", ["reason": .text("\(error)")])
     }
-  }
-
-  private static func environment() -> [String: String] {
-    var variables: [String: String] = [:]
-    for entry in Processes.environment() {
-      guard let equals = entry.firstIndex(of: "=") else { continue }
-      variables[String(entry[..<equals])] = String(entry[entry.index(after: equals)...])
-    }
-    return variables
   }
 }
 

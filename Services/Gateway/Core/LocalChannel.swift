@@ -33,8 +33,9 @@ final class LocalChannel: Flushable {
   let gateway: GatewayLoop
   let envelopePrefix: [UInt8]
   /// What becomes of its publications for clients that are slow.
-  let slow: SlowLadder
-  private let merges: Bool
+  private(set) var slow: SlowLadder
+  private var merges: Bool
+  private let isMergedType: Bool
   /// Who may publish where the rule or the channel's type says; nil: the listener's default.
   private(set) var publishers: [Principal]?
   /// A rule in force matches.
@@ -94,7 +95,8 @@ final class LocalChannel: Flushable {
     let plugin = made.isPassThrough ? nil : made
     self.plugin = plugin
     envelopePrefix = Encoding.prefix(name)
-    slow = SlowLadder(policy, merges: made.delivery != .immediate)
+    isMergedType = made.delivery != .immediate
+    slow = SlowLadder(policy, merges: isMergedType)
     merges = slow.merge != nil
     let reached = gateway.metrics.limits.recoveryHeldBytes
     held = HeldArrivals(bytesMax: gateway.settings.heldBytesMax, reached)
@@ -109,6 +111,8 @@ final class LocalChannel: Flushable {
   func adopt(_ other: ChannelPolicy?) {
     isNamed = other != nil
     policy.adopt(other ?? policy.closed)
+    slow = SlowLadder(policy, merges: isMergedType)
+    merges = slow.merge != nil
     publishers = policy.publish ?? publishersOfType
   }
 

@@ -23,8 +23,9 @@ struct LoopSettings: Sendable {
   var proxies = TrustedProxies()
   var connectionsMax = 1_000_000
   var connectionsPerAddressMax = 1_000
-  /// What the gateway's peers have under way by their addresses, shared by all loops.
-  let addresses = AddressLedger()
+  var connectionsPerUserMax = 100
+  /// What the gateway's clients have under way by their addresses and users, shared by all loops.
+  let ledgers = ClientLedgers()
   /// Sessions that came back lately, shared by all loops.
   let reconnects = ReconnectLedger()
   /// Where the listeners speak TLS.
@@ -33,6 +34,8 @@ struct LoopSettings: Sendable {
   var strictTransportSecurity: String?
   var exemptsLoopback = true
   var rates = ClientRates(Limits())
+  /// From here on a publication is bulk, where its channel's rule names no class.
+  var bulkBytes = 65_536
   var channelsMax = 262_144
   var channelsPerConnectionMax = 128
   /// One publication's payload.
@@ -79,11 +82,14 @@ struct LoopSettings: Sendable {
   /// The longest that a poll waits for something new.
   var pollMax = Duration.seconds(60)
 
+  /// Takes over another table, at start or while running; see `Limit.Uptake`.
   mutating func adopt(_ limits: Limits) {
     connectionsMax = limits.connections
     connectionsPerAddressMax = limits.connectionsPerAddress
+    connectionsPerUserMax = limits.connectionsPerUser
     exemptsLoopback = limits.loopbackExempt
     rates = ClientRates(limits)
+    bulkBytes = limits.bulkBytes
     channelsMax = limits.linkChannels
     channelsPerConnectionMax = limits.channelsPerConnection
     payloadBytesMax = limits.publicationBytes
@@ -144,20 +150,4 @@ struct LoopSettings: Sendable {
   }
 
   var publishMaxMs: UInt32 { UInt32(clamping: publishMax.millisecondsClamped) }
-}
-
-/// What one client, or one address, may do in a second.
-struct ClientRates: Sendable {
-  let requests: Rate
-  let frames: Rate
-  let publications: Rate
-  let subscriptions: Rate
-
-  init(_ limits: Limits) {
-    let burst = limits.burstWindow
-    requests = Rate(perSecond: limits.requestsPerSecond, burst: burst)
-    frames = Rate(perSecond: limits.framesPerSecond, burst: burst)
-    publications = Rate(perSecond: limits.publicationsPerSecond, burst: burst)
-    subscriptions = Rate(perSecond: limits.subscriptionsPerSecond, burst: burst)
-  }
 }

@@ -17,8 +17,10 @@ final class MessageCompressor {
   private static let bufferBytesMax = 65_536
 
   private let kind: Kind
-  private let deflater: MessageDeflater
-  private let threshold: Int
+  private let windowBits: Int
+  private var level: Int
+  private var deflater: MessageDeflater
+  private var threshold: Int
   private let metrics: CompressionMetrics
   private var compressed: [UInt8] = []
 
@@ -26,11 +28,26 @@ final class MessageCompressor {
     _ kind: Kind, windowBits: Int, level: Int, threshold: Int, _ metrics: CompressionMetrics
   ) {
     self.kind = kind
-    deflater = MessageDeflater(
-      context: kind == .shared ? .newForEachMessage : .keptBetweenMessages, windowBits: windowBits,
-      memoryLevel: Self.memoryLevel(windowBits), level: level)
+    self.windowBits = windowBits
+    self.level = level
+    deflater = Self.deflater(kind, windowBits, level)
     self.threshold = kind == .shared ? threshold : Self.ownThreshold
     self.metrics = metrics
+  }
+
+  private static func deflater(_ kind: Kind, _ windowBits: Int, _ level: Int) -> MessageDeflater {
+    MessageDeflater(
+      context: kind == .shared ? .newForEachMessage : .keptBetweenMessages, windowBits: windowBits,
+      memoryLevel: memoryLevel(windowBits), level: level)
+  }
+
+  /// Goes on with other settings. For one without a context: what follows depends on nothing before.
+  func adopt(level: Int, threshold: Int) {
+    guard kind == .shared else { return }
+    self.threshold = threshold
+    guard level != self.level else { return }
+    self.level = level
+    deflater = Self.deflater(kind, windowBits, level)
   }
 
   /// What one holds for as long as it lives.

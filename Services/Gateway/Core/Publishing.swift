@@ -46,12 +46,10 @@ protocol UnaskedPublisher: AnyObject {
 /// event store for a durable channel and the hub for any other.
 final class Publishing {
   private let gateway: GatewayLoop
-  private let publishMaxMs: UInt32
 
-  init(_ gateway: GatewayLoop) {
-    self.gateway = gateway
-    publishMaxMs = UInt32(clamping: gateway.settings.publishMax.millisecondsMax)
-  }
+  init(_ gateway: GatewayLoop) { self.gateway = gateway }
+
+  private var publishMaxMs: UInt32 { gateway.settings.publishMaxMs }
 
   typealias Completion = (Result<PublishResult, Refusal>) -> Void
 

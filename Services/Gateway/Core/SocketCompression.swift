@@ -59,11 +59,11 @@ final class SocketCompression {
 
 /// What one loop compresses with: makes a `SocketCompression` of each handshake that offers it.
 final class LoopCompression {
-  private let settings: CompressionSettings
-  private let contextBytesMax: Int
-  private let ratio: (max: Int, freeBytes: Int)
+  private var settings: CompressionSettings
+  private var contextBytesMax: Int
+  private var ratio: (max: Int, freeBytes: Int)
   private let metrics: GatewayMetrics
-  private let inflater: MessageInflater
+  private var inflater: MessageInflater
   /// Compressors without a context, and what connections share that use them, by their window.
   private var compressors: [Int: MessageCompressor] = [:]
   private var shared: [Int: SocketCompression] = [:]
@@ -80,6 +80,24 @@ final class LoopCompression {
     self.metrics = metrics
     inflater = MessageInflater(
       context: .newForEachMessage, ratioMax: ratioMax, ratioFreeBytes: freeBytes)
+  }
+
+  /// Goes on with other settings. What is shared is compressed as they say from now on; what a
+  /// connection has agreed to stays as it is.
+  func adopt(
+    _ settings: CompressionSettings, contextBytesMax: Int, ratioMax: Int, freeBytes: Int
+  ) {
+    self.settings = settings
+    self.contextBytesMax = contextBytesMax
+    for compressor in compressors.values {
+      compressor.adopt(level: settings.level, threshold: settings.threshold)
+    }
+    guard ratio != (ratioMax, freeBytes) else { return }
+    ratio = (ratioMax, freeBytes)
+    inflater = MessageInflater(
+      context: .newForEachMessage, ratioMax: ratioMax, ratioFreeBytes: freeBytes)
+    // Newcomers share another one.
+    shared = [:]
   }
 
   /// The answer to a client's offers and what comes of it; nil where the connection goes on

@@ -80,7 +80,7 @@ enum SocketDoors {
     let compression = accept(key, offers, exchange, connection)
     let session = ClientSession(
       connection.gateway, door, session: target.query("session").flatMap { SessionToken($0) },
-      isBound: connection.isBound, identity: who.identity)
+      client: connection.client, identity: who.identity)
     let isRaw = door.style != .manyChannels
     let socket = SocketSession(
       connection, session, compression, QualityTeller(target, connection.gateway),

@@ -103,7 +103,7 @@ struct StreamDoors {
     door.wantsPresence = head.target.isOn("presence")
     let session = ClientSession(
       gateway, door, session: head.target.query("session").flatMap { SessionToken($0) },
-      isBound: connection.isBound, identity: identity)
+      client: connection.client, identity: identity)
     let stream = StreamSession(
       exchange, connection, session, isEvents ? .events : .lines, request.channels)
     stream.start(request.channels)
@@ -120,7 +120,7 @@ struct StreamDoors {
     let door = ClientSession.Door(
       style: .manyChannels, encoding: .line, welcomes: false, isPresent: false)
     let session = ClientSession(
-      gateway, door, session: nil, isBound: gateway.settings.binds(exchange.client), identity: identity)
+      gateway, door, session: nil, client: exchange.client, identity: identity)
     let poll = PollSession(
       exchange, session, request.channels, asksForPosition: !request.hasSince, timeout)
     poll.start(request.channels)

@@ -40,23 +40,48 @@ struct TrustedProxies: Sendable {
     return client
   }
 
+  /// By which scheme the client asks: the connection's own, or what a proxy says of it. Nil where a
+  /// proxy doesn't say, or several don't agree.
+  func scheme(of peer: PeerIdentity, isSecure: Bool, _ headers: HTTPHeaders) -> WebScheme? {
+    guard contains(peer) else { return isSecure ? .https : .http }
+    let told: [WebScheme?] =
+      switch field {
+      case .xForwardedFor: headers.list("x-forwarded-proto").map { Self.scheme($0[...]) }
+      case .forwarded:
+        headers.list("forwarded").map { Self.parameter("proto", of: $0).flatMap(Self.scheme) }
+      }
+    guard let first = told.first, told.allSatisfy({ $0 == first }) else { return nil }
+    return first
+  }
+
+  /// Some proxies name a socket's scheme.
+  private static func scheme(_ text: Substring) -> WebScheme? {
+    switch text.lowercased() {
+    case "https", "wss": .https
+    case "http", "ws": .http
+    default: nil
+    }
+  }
+
   /// - Parameter element: `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`; in a Forwarded field the
   ///   value of `for`, perhaps quoted (RFC 7239 §4). `unknown` and hidden names give nil.
   private static func address(_ element: String, _ field: ForwardedField) -> IPAddress? {
     guard field == .forwarded else { return node(element[...]) }
+    return parameter("for", of: element).flatMap(node)
+  }
+
+  /// One parameter of an element of a Forwarded field, without quotes; nil where it stands twice.
+  private static func parameter(_ name: String, of element: String) -> Substring? {
     var found: Substring?
     for pair in element.split(separator: ";") {
       let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      guard parts.count == 2, trimmed(parts[0]).lowercased() == "for" else { continue }
+      guard parts.count == 2, trimmed(parts[0]).lowercased() == name else { continue }
       guard found == nil else { return nil }
       found = trimmed(parts[1])
     }
-    guard var node = found else { return nil }
-    if node.hasPrefix("\"") {
-      guard node.count >= 2, node.hasSuffix("\"") else { return nil }
-      node = node.dropFirst().dropLast()
-    }
-    return Self.node(node)
+    guard let value = found, value.hasPrefix("\"") else { return found }
+    guard value.count >= 2, value.hasSuffix("\"") else { return nil }
+    return value.dropFirst().dropLast()
   }
 
   private static func node(_ text: Substring) -> IPAddress? {

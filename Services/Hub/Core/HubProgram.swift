@@ -22,16 +22,15 @@ public enum HubProgram {
 
   public static func start(_ context: ServiceContext) throws -> any RunningService {
     let address = try context.listenAddress(.hub)
-    let limits = context.settings.limits
+    let limits = HubLimits(context.settings.limits)
     let thread = try LoopThread<HubMail>(name: "hub") { loop in
-      let keys = IdempotencyKeys(
-        windowMs: limits.idempotencyWindow.millisecondsClamped, countMax: limits.idempotencyKeys)
+      let keys = IdempotencyKeys(windowMs: limits.keyWindowMs, countMax: limits.keys)
+      let history = MemoryHistory(
+        bytesMax: limits.historyBytes, channelsMax: limits.channels, keys: keys)
       let service = HubService(
-        loop: loop, origin: context.identity.instance,
-        history: MemoryHistory(
-          bytesMax: limits.hubHistoryBytes, channelsMax: limits.hubChannels, keys: keys),
-        metrics: HubMetrics(context.metrics),
-        table: RoutingTable(namesMax: limits.linkChannels), keys: keys)
+        loop: loop, origin: context.identity.instance, history: history,
+        metrics: HubMetrics(context.metrics), table: RoutingTable(namesMax: limits.linkChannels),
+        keys: keys)
       let listener = try LinkListener(
         at: address, identity: context.identity, on: loop, owner: service,
         accepts: HubService.accepts)
@@ -40,8 +39,10 @@ public enum HubProgram {
       return { mail in
         for message in mail {
           switch message {
+          case .adopt(let limits):
+            history.adopt(limits)
+            service.adopt(limits)
           case .drain:
-            _ = service
             listener.close(.draining)
             loop.after(.milliseconds(20)) {
               loop.stop()
@@ -55,9 +56,35 @@ public enum HubProgram {
   }
 }
 
-enum HubMail: Sendable { case drain }
+enum HubMail: Sendable {
+  case adopt(HubLimits)
+  case drain
+}
+
+/// The limits that a hub keeps to.
+struct HubLimits: Sendable, Equatable {
+  var linkChannels: Int
+  var channels: Int
+  var historyBytes: Int
+  /// Idempotency keys that are remembered, and for how long.
+  var keys: Int
+  var keyWindowMs: Int64
+}
+
+extension HubLimits {
+  init(_ limits: Config.Limits) {
+    linkChannels = limits.linkChannels
+    channels = limits.hubChannels
+    historyBytes = limits.hubHistoryBytes
+    keys = limits.idempotencyKeys
+    keyWindowMs = limits.idempotencyWindow.millisecondsClamped
+  }
+}
 
 struct RunningHub: RunningService {
   let thread: LoopThread<HubMail>
   func drain() { thread.mailbox.post(.drain) }
+  func reload(_ settings: Configuration) {
+    thread.mailbox.post(.adopt(HubLimits(settings.limits)))
+  }
 }

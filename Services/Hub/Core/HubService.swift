@@ -37,6 +37,12 @@ final class HubService {
     expire()
   }
 
+  /// Goes on with other bounds; names that are open stay so.
+  func adopt(_ limits: HubLimits) {
+    table.namesMax = limits.linkChannels
+    keys.adopt(windowMs: limits.keyWindowMs, countMax: limits.keys)
+  }
+
   /// How long a channel that was never published to is remembered for a link that was lost.
   private static let returnMax = Duration.seconds(60)
 

@@ -27,13 +27,19 @@ struct IdempotencyKeys {
   private var order: [(key: Key, expiresMs: Int64)] = []
   private var start = 0
 
-  private let windowMs: Int64
-  private let countMax: Int
+  private var windowMs: Int64
+  private var countMax: Int
 
   static let windowMs: Int64 = 5 * 60 * 1000
   static let countMax = 100_000
 
   init(windowMs: Int64 = Self.windowMs, countMax: Int = Self.countMax) {
+    self.windowMs = windowMs
+    self.countMax = countMax
+  }
+
+  /// Goes on with other bounds; what is remembered already ends when it would have.
+  mutating func adopt(windowMs: Int64, countMax: Int) {
     self.windowMs = windowMs
     self.countMax = countMax
   }

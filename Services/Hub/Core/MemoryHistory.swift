@@ -23,8 +23,8 @@ final class MemoryHistory: ChannelHistory {
   private var keys: IdempotencyKeys
   private var bytes = 0
   private var nowMs: Int64 = 0
-  private let bytesMax: Int
-  private let channelsMax: Int
+  private var bytesMax: Int
+  private var channelsMax: Int
   private let makeEpoch: () -> Epoch
 
   /// Histories without events are forgotten after this long; a returning client then finds a new
@@ -47,6 +47,13 @@ final class MemoryHistory: ChannelHistory {
     self.channelsMax = channelsMax
     self.keys = keys
     self.makeEpoch = makeEpoch
+  }
+
+  /// Goes on with other bounds; what is over them goes as publications and channels come.
+  func adopt(_ limits: HubLimits) {
+    bytesMax = limits.historyBytes
+    channelsMax = limits.channels
+    keys.adopt(windowMs: limits.keyWindowMs, countMax: limits.keys)
   }
 
   var channelCount: Int { channels.count }

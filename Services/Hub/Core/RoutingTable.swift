@@ -51,7 +51,7 @@ struct RoutingTable {
   private(set) var subscribedCount = 0
 
   /// Names that one link may have open.
-  private let namesMax: Int
+  var namesMax: Int
 
   init(namesMax: Int = Limits.openChannelsMax) { self.namesMax = namesMax }
 

@@ -25,7 +25,7 @@ package import Bytes
 /// A member (see `MemberKey`) is present while it has a connection, live or lost. Isolation: one
 /// loop; the value is Sendable and may be moved.
 package struct PresenceBoard: Sendable {
-  package let limits: PresenceLimits
+  package private(set) var limits: PresenceLimits
   package internal(set) var counters = PresenceCounters()
 
   var clock: BoardClock
@@ -50,6 +50,13 @@ package struct PresenceBoard: Sendable {
   var isListed: Set<Int> = []
   var pendingBytes = 0
   var outbox: [PresenceAction] = []
+
+  /// Goes on with other sizes of infos, channels and pages; who is listed stays listed.
+  package mutating func adopt(sizesOf other: PresenceLimits) {
+    limits.infoBytesMax = other.infoBytesMax
+    limits.membersPerChannelMax = other.membersPerChannelMax
+    limits.pageEntriesMax = other.pageEntriesMax
+  }
 
   package init(limits: PresenceLimits = PresenceLimits(), startedAt now: Instant) {
     self.limits = limits

@@ -35,8 +35,8 @@ public enum PresenceProgram {
       return { mail in
         for message in mail {
           switch message {
+          case .adopt(let limits): service.adopt(sizesOf: limits)
           case .drain:
-            _ = service
             listener.close(.draining)
             loop.after(.milliseconds(20)) {
               loop.stop()
@@ -50,11 +50,17 @@ public enum PresenceProgram {
   }
 }
 
-enum PresenceMail: Sendable { case drain }
+enum PresenceMail: Sendable {
+  case adopt(PresenceLimits)
+  case drain
+}
 
 struct RunningPresence: RunningService {
   let thread: LoopThread<PresenceMail>
   func drain() { thread.mailbox.post(.drain) }
+  func reload(_ settings: Configuration) {
+    thread.mailbox.post(.adopt(PresenceLimits(settings)))
+  }
 }
 
 extension PresenceLimits {

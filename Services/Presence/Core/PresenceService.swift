@@ -39,6 +39,8 @@ package final class PresenceService {
     schedule()
   }
 
+  package func adopt(sizesOf limits: PresenceLimits) { board.adopt(sizesOf: limits) }
+
   /// Roles that may link to presence.
   package static func accepts(_ role: Role) -> Bool {
     role == .gateway || role == .operations

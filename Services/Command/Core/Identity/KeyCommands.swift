@@ -16,7 +16,8 @@ enum KeyCommands {
     usage: "NAME --scopes LIST [--channels PATTERNS]",
     details: """
       Adds a key to the key file by its SHA-256 and prints the key itself, once: it can't be
-      shown again. The gateway knows it within 5 s. Scopes, divided by commas:
+      shown again. The gateway knows it within 5 s. The file keeps its owner, group and mode;
+      one that isn't there yet is made for you alone. Scopes, divided by commas:
 
         publish    publish, broadcast; storing contents of the vault
         history    history; fetching contents
@@ -25,15 +26,23 @@ enum KeyCommands {
 
       Examples:
         sapphire key make shop --scopes publish,history --channels "order:* stock"
-        sapphire key make dashboard --scopes presence --file /etc/sapphire/api.key
+        sapphire key make dashboard --scopes presence --file /etc/sapphire/gateway/api.key
       """,
     options: places + [
       .value("--scopes", "LIST", "what the key opens, divided by commas; needed"),
       .value("--channels", "PATTERNS", "for these channels alone, divided by spaces"),
     ]
   ) { arguments, context in
-    run("key make", arguments, context) { file throws(UsageError) in
-      try add(try newRule(arguments), to: &file, context)
+    run("key make", arguments, context) { path in
+      let rule = try newRule(arguments)
+      let key = "spk_" + base64URL(SystemRandom.bytes(32))
+      let digest = SHA256.digest(Array(key.utf8))
+      try KeyFile.change(path) { file throws(UsageError) in
+        try add(rule, digest, to: &file)
+      }
+      // Only now: a key that could not be kept would open nothing.
+      context.console.report("this key is shown only now; its SHA-256 is \(hex(digest))")
+      context.console.line(key)
     }
   }
 
@@ -45,12 +54,11 @@ enum KeyCommands {
       """,
     options: places
   ) { arguments, context in
-    run("key list", arguments, context) { file throws(UsageError) in
-      for key in file.keys {
+    run("key list", arguments, context) { path in
+      for key in try KeyFile(path).keys {
         let channels = key.channels.isEmpty ? "*" : key.channels.joined(separator: " ")
         context.console.line("\(key.name)\t\(key.scopes)\t\(channels)")
       }
-      return false
     }
   }
 
@@ -59,31 +67,31 @@ enum KeyCommands {
     details: "Removes the key from the file. The gateway refuses it within 5 s.",
     options: places
   ) { arguments, context in
-    run("key revoke", arguments, context) { file throws(UsageError) in
+    run("key revoke", arguments, context) { path in
       guard arguments.operands.count == 1 else { throw UsageError("give the key's name") }
       let name = arguments.operands[0]
-      guard file.remove(name) else {
-        throw UsageError("there is no key \(name); `sapphire key list` shows those there are")
+      try KeyFile.change(path) { file throws(UsageError) in
+        guard file.remove(name) else {
+          throw UsageError("there is no key \(name); `sapphire key list` shows those there are")
+        }
       }
       context.console.report("\(name) is revoked; the gateway refuses it within 5 s")
-      return true
     }
   }
 
   // MARK: -
 
-  /// Reads the file, lets `body` look or change, and puts it back where that says so.
+  /// Carries out `body` with the path of the key file, and says why where that fails.
   private static func run(
     _ name: String, _ arguments: Arguments, _ context: CommandContext,
-    _ body: (inout KeyFile) throws(UsageError) -> Bool
+    _ body: (FilePath) throws -> Void
   ) -> ExitCode {
     do {
-      let path: FilePath
-      if let file = arguments["--file"] { path = FilePath(file) } else {
-        path = try context.dataDirectory(arguments).key
+      if let file = arguments["--file"] {
+        try body(FilePath(file))
+      } else {
+        try body(try context.dataDirectory(arguments).key)
       }
-      var file = try KeyFile(path)
-      if try body(&file) { try file.save() }
       return .ok
     } catch let error as UsageError {
       return context.refuse(error, name)
@@ -122,72 +130,13 @@ enum KeyCommands {
   }
 
   private static func add(
-    _ rule: APIKeyRule, to file: inout KeyFile, _ context: CommandContext
-  ) throws(UsageError) -> Bool {
+    _ rule: APIKeyRule, _ digest: [UInt8], to file: inout KeyFile
+  ) throws(UsageError) {
     guard !file.keys.contains(where: { $0.name == rule.name }) else {
       throw UsageError("there is a key \(rule.name) already; revoke it or choose another name")
     }
-    let key = "spk_" + base64URL(SystemRandom.bytes(32))
     var rule = rule
-    rule.digest = SHA256.digest(Array(key.utf8))
+    rule.digest = digest
     file.add(rule)
-    context.console.report("this key is shown only now; its SHA-256 is \(hex(rule.digest))")
-    context.console.line(key)
-    return true
-  }
-}
-
-/// A key file's lines, to be shown and changed.
-struct KeyFile {
-  struct Key: Equatable {
-    var name: String
-    var scopes: String
-    var channels: [String]
-    fileprivate var line: Int
-  }
-
-  private let path: FilePath
-  private var lines: [String]
-  private(set) var keys: [Key] = []
-
-  /// A file that is not there has no keys.
-  init(_ path: FilePath) throws {
-    self.path = path
-    let text: [UInt8]
-    do throws(SystemError) {
-      text = try Files.read(path, bytesMax: APIKeyFile.bytesMax)
-    } catch {
-      guard error.isNotFound else { throw error }
-      text = []
-    }
-    lines = text.split(omittingEmptySubsequences: false) { $0 == 0x0A }.map {
-      String(decoding: $0, as: UTF8.self)
-    }
-    if lines.last == "" { lines.removeLast() }
-    for (line, entry) in try APIKeyFile(text, file: path.description).entries {
-      switch entry {
-      case .plain: keys.append(Key(name: "line-\(line)", scopes: APIScopes.all.names, channels: [], line: line))
-      case .digest(let rule):
-        keys.append(
-          Key(
-            name: rule.name, scopes: rule.scopes.names, channels: rule.channels.map(\.text),
-            line: line))
-      }
-    }
-  }
-
-  mutating func add(_ rule: APIKeyRule) { lines.append(APIKeyFile.line(rule)) }
-
-  /// Whether there was one of that name.
-  mutating func remove(_ name: String) -> Bool {
-    guard let index = keys.firstIndex(where: { $0.name == name }) else { return false }
-    lines.remove(at: keys.remove(at: index).line - 1)
-    return true
-  }
-
-  /// In one step, for its owner alone.
-  func save() throws(SystemError) {
-    let text = lines.map { $0 + "\n" }.joined()
-    try Files.replace(path, with: Array(text.utf8), mode: 0o600, durability: .synced)
   }
 }

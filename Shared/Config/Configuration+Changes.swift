@@ -1,0 +1,169 @@
+internal import JSON
+
+/// What a service does with settings that have changed while it runs.
+public struct SettingsChanges: Sendable, Equatable {
+  /// In force from now on.
+  public var atOnce: [String] = []
+  /// In force for what begins from now on.
+  public var newcomers: [String] = []
+  /// As they were until the service is started again.
+  public var restart: [String] = []
+
+  public var isEmpty: Bool { atOnce.isEmpty && newcomers.isEmpty && restart.isEmpty }
+
+  /// One line: `in force: limits.pingInterval; needs a restart: gateway.loops`. Empty where nothing
+  /// has changed.
+  public var summary: String {
+    let parts = [
+      ("in force", atOnce), ("for newcomers", newcomers), ("needs a restart", restart),
+    ]
+    return parts.filter { !$0.1.isEmpty }
+      .map { "\($0.0): \($0.1.joined(separator: ", "))" }.joined(separator: "; ")
+  }
+}
+
+extension Configuration {
+  /// What `service` makes of these settings.
+  ///
+  /// - Parameters:
+  ///   - latest: what was taken over last.
+  ///   - started: what the service was started with, which is what settings that need a restart are
+  ///     held against.
+  public func changes(
+    for service: ServiceName, since latest: Configuration, started: Configuration
+  ) -> SettingsChanges {
+    var changes = SettingsChanges()
+    for setting in Self.settings {
+      switch setting.uptake(service) {
+      case nil: break
+      case .atOnce: if setting.differs(self, latest) { changes.atOnce.append(setting.name) }
+      case .newcomers: if setting.differs(self, latest) { changes.newcomers.append(setting.name) }
+      case .restart: if setting.differs(self, started) { changes.restart.append(setting.name) }
+      }
+    }
+    return changes
+  }
+
+  /// Every setting, by the name that a problem with it would have.
+  public static var settingNames: [String] { settings.map(\.name) }
+
+  /// One setting: who keeps to it, and when another value is taken over.
+  private struct Setting: Sendable {
+    let name: String
+    /// Nil for a service that it does not concern.
+    let uptake: @Sendable (ServiceName) -> Limit.Uptake?
+    let differs: @Sendable (Configuration, Configuration) -> Bool
+
+    init<Value: Equatable & SendableMetatype>(
+      _ name: String, _ path: any KeyPath<Configuration, Value> & Sendable,
+      _ uptake: Limit.Uptake,
+      _ services: ServiceName...
+    ) {
+      self.name = name
+      self.uptake = { services.isEmpty || services.contains($0) ? uptake : nil }
+      differs = { $0[keyPath: path] != $1[keyPath: path] }
+    }
+
+    init(_ limit: Limit) {
+      name = "limits.\(limit.name.rawValue)"
+      uptake = { limit.keepers.contains($0) ? limit.uptake : nil }
+      differs = { $0.limits.text(of: limit) != $1.limits.text(of: limit) }
+    }
+  }
+
+  private static let settings: [Setting] =
+    rules + doors + services + Limits.table.map { Setting($0) } + rest
+
+  private static let rules = [
+    Setting("channels", \.channels, .atOnce, .gateway),
+    Setting(
+      "channels (type, options, history and presence of those there were)", \.channels.kept, .restart,
+      .gateway),
+    Setting("apiKeys", \.apiKeys, .atOnce, .gateway),
+  ]
+
+  private static let doors = [
+    Setting("gateway.listen", \.gateway.listen, .restart, .gateway),
+    Setting("gateway.loops", \.gateway.loops, .restart, .gateway),
+    Setting("gateway.origins", \.gateway.origins, .restart, .gateway),
+    Setting("gateway.anonymous", \.gateway.anonymous, .restart, .gateway),
+    Setting("gateway.trustedProxies", \.gateway.proxies, .restart, .gateway),
+    Setting("gateway.forwardedField", \.gateway.forwardedField, .restart, .gateway),
+    Setting("gateway.proxyProtocol", \.gateway.proxyProtocol, .restart, .gateway),
+    Setting("api.keyFile", \.api.keyFile, .restart, .gateway),
+    Setting("tls.certificate", \.tls.certificate, .restart, .gateway),
+    Setting("tls.key", \.tls.key, .restart, .gateway),
+    Setting("tls.minimum", \.tls.minimum, .restart, .gateway),
+    Setting("tls.resumption", \.tls.resumption, .restart, .gateway),
+    Setting("tls.strictTransportSecurity", \.tls.strictTransportSecurity, .restart, .gateway),
+    Setting("identity.keyFiles", \.identity.keyFiles, .restart, .gateway),
+    Setting("identity.algorithms", \.identity.algorithms, .restart, .gateway),
+    Setting("identity.issuer", \.identity.issuer, .restart, .gateway),
+    Setting("identity.audience", \.identity.audience, .restart, .gateway),
+    Setting("identity.type", \.identity.type, .restart, .gateway),
+    Setting("identity.leeway", \.identity.leeway, .restart, .gateway),
+    Setting("identity.required", \.identity.isRequired, .restart, .gateway),
+    Setting("identity.connectTimeout", \.identity.connectTimeout, .restart, .gateway),
+    Setting("identity.ticketTTL", \.identity.ticketTTL, .restart, .gateway),
+    Setting("identity.ticketDirectory", \.identity.ticketDirectory, .restart, .gateway),
+    Setting("identity.revocationTTL", \.identity.revocationTTL, .restart, .gateway),
+    Setting("compression.enabled", \.compression.enabled, .newcomers, .gateway),
+    Setting("compression.threshold", \.compression.threshold, .atOnce, .gateway),
+    Setting("compression.level", \.compression.level, .atOnce, .gateway),
+    Setting("compression.windowBits", \.compression.windowBits, .newcomers, .gateway),
+    Setting("compression.contextTakeover", \.compression.contextTakeover, .newcomers, .gateway),
+    Setting("compression.contextWindowBits", \.compression.contextWindowBits, .newcomers, .gateway),
+    Setting("diagnostics.echo", \.diagnostics.echo, .restart, .gateway),
+  ]
+
+  private static let services = [
+    Setting("hub.listen", \.hub.listen, .restart, .hub, .gateway, .eventstore),
+    Setting("eventstore.listen", \.eventstore.listen, .restart, .eventstore, .gateway),
+    Setting("eventstore.data", \.eventstore.data, .restart, .eventstore),
+    Setting("presence.listen", \.presence.listen, .restart, .presence, .gateway),
+    Setting("presence.lease", \.presence.lease, .restart, .presence),
+    Setting("presence.grace", \.presence.grace, .restart, .presence),
+    Setting("links.hub", \.links.hub, .restart, .hub, .gateway, .eventstore),
+    Setting("links.eventstore", \.links.eventstore, .restart, .eventstore, .gateway),
+    Setting("links.presence", \.links.presence, .restart, .presence, .gateway),
+    Setting("links.keyFile", \.links.keyFile, .restart),
+    Setting("links.users", \.links.users, .restart),
+    Setting("vault.directory", \.vault.directory, .restart, .eventstore),
+  ]
+
+  private static let rest = [
+    Setting("limits.loopbackExempt", \.limits.loopbackExempt, .newcomers, .gateway),
+    Setting("log.level", \.log.level, .atOnce),
+    Setting("log.subsystems", \.log.subsystems, .atOnce),
+    Setting("log.format", \.log.format, .restart),
+  ]
+}
+
+extension ChannelRules {
+  /// What rules say that channels are and keep.
+  fileprivate struct Kept: Equatable {
+    let match: [ChannelPattern]
+    let type: String
+    let options: JSONValue
+    let history: HistoryRule
+    let presence: Bool
+  }
+
+  fileprivate var kept: [Kept] {
+    rules.map {
+      Kept(
+        match: $0.match, type: $0.type, options: $0.options, history: $0.history,
+        presence: $0.presence)
+    }
+  }
+}
+
+extension GatewaySettings {
+  /// What `trustedProxies` says, as it is compared.
+  fileprivate struct Proxies: Equatable {
+    let ranges: [AddressRange]
+    let trustsUnix: Bool
+  }
+
+  fileprivate var proxies: Proxies { Proxies(ranges: trustedProxies, trustsUnix: trustsUnixPeers) }
+}
