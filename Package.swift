@@ -98,8 +98,8 @@ let package = Package(
     shared(
       "Client",
       [
-        "Bytes", "Platform", "Observe", "Loop", "JSON", "HTTPCodec", "WebSocketCodec", "Crypto", "TLS",
-        "TLSStream",
+        "Bytes", "Platform", "Observe", "Loop", "JSON", "HTTPCodec", "WebSocketCodec", "Deflate", "Crypto",
+        "TLS", "TLSStream",
       ]),
 
     // Services: Core is a library that tests can hold, Main an executable of some thirty lines.
@@ -180,7 +180,7 @@ let package = Package(
       path: "Tests/Contract", swiftSettings: strict),
     .testTarget(
       name: "ServiceTests",
-      dependencies: ["TestKit", "Wire", "Link", "Loop", "Platform", "WebSocketCodec", "JSON", "Bytes"],
+      dependencies: ["TestKit", "Client", "Wire", "Link", "Loop", "Platform", "WebSocketCodec", "JSON", "Bytes"],
       path: "Tests/Services", swiftSettings: strict),
     tests("EventStoreTests", ["EventStoreCore", "SQLite", "Wire", "Platform", "Bytes", "Crypto", "TestKit"]),
     executable(
@@ -191,7 +191,10 @@ let package = Package(
     tests("GatewayTests", ["GatewayCore", "Config", "Identity", "ChannelKit", "HTTPCodec", "WebSocketCodec", "Observe", "Wire", "JSON", "Platform", "Bytes", "TestKit"]),
     tests(
       "ClientTests",
-      ["Client", "Loop", "Platform", "HTTPCodec", "WebSocketCodec", "JSON", "Crypto", "Bytes", "TestKit"]),
+      [
+        "Client", "Loop", "Platform", "HTTPCodec", "WebSocketCodec", "Deflate", "JSON", "Crypto", "Bytes",
+        "TestKit",
+      ]),
     tests(
       "CommandTests",
       ["CommandCore", "Client", "Config", "Bytes", "Platform", "JSON", "TestKit"]),

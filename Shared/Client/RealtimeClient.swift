@@ -10,6 +10,12 @@ public struct ClientOptions: Sendable {
   public var url: ServerURL
   /// The key of the HTTP API; nil to come as anybody.
   public var key: String?
+  /// What to sign in with; nil to come as anybody. Asked for each connection, on the client's
+  /// thread, so that one that lost its token in time comes back with the next. Sent in a field of
+  /// the head, never in an address.
+  public var token: (@Sendable () -> String?)?
+  /// Whether compression is offered.
+  public var compression = ClientCompression.auto
   /// Whom to believe where `url` says https.
   public var trust = ClientTrust.system
   /// Whether joins, leaves and presence are sent.
@@ -107,10 +113,16 @@ public final class RealtimeClient {
     }
   }
 
+  private var terms: WebSocketOpening.Terms {
+    WebSocketOpening.Terms(
+      key: options.key, token: options.token?(),
+      offersCompression: options.compression.isOffered(to: options.url))
+  }
+
   private func connect(_ path: String) {
     do {
       connection = try WebSocketConnection(
-        to: options.url, path: path, key: options.key, security: &security, on: loop,
+        to: options.url, path: path, terms, security: &security, on: loop,
         within: options.connectWithin, owner: self)
     } catch let error as TLSError {
       queued += session.refusedForGood(.unsendable(error.reason))

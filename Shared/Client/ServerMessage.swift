@@ -44,7 +44,10 @@ public struct ServerRefusal: Error, Hashable, Sendable, CustomStringConvertible 
 
   /// Whether it says that the caller may not, rather than that the request is wrong.
   public var isAboutPermission: Bool {
-    ["unauthorized", "permission_denied", "not_permitted"].contains(code)
+    [
+      "unauthorized", "permission_denied", "not_permitted", "authentication_required",
+      "token_invalid", "token_expired", "token_revoked",
+    ].contains(code)
   }
 }
 

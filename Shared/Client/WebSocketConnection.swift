@@ -38,6 +38,7 @@ public final class WebSocketConnection: StreamOwner {
   private var stream: Stream?
   private var opening: WebSocketOpening
   private var reader: WebSocketReader
+  private var compression: ConnectionCompression?
   private var isOpen = false
   private var end: WebSocketEnd?
   private var deadline: TimerID?
@@ -55,20 +56,21 @@ public final class WebSocketConnection: StreamOwner {
   ) throws {
     var security = ClientSecurity(url, trust)
     try self.init(
-      to: url, path: path, key: key, security: &security, on: loop, within: within, owner: owner)
+      to: url, path: path, WebSocketOpening.Terms(key: key), security: &security, on: loop,
+      within: within, owner: owner)
   }
 
   /// As the other, for one of several connections to the same server.
   init(
-    to url: ServerURL, path: String, key: String?, security: inout ClientSecurity,
-    on loop: EventLoop, within: Duration, owner: any WebSocketOwner
+    to url: ServerURL, path: String, _ terms: WebSocketOpening.Terms,
+    security: inout ClientSecurity, on loop: EventLoop, within: Duration,
+    owner: any WebSocketOwner
   ) throws {
     self.loop = loop
     self.owner = owner
     transform = try security.transform()
-    opening = try WebSocketOpening(url: url, path: path, key: key, nonce: SystemRandom.bytes(16))
-    reader = WebSocketReader(
-      role: .client, limits: WebSocketLimits(messageBytesMax: Self.messageBytesMax))
+    opening = try WebSocketOpening(url: url, path: path, terms: terms, nonce: SystemRandom.bytes(16))
+    reader = Self.reader(.none)
     deadline = loop.after(within) { [weak self] in
       self?.finish(.unreachable(reason: "no answer within \(within.components.seconds) s"))
     }
@@ -78,13 +80,25 @@ public final class WebSocketConnection: StreamOwner {
     }
   }
 
+  private static func reader(_ compression: WebSocketCompression) -> WebSocketReader {
+    WebSocketReader(
+      role: .client, limits: WebSocketLimits(messageBytesMax: messageBytesMax),
+      compression: compression)
+  }
+
   public var queuedBytes: Int { stream?.queuedBytes ?? 0 }
 
-  /// Sends one message in one frame. Before the connection stands and after its end: nothing.
+  /// Sends one message in one frame, compressed where that was agreed and of use. Before the connection stands and after its end: nothing.
   public func send(_ kind: WebSocketMessageKind, _ bytes: [UInt8]) {
     guard isOpen, let stream else { return }
     let mask = nextMask()
-    stream.send { WebSocketFrame.append(kind, bytes, mask: mask, into: &$0) }
+    guard let compressed = compression?.compressed(bytes) else {
+      return stream.send { WebSocketFrame.append(kind, bytes, mask: mask, into: &$0) }
+    }
+    stream.send {
+      WebSocketFrame.append(
+        kind == .text ? .text : .binary, compressed.span, isCompressed: true, mask: mask, into: &$0)
+    }
   }
 
   public func ping() { control(.ping, []) }
@@ -130,7 +144,7 @@ public final class WebSocketConnection: StreamOwner {
     if !isOpen {
       switch opening.received(bytes, from: &offset) {
       case .needsMore: return offset
-      case .open: opened()
+      case .open(let agreement): opened(agreement)
       case .refused(let status): finish(.refused(status: status))
       case .broken(let reason): finish(.unreachable(reason: reason))
       }
@@ -157,8 +171,12 @@ public final class WebSocketConnection: StreamOwner {
     if case .broken(let reason) = end { reason } else { "the connection was closed before an answer" }
   }
 
-  private func opened() {
+  private func opened(_ agreement: PermessageDeflate.Agreement?) {
     isOpen = true
+    if let agreement {
+      compression = ConnectionCompression(agreement)
+      reader = Self.reader(.permessageDeflate)
+    }
     if let deadline { loop.cancel(deadline) }
     deadline = nil
     owner?.webSocketOpened(self)
@@ -166,7 +184,7 @@ public final class WebSocketConnection: StreamOwner {
 
   private func receiveFrames(_ bytes: borrowing Span<UInt8>, from offset: inout Int) {
     do throws(WebSocketError) {
-      while end == nil, let event = try reader.next(bytes, from: &offset) { handle(event) }
+      while end == nil, let event = try next(bytes, &offset) { handle(event) }
     } catch {
       let mask = nextMask()
       stream?.send {
@@ -174,6 +192,13 @@ public final class WebSocketConnection: StreamOwner {
       }
       finish(.lost(reason: "the server broke the protocol: \(error.reason)"))
     }
+  }
+
+  private func next(
+    _ bytes: borrowing Span<UInt8>, _ offset: inout Int
+  ) throws(WebSocketError) -> WebSocketEvent? {
+    guard let compression else { return try reader.next(bytes, from: &offset) }
+    return try reader.next(bytes, from: &offset, inflate: compression.inflate)
   }
 
   private func handle(_ event: WebSocketEvent) {

@@ -7,7 +7,7 @@ extension Configuration {
   /// Variables of the prefix that are no settings: they belong to the command line.
   private static let otherVariables: Set<String> = [
     "SAPPHIRE_DATA", "SAPPHIRE_CONFIG", "SAPPHIRE_URL", "SAPPHIRE_API_KEY",
-    "SAPPHIRE_CA",
+    "SAPPHIRE_CA", "SAPPHIRE_TOKEN",
   ]
 
   /// The variable of every setting that can be overridden, with its section and key.

@@ -5,6 +5,7 @@ internal import Bytes
 /// Without a file these are the defaults: everything on one machine, on loopback.
 public struct Configuration: Sendable, Equatable {
   public var channels = ChannelRules.standard
+  public var routes: [RouteRule] = []
   public var gateway = GatewaySettings()
   public var hub = HubSettings()
   public var eventstore = EventStoreSettings()
@@ -120,6 +121,7 @@ extension Configuration {
   init(reading value: ConfigValue?, types: [String], _ reading: inout ConfigReading) {
     var reader = SettingsReader(value, path: "", &reading)
     channels = ChannelRules(reading: reader.take("channels"), types: types, &reading)
+    routes = RouteRule.list(reading: reader.take("routes"), &reading)
     gateway = GatewaySettings(reading: reader.take("gateway"), &reading)
     hub = HubSettings(reading: reader.take("hub"), &reading)
     eventstore = EventStoreSettings(reading: reader.take("eventstore"), &reading)

@@ -37,29 +37,22 @@ final class PrivateKeyHandle: Sendable {
 
   /// The signature of `message` in the form that libcrypto gives; nil where it can't be made.
   func sign(_ message: [UInt8]) -> [UInt8]? {
-    // SAFE BECAUSE the key lives as long as `self`, the context is freed on the only way out, and
-    // the second call writes at most as many bytes as the first one said and the array has.
-    guard let context = unsafe EVP_MD_CTX_new() else {
-      preconditionFailure("libcrypto has no memory for a signature")
-    }
-    defer {
-      unsafe EVP_MD_CTX_free(context)
-      ERR_clear_error()
-    }
-    let key = unsafe OpaquePointer(bitPattern: address)
-    // Ed25519 hashes by itself.
-    let method: OpaquePointer? = if case .ed25519 = kind { nil } else { unsafe EVP_sha256() }
-    guard unsafe EVP_DigestSignInit(context, nil, method, nil, key) == 1 else { return nil }
-    return unsafe message.withUnsafeBufferPointer { message -> [UInt8]? in
-      var count = 0
-      guard unsafe EVP_DigestSign(context, nil, &count, message.baseAddress, message.count) == 1
-      else { return nil }
-      var signature = [UInt8](repeating: 0, count: count)
-      let isDone = unsafe signature.withUnsafeMutableBufferPointer { output in
-        unsafe EVP_DigestSign(
-          context, output.baseAddress, &count, message.baseAddress, message.count) == 1
+    // SAFE BECAUSE the key lives as long as `self`, and the second call writes at most as many bytes
+    // as the first one said and the array has.
+    unsafe PublicKeyHandle.withSignatureContext(kind) { context, method -> [UInt8]? in
+      let key = unsafe OpaquePointer(bitPattern: address)
+      guard unsafe EVP_DigestSignInit(context, nil, method, nil, key) == 1 else { return nil }
+      return unsafe message.withUnsafeBufferPointer { message -> [UInt8]? in
+        var count = 0
+        guard unsafe EVP_DigestSign(context, nil, &count, message.baseAddress, message.count) == 1
+        else { return nil }
+        var signature = [UInt8](repeating: 0, count: count)
+        let isDone = unsafe signature.withUnsafeMutableBufferPointer { output in
+          unsafe EVP_DigestSign(
+            context, output.baseAddress, &count, message.baseAddress, message.count) == 1
+        }
+        return isDone ? Array(signature.prefix(count)) : nil
       }
-      return isDone ? Array(signature.prefix(count)) : nil
     }
   }
 

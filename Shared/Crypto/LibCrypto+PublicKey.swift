@@ -71,8 +71,26 @@ final class PublicKeyHandle: Sendable {
 
   /// Whether `signature`, in the form that libcrypto takes, is that of `message`.
   func isValid(signature: [UInt8], message: borrowing Span<UInt8>) -> Bool {
-    // SAFE BECAUSE the key lives as long as `self`, the context is freed on the only way out, and
-    // the calls read exactly the counts they are given.
+    // SAFE BECAUSE the key lives as long as `self`, and the calls read exactly the counts they are
+    // given.
+    unsafe Self.withSignatureContext(kind) { context, method in
+      let key = unsafe OpaquePointer(bitPattern: address)
+      guard unsafe EVP_DigestVerifyInit(context, nil, method, nil, key) == 1 else { return false }
+      return unsafe signature.withUnsafeBufferPointer { signature in
+        unsafe message.withUnsafeBufferPointer { message in
+          unsafe EVP_DigestVerify(
+            context, signature.baseAddress, signature.count, message.baseAddress, message.count) == 1
+        }
+      }
+    }
+  }
+
+  /// Calls `body` with a context for one signature by a key of that kind and the digest that goes
+  /// with it, none for Ed25519, which hashes by itself. Both pointers are lent for the call alone.
+  static func withSignatureContext<Result>(
+    _ kind: Kind, _ body: (_ context: OpaquePointer, _ method: OpaquePointer?) -> Result
+  ) -> Result {
+    // SAFE BECAUSE the context is freed on the only way out; the digest is the library's for ever.
     guard let context = unsafe EVP_MD_CTX_new() else {
       preconditionFailure("libcrypto has no memory for a signature")
     }
@@ -80,16 +98,8 @@ final class PublicKeyHandle: Sendable {
       unsafe EVP_MD_CTX_free(context)
       ERR_clear_error()
     }
-    let key = unsafe OpaquePointer(bitPattern: address)
-    // Ed25519 hashes by itself.
     let method: OpaquePointer? = if case .ed25519 = kind { nil } else { unsafe EVP_sha256() }
-    guard unsafe EVP_DigestVerifyInit(context, nil, method, nil, key) == 1 else { return false }
-    return unsafe signature.withUnsafeBufferPointer { signature in
-      unsafe message.withUnsafeBufferPointer { message in
-        unsafe EVP_DigestVerify(
-          context, signature.baseAddress, signature.count, message.baseAddress, message.count) == 1
-      }
-    }
+    return unsafe body(context, method)
   }
 
   deinit {

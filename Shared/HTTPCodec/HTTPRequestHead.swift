@@ -28,7 +28,7 @@ public enum HTTPBodyFraming: Equatable, Sendable {
 public struct HTTPRequestHead: Sendable {
   public let method: HTTPMethod
   public let version: HTTPVersion
-  public let target: HTTPTarget
+  public var target: HTTPTarget
   public let headers: HTTPHeaders
   public let framing: HTTPBodyFraming
   /// Whether another request may follow: HTTP/1.1 without `Connection: close`. HTTP/1.0 is

@@ -20,6 +20,27 @@ public enum TokenKeyError: Error, Equatable, Sendable {
   case tooMany
 }
 
+extension TokenAlgorithm {
+  /// - Errors: `.weak` for a secret that is too short.
+  init(secret: [UInt8]) throws(TokenKeyError) {
+    guard secret.count >= TokenKey.secretBytesMin else {
+      throw .weak("a secret of HS256 has at least 32 bytes")
+    }
+    self = .hs256
+  }
+
+  /// - Errors: `.weak` for an RSA key that is too short, or too long to be checked quickly.
+  init(_ key: PublicKey.Algorithm) throws(TokenKeyError) {
+    switch key {
+    case .ecdsaP256: self = .es256
+    case .ed25519: self = .edDSA
+    case .rsa(let bits):
+      guard TokenKey.rsaBits ~= bits else { throw .weak("an RSA key has 2,048 to 8,192 bits") }
+      self = .rs256
+    }
+  }
+}
+
 /// One key that verifies tokens: it fixes the algorithm, so that a token can't choose one
 /// (RFC 8725 §3.1).
 ///
@@ -42,25 +63,14 @@ public struct TokenKey: Sendable {
 
   /// A key of HMAC with SHA-256.
   public init(secret: [UInt8], id: String?) throws(TokenKeyError) {
-    guard secret.count >= Self.secretBytesMin else {
-      throw .weak("a secret of HS256 has at least 32 bytes")
-    }
+    algorithm = try TokenAlgorithm(secret: secret)
     material = .secret(secret)
     mark = KeyMark(secret: secret)
-    algorithm = .hs256
     self.id = id
   }
 
   public init(publicKey: PublicKey, id: String?) throws(TokenKeyError) {
-    switch publicKey.algorithm {
-    case .ecdsaP256: algorithm = .es256
-    case .ed25519: algorithm = .edDSA
-    case .rsa(let bits):
-      guard Self.rsaBits ~= bits else {
-        throw .weak("an RSA key has 2,048 to 8,192 bits")
-      }
-      algorithm = .rs256
-    }
+    algorithm = try TokenAlgorithm(publicKey.algorithm)
     material = .key(publicKey)
     mark = KeyMark(publicKey: publicKey.subjectPublicKeyInfo)
     self.id = id

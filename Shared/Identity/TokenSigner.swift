@@ -18,22 +18,13 @@ public struct TokenSigner: Sendable {
 
   /// - Errors: `.weak` for fewer bytes than a verifier takes.
   public init(secret: [UInt8], id: String?) throws(TokenKeyError) {
-    guard secret.count >= TokenKey.secretBytesMin else {
-      throw .weak("a secret of HS256 has at least 32 bytes")
-    }
+    algorithm = try TokenAlgorithm(secret: secret)
     material = .secret(secret)
-    algorithm = .hs256
     self.id = id
   }
 
   public init(privateKey: PrivateKey, id: String?) throws(TokenKeyError) {
-    switch privateKey.algorithm {
-    case .ecdsaP256: algorithm = .es256
-    case .ed25519: algorithm = .edDSA
-    case .rsa(let bits):
-      guard TokenKey.rsaBits ~= bits else { throw .weak("an RSA key has 2,048 to 8,192 bits") }
-      algorithm = .rs256
-    }
+    algorithm = try TokenAlgorithm(privateKey.algorithm)
     material = .key(privateKey)
     self.id = id
   }

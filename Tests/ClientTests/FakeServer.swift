@@ -1,6 +1,7 @@
 import Bytes
 import Client
 import Crypto
+import Deflate
 import HTTPCodec
 import Loop
 import Platform
@@ -13,7 +14,11 @@ final class FakeServer {
   private(set) var connections: [FakeConnection] = []
   var isOpenConnectionCount: Int { connections.filter(\.isOpen).count }
 
-  init(on loop: EventLoop, handle: @escaping (FakeConnection, String, [UInt8]) -> Void) throws {
+  /// - Parameter extensions: what it answers to every handshake, whatever was offered.
+  init(
+    on loop: EventLoop, extensions: String? = nil,
+    handle: @escaping (FakeConnection, String, [UInt8]) -> Void
+  ) throws {
     let descriptor = try Sockets.listen(on: .tcp(host: "127.0.0.1", port: 0))
     let address = try Sockets.localAddress(descriptor)
     guard case .tcp(let host, let port) = address else {
@@ -22,7 +27,7 @@ final class FakeServer {
     url = Client.ServerURL(scheme: "http", host: host, port: port)
     listener = try Listener(descriptor, address: address, on: loop) { [weak self] descriptor, _ in
       let stream = Stream(descriptor, on: loop)
-      let connection = FakeConnection(stream, handle)
+      let connection = FakeConnection(stream, extensions, handle)
       self?.connections.append(connection)
       try? stream.start(connection)
     }
@@ -44,9 +49,17 @@ final class FakeConnection: StreamOwner {
   /// Requests that were complete, as `METHOD /target`.
   private(set) var seen: [String] = []
   private var fields: HTTPHeaders?
+  private let extensions: String?
+  private let inflater = MessageInflater(context: .keptBetweenMessages)
+  /// Messages that came compressed.
+  private(set) var inflations = 0
 
-  init(_ stream: Stream, _ handle: @escaping (FakeConnection, String, [UInt8]) -> Void) {
+  init(
+    _ stream: Stream, _ extensions: String?,
+    _ handle: @escaping (FakeConnection, String, [UInt8]) -> Void
+  ) {
     self.stream = stream
+    self.extensions = extensions
     self.handle = handle
   }
 
@@ -55,7 +68,7 @@ final class FakeConnection: StreamOwner {
     do {
       while offset < bytes.count {
         if frames != nil {
-          while let event = try frames?.next(bytes, from: &offset) { handle(event) }
+          while let event = try next(bytes, &offset) { handle(event) }
         } else if try !receivedHTTP(bytes, &offset) {
           break
         }
@@ -64,6 +77,15 @@ final class FakeConnection: StreamOwner {
       stream.close()
     }
     return bytes.count
+  }
+
+  private func next(_ bytes: borrowing Span<UInt8>, _ offset: inout Int) throws -> WebSocketEvent? {
+    try frames?.next(bytes, from: &offset) { compressed, bytesMax, output throws(WebSocketError) in
+      inflations += 1
+      do throws(InflateError) {
+        try inflater.inflate(compressed, into: &output, bytesMax: bytesMax)
+      } catch { throw .invalidCompression }
+    }
   }
 
   /// Whether it may go on with what follows.
@@ -96,10 +118,10 @@ final class FakeConnection: StreamOwner {
       let accept = base64(SHA1.digest(WebSocketHandshake.acceptInput(key: key)))
       let answer = [
         "HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade",
-        "Sec-WebSocket-Accept: \(accept)", "", "",
-      ]
+        "Sec-WebSocket-Accept: \(accept)",
+      ] + (extensions.map { ["Sec-WebSocket-Extensions: \($0)"] } ?? []) + ["", ""]
       stream.send([UInt8](answer.joined(separator: "\r\n").utf8))
-      frames = WebSocketReader(role: .server)
+      frames = WebSocketReader(role: .server, compression: .permessageDeflate)
     }
     handle(self, name, taken)
   }
@@ -124,6 +146,11 @@ final class FakeConnection: StreamOwner {
 
   func tell(_ text: String) {
     stream.send { WebSocketFrame.append(.text, [UInt8](text.utf8), into: &$0) }
+  }
+
+  func tell(_ text: String, by deflater: MessageDeflater) {
+    let compressed = deflater.compress([UInt8](text.utf8))
+    stream.send { WebSocketFrame.append(.text, compressed.span, isCompressed: true, into: &$0) }
   }
 
   func streamDrained(_ stream: Stream) {}

@@ -1,9 +1,12 @@
 import Bytes
 import Crypto
+import Deflate
 import JSON
 import Loop
 import Platform
+import Synchronization
 import Testing
+import WebSocketCodec
 
 @testable import Client
 
@@ -13,10 +16,11 @@ private func value(_ bytes: [UInt8]) -> JSONValue {
 
 @Suite struct WebSocketOpeningTests {
   /// The nonce and the accept value of RFC 6455 §1.3.
-  private func opening() throws -> WebSocketOpening {
+  private func opening(offers: Bool = false, token: String? = nil) throws -> WebSocketOpening {
     let url = try #require(ServerURL("http://server.example.com"))
     let nonce = [UInt8]("the sample nonce".utf8)
-    return try WebSocketOpening(url: url, path: "/chat", key: "k", nonce: nonce)
+    let terms = WebSocketOpening.Terms(key: "k", token: token, offersCompression: offers)
+    return try WebSocketOpening(url: url, path: "/chat", terms: terms, nonce: nonce)
   }
 
   private let answer =
@@ -41,7 +45,7 @@ private func value(_ bytes: [UInt8]) -> JSONValue {
         var offset = 0
         outcomes.append(opening.received(part.span, from: &offset))
       }
-      #expect(outcomes.last == .open)
+      #expect(outcomes.last == .open(nil))
     }
   }
 
@@ -50,8 +54,53 @@ private func value(_ bytes: [UInt8]) -> JSONValue {
     let head = answer + "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
     let bytes = [UInt8](head.utf8) + [0x81, 0x01, 0x61]
     var offset = 0
-    #expect(opening.received(bytes.span, from: &offset) == .open)
+    #expect(opening.received(bytes.span, from: &offset) == .open(nil))
     #expect(offset == head.utf8.count)
+  }
+
+  @Test func aTokenStandsInAFieldAndNowhereElse() throws {
+    let text = String(decoding: try opening(token: "a.b.c").request, as: UTF8.self)
+    #expect(text.contains("Authorization: Bearer a.b.c\r\n"))
+    #expect(text.ranges(of: "a.b.c").count == 1)
+    #expect(throws: (any Error).self) { try opening(token: "a\r\nb") }
+  }
+
+  /// RFC 7692 §5.1, §7.1.
+  @Test func compressionIsWhatTheServerAnsweredAndNothingThatWasNotOffered() throws {
+    let request = String(decoding: try opening(offers: true).request, as: UTF8.self)
+    #expect(request.contains("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"))
+    #expect(!String(decoding: try opening().request, as: UTF8.self).contains("permessage"))
+    func outcome(_ extensions: String, offers: Bool = true) throws -> WebSocketOpening.Outcome {
+      var opening = try opening(offers: offers)
+      let field = extensions.isEmpty ? "" : "Sec-WebSocket-Extensions: \(extensions)\r\n"
+      let bytes = [UInt8]((answer + field + "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n").utf8)
+      var offset = 0
+      return opening.received(bytes.span, from: &offset)
+    }
+    #expect(try outcome("") == .open(nil))
+    guard case .open(let agreement?) = try outcome("permessage-deflate; server_no_context_takeover; client_max_window_bits=10")
+    else {
+      Issue.record("not agreed")
+      return
+    }
+    #expect(agreement.serverContext == .newForEachMessage && agreement.clientContext == .keptBetweenMessages)
+    #expect(agreement.clientWindowBits == 10 && agreement.serverWindowBits == 15)
+    for (text, offers) in [
+      ("permessage-deflate", false), ("permessage-deflate; client_max_window_bits=8", true), ("x-other", true),
+      ("permessage-deflate, permessage-deflate", true), ("permessage-deflate; mystery", true), ("=", true),
+    ] {
+      guard case .broken = try outcome(text, offers: offers) else {
+        Issue.record("\(text) was taken")
+        continue
+      }
+    }
+  }
+
+  @Test func compressionIsOfferedToServersElsewhereOrAsIsSaid() throws {
+    let here = try #require(ServerURL("http://127.0.0.1:8000"))
+    let elsewhere = try #require(ServerURL("https://example.org"))
+    #expect(!ClientCompression.auto.isOffered(to: here) && ClientCompression.auto.isOffered(to: elsewhere))
+    #expect(ClientCompression.on.isOffered(to: here) && !ClientCompression.off.isOffered(to: elsewhere))
   }
 
   @Test(arguments: [
@@ -140,6 +189,64 @@ private func value(_ bytes: [UInt8]) -> JSONValue {
     #expect(eventually(loop) { log.publications.count == 2 })
     #expect(asked == ["start", "e:1"])
     #expect(log.publications == ["1", "2"])
+    client.close()
+  }
+
+  /// Both directions, with each kind of context; a publication may be as dull as it likes.
+  @Test(arguments: [
+    ("permessage-deflate; server_no_context_takeover; client_no_context_takeover", false),
+    ("permessage-deflate", true), ("permessage-deflate; client_max_window_bits=9", true),
+  ])
+  func publicationsAreCompressedBothWays(extensions: String, keeps: Bool) throws {
+    let deflater = MessageDeflater(context: keeps ? .keptBetweenMessages : .newForEachMessage)
+    var published: [Int] = []
+    let server = try FakeServer(on: loop, extensions: extensions) { connection, name, body in
+      guard name == "message" else { return }
+      let message = value(body)
+      let id = message["id"]?.string ?? ""
+      if message["type"]?.string != "subscribe" { published.append(message["data"]?.string?.utf8.count ?? -1) }
+      connection.tell(#"{"type":"ack","id":"\#(id)"}"#, by: deflater)
+      for _ in 0..<3 {
+        connection.tell(#"{"channel":"a","time":1,"data":"\#(String(repeating: "x", count: 300_000))"}"#, by: deflater)
+      }
+    }
+    let log = Log()
+    var options = ClientOptions(url: server.url)
+    options.compression = .on
+    let client = RealtimeClient(options, on: loop) { log.events.append($0) }
+    client.subscribe(channel)
+    client.open()
+    #expect(eventually(loop) { log.publications.count == 3 })
+    var sent = [10, 5_000, 1_000_000].map { String(repeating: "y", count: $0) }
+    sent.append((0..<100_000).map { "\($0 &* 7_919 % 65_537)" }.joined(separator: " "))
+    for text in sent { _ = try client.emit(channel, Payload(text: text)) }
+    #expect(eventually(loop) { published.count == 4 && log.publications.count == 15 })
+    #expect(published == sent.map(\.utf8.count))
+    #expect(log.publications.allSatisfy { $0.utf8.count == 300_000 })
+    // What is small, or what a server would take for a bomb, goes as it is.
+    #expect(server.connections.map(\.inflations) == [2])
+    client.close()
+  }
+
+  @Test func theTokenIsAskedForAtEachConnection() throws {
+    var shown: [String] = []
+    let server = try FakeServer(on: loop) { connection, name, _ in
+      guard name != "message" else { return }
+      shown.append(connection.lastFields("authorization"))
+      if shown.count == 1 { connection.stream.closeAfterWriting() }
+    }
+    let number = Mutex(0)
+    var options = ClientOptions(url: server.url)
+    options.token = {
+      number.withLock {
+        $0 += 1
+        return "a.b.\($0)"
+      }
+    }
+    let client = RealtimeClient(options, on: loop) { _ in }
+    client.open()
+    #expect(eventually(loop) { shown.count == 2 })
+    #expect(shown == ["Bearer a.b.1", "Bearer a.b.2"])
     client.close()
   }
 

@@ -3,6 +3,8 @@ import json
 import re
 import urllib.parse
 
+import pytest
+
 LIVE = "document.body.dataset.phase === 'live'"
 PAYLOADS = "[...document.querySelectorAll('.row .payload')].map(n => n.textContent)"
 
@@ -30,6 +32,10 @@ def test_tunes_in_publishes_and_sees_it_arrive(sapphire, browser):
     browser.until(shows("Proxima Centauri"))
     assert browser.ask(PAYLOADS + ".length") == 2
     browser.until("/^[\\d.]+ ms$/.test(document.getElementById('latency').textContent)")
+    # S002-05, S002-22, S002-23: what the gateway says of the connection.
+    browser.until("/^\\d+ %$/.test(document.getElementById('quality').textContent)")
+    assert browser.ask("document.getElementById('bars').dataset.level") == "4"
+    assert re.fullmatch(r"[\d.]+ ms", browser.text("#fact-jitter")) and browser.text("#fact-loss") == "0 %"
     browser.until("document.getElementById('present-count').textContent === '1'")
     assert browser.ask("document.querySelector('.people .own') !== null")
     browser.screenshot("page-1280")
@@ -143,3 +149,74 @@ def test_can_be_used_with_the_keyboard_alone(sapphire, browser):
         browser.press("Tab", "Tab", 9)
         seen.append(browser.ask("document.activeElement.id || document.activeElement.className"))
     assert seen[0] == "skip" and "channel" in seen and "from-start" in seen, seen
+
+
+# Signing in. The page has nobody's token but the one that is typed; `secret` is looked for wherever it must not be.
+
+def sign_in(browser, secret):
+    browser.until("document.getElementById('sign-in').open || (document.getElementById('identity').click(), false)")
+    browser.type("#credential", secret)
+
+
+def traces(browser, secret):
+    """Where the page or the browser shows or keeps a secret."""
+    places = {
+        "address": "location.href", "storage": "JSON.stringify([{...localStorage}, {...sessionStorage}])",
+        "cookies": "document.cookie", "history": "JSON.stringify(history.state)",
+        "markup": "document.documentElement.outerHTML",
+        "fields": "[...document.querySelectorAll('input,textarea')].map(n => n.value).join()",
+        "requests": "performance.getEntriesByType('resource').map(e => e.name).join()",
+    }
+    return [name for name, expression in places.items() if secret in str(browser.ask(expression))]
+
+
+@pytest.mark.parametrize("guarded", [False, True], indirect=True, ids=["by rule", "required"])
+def test_signs_in_with_a_token_that_it_keeps_to_itself(guarded, browser):
+    browser.go(f"{guarded.url}/#channel=members:room")
+    # Nobody may listen here: the page asks who it is.
+    browser.until("document.getElementById('sign-in').open")
+    assert browser.text("#sign-in-reason") != ""
+    browser.screenshot("page-sign-in")
+    secret = guarded.token("ada")
+    sign_in(browser, secret)
+    browser.until(LIVE)
+    assert browser.text("#identity") == "ada"
+    browser.type("#message", "from ada")
+    browser.until(shows("from ada"))
+    browser.until("[...document.querySelectorAll('.people .name')].some(n => n.textContent === 'ada')")
+    assert traces(browser, secret) == []
+    # A connection that was lost comes back as the same user, by itself.
+    guarded.kill("gateway")
+    browser.until("document.body.dataset.phase !== 'live'", 10)
+    browser.until(LIVE, 40)
+    assert browser.text("#identity") == "ada"
+    assert secret not in guarded.log_tail() and traces(browser, secret) == []
+    # A page that is loaded again has forgotten it.
+    browser.ask("location.reload()")
+    browser.until("document.getElementById('sign-in')?.open")
+    assert browser.text("#identity") == "Sign in"
+    assert [c for c in browser.complaints if "401" not in c] == []
+
+
+def test_signs_in_with_a_ticket_and_out_again(guarded, browser):
+    _, _, answer = guarded.post("/api/ticket", {"sub": "bob"}, guarded.key)
+    browser.go(f"{guarded.url}/#channel=route")
+    browser.until(LIVE)
+    sign_in(browser, answer["result"]["ticket"])
+    browser.until(f"document.getElementById('identity').textContent === 'bob' && {LIVE}")
+    browser.ask("document.getElementById('identity').click()")
+    browser.ask("document.getElementById('sign-out').click()")
+    browser.until(f"document.getElementById('identity').textContent === 'Sign in' && {LIVE}")
+    # A ticket is good once: the second time the page says so and asks again.
+    sign_in(browser, answer["result"]["ticket"])
+    browser.until("document.getElementById('sign-in').open")
+    assert "ticket" in browser.text("#sign-in-reason")
+
+
+def test_says_when_a_sign_in_ends(guarded, browser):
+    browser.go(f"{guarded.url}/#channel=members:room")
+    sign_in(browser, guarded.token("ada", "--expires", "8s"))
+    browser.until(LIVE)
+    browser.until("[...document.querySelectorAll('.notice')].some(n => n.textContent.startsWith('Signed in until'))")
+    sign_in(browser, guarded.token("ada"))
+    browser.until(f"document.getElementById('identity').textContent === 'ada' && {LIVE}")

@@ -176,3 +176,38 @@ private func arguments(_ words: [String], _ options: [Option]) throws -> Argumen
     }
   }
 }
+
+@Suite struct SignInTests {
+  @Test(arguments: [
+    ("a.b.c", "a.b.c"), (" \n eyJ-_.x9.Y\r\n", "eyJ-_.x9.Y"), ("", nil), ("\n", nil), ("a.b", nil), ("a.b.c.d", nil),
+    ("a.b c.d", nil), ("a.b.c\nd.e.f", nil), ("a.b.ü", nil), (String(repeating: "a", count: 8_192) + ".b.c", nil),
+  ] as [(String, String?)])
+  func aTokenHasThreePartsAndBlanksOnlyAroundIt(text: String, token: String?) {
+    #expect(SignIn.token(text) == token)
+  }
+
+  @Test func theFileComesBeforeTheVariableAndIsReadAgain() throws {
+    let folder = try TemporaryDirectory()
+    let path = folder("token").description
+    #expect(try SignIn(file: nil, variable: nil) == nil)
+    #expect(try SignIn(file: nil, variable: "a.b.c")?.source() == "a.b.c")
+    try Files.replace(FilePath(path), with: [UInt8]("d.e.f\n".utf8))
+    let signIn = try #require(try SignIn(file: path, variable: "a.b.c"))
+    #expect(signIn.token == "d.e.f" && signIn.source() == "d.e.f")
+    try Files.replace(FilePath(path), with: [UInt8]("g.h.i\n".utf8))
+    #expect(signIn.source() == "g.h.i")
+    // Half a file is none; the token that was there is still worth a try.
+    try Files.replace(FilePath(path), with: [UInt8]("g.h".utf8))
+    #expect(signIn.source() == "d.e.f")
+  }
+
+  @Test func whatIsNoTokenIsRefusedAndNotRepeated() throws {
+    let folder = try TemporaryDirectory()
+    let path = folder("token").description
+    try Files.replace(FilePath(path), with: [UInt8]("PgXsecret".utf8))
+    for (file, variable) in [(path, nil), (nil, "PgXsecret"), (folder("none").description, nil)] as [(String?, String?)] {
+      let error = #expect(throws: UsageError.self) { try SignIn(file: file, variable: variable) }
+      #expect(error?.message.contains("PgX") == false)
+    }
+  }
+}

@@ -8,10 +8,12 @@ struct FuzzTarget: Sendable {
 }
 
 /// Every target. A new one is a line here, a file beside this one, a folder in `corpus` with a few
-/// small inputs, perhaps a dictionary in `dictionaries`, and its modules in `run`.
+/// small inputs, perhaps a dictionary in `dictionaries`, and its modules or sources in `run`.
 let fuzzTargets: [FuzzTarget] = [
   FuzzTarget(name: "http-request", run: fuzzHTTPRequests),
   FuzzTarget(name: "http-response", run: fuzzHTTPResponses),
+  FuzzTarget(name: "http-chunked", run: fuzzChunked),
+  FuzzTarget(name: "event-stream", run: fuzzEventStream),
   FuzzTarget(name: "websocket", run: fuzzWebSocket),
   FuzzTarget(name: "deflate", run: fuzzDeflate),
   FuzzTarget(name: "text", run: fuzzText),

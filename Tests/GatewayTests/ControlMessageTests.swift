@@ -26,6 +26,15 @@ struct ControlMessageTests {
     )
   }
 
+  @Test func qualityHasItsPartsBesideItsScore() {
+    let quality = ConnectionQuality(
+      roundTripMs: 40.0004, jitterMs: 1.23456, heartbeats: 20, late: 1, reconnects: 2)
+    #expect(
+      text(ControlMessage.quality(quality))
+        == #"{"type":"quality","score":50,"grade":"fair","round_trip_ms":40.0,"jitter_ms":1.235,"loss":0.05,"reconnects":2}"#
+    )
+  }
+
   @Test func aWelcomeToSeveralChannelsListsThem() {
     #expect(
       text(

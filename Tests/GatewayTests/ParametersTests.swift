@@ -98,8 +98,8 @@ struct SocketKeepAliveTests {
     #expect(sweep(&machine, 24) == .nothing)
     #expect(sweep(&machine, 25) == .ping)
     #expect(sweep(&machine, 26) == .nothing)
-    #expect(machine.receivedPong(at(27)) == .seconds(2))
-    #expect(machine.roundTrip == .seconds(2))
+    #expect(machine.receivedPong(at(27)) == .init(roundTrip: .seconds(2), isLate: false))
+    #expect(machine.meter.quality(reconnects: 0)?.roundTripMs == 2_000)
     #expect(sweep(&machine, 49) == .nothing)
     #expect(sweep(&machine, 50) == .ping)
   }
@@ -107,8 +107,25 @@ struct SocketKeepAliveTests {
   @Test func aSocketThatDoesNotAnswerIsGone() {
     var machine = SocketKeepAlive(at(0))
     #expect(sweep(&machine, 25) == .ping)
+    #expect(sweep(&machine, 28) == .late)
     #expect(sweep(&machine, 34) == .nothing)
     #expect(sweep(&machine, 35) == .close)
+  }
+
+  @Test func aHeartbeatIsLateOnceAndItsConnectionGoesOn() {
+    var machine = SocketKeepAlive(at(0), begins: true)
+    #expect(sweep(&machine, 1) == .ping)
+    #expect(sweep(&machine, 3) == .nothing)
+    #expect(sweep(&machine, 4) == .late)
+    #expect(sweep(&machine, 5) == .nothing)
+    // The sweep has told it.
+    #expect(machine.receivedPong(at(6)) == .init(roundTrip: .seconds(5), isLate: false))
+    #expect(machine.meter.quality(reconnects: 0)?.late == 1)
+    #expect(sweep(&machine, 26) == .ping)
+    // This time no sweep has.
+    #expect(machine.receivedPong(at(29)) == .init(roundTrip: .seconds(3), isLate: true))
+    #expect(machine.meter.quality(reconnects: 0)?.late == 2)
+    #expect(machine.meter.quality(reconnects: 0)?.heartbeats == 2)
   }
 
   /// A ping stands behind what is queued: a peer that takes it steadily is alive.
@@ -122,7 +139,7 @@ struct SocketKeepAliveTests {
         progress: { .init(taken: taken, pending: pending) })
     }
     #expect(sweep(25, taken: 100, pending: 900) == .ping)
-    #expect(sweep(34, taken: 400, pending: 600) == .nothing)
+    #expect(sweep(34, taken: 400, pending: 600) == .late)
     #expect(sweep(43, taken: 700, pending: 600) == .nothing)
     #expect(sweep(52, taken: 1000, pending: 300) == .nothing)
     // Behind the ping the kernel's taking is no sign, unless it has room for nothing more.
@@ -138,14 +155,15 @@ struct SocketKeepAliveTests {
       let action = machine.sweep(
         at(UInt64(second)), every: .seconds(25), within: .seconds(10), isBlocked: true,
         progress: { .init(taken: 100, pending: 900) })
-      #expect(action == (second == 25 ? .ping : second == 35 ? .close : .nothing))
+      let expected: [Int: SocketKeepAlive.Action] = [25: .ping, 28: .late, 35: .close]
+      #expect(action == expected[second] ?? .nothing)
     }
   }
 
   @Test func aPongThatNobodyAskedForIsNoSignOfLife() {
     var machine = SocketKeepAlive(at(0))
     #expect(machine.receivedPong(at(1)) == nil)
-    #expect(machine.roundTrip == nil)
+    #expect(machine.meter.quality(reconnects: 0) == nil)
     #expect(sweep(&machine, 25) == .ping)
   }
 }

@@ -1,3 +1,4 @@
+import Config
 @testable import HTTPCodec
 import Testing
 
@@ -35,6 +36,30 @@ struct RouteTests {
     #expect(Route(try requestHead("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")) == .server)
     #expect(Route(try requestHead("OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n")) == .page("index.html"))
     #expect(Route.server.methods.contains(.options))
+  }
+
+  /// What the configuration refuses to give away is what there is.
+  @Test func noRouteOfTheConfigurationHidesABuiltInDoor() {
+    let doors = ["health", "live", "ready", "metrics", "channels", "sse", "stream", "poll", "ws", "ws/echo", "ws/a",
+      "ws/events/a", "api/publish", "vault/\(Self.hash)"] + Pages.names
+    for door in doors {
+      let path = door.split(separator: "/").map(String.init)
+      #expect(Route(HTTPTarget(path: path, query: [])) != .notFound)
+      let text = "{ routes: [{ path: \"/\(door)\", channel: \"a\" }] }"
+      #expect(!Configuration.check(file: "f", text: [UInt8](text.utf8)).isSound, "\(door)")
+    }
+  }
+
+  @Test func aRouteLeadsToItsDoor() throws {
+    var target = HTTPTarget(path: ["a"], query: [HTTPQueryItem("channel", "b"), HTTPQueryItem("since", "start")])
+    let before = target
+    #expect(Route.custom(.ws, "echo", &target) == .oneChannel("echo") && target == before)
+    #expect(Route.custom(.events, "c", &target) == .events("c") && target == before)
+    for (door, route) in [(RouteRule.Door.sse, Route.eventStream), (.stream, .lineStream), (.poll, .poll)] {
+      var target = before
+      #expect(Route.custom(door, "c", &target) == route)
+      #expect(target.queryAll("channel") == ["c", "b"] && target.query("since") == "start")
+    }
   }
 
   @Test func onlySocketsAreUpgradedAndOnlyTheAPIIsPostedTo() {

@@ -65,3 +65,43 @@ struct StreamDoorsTests {
     #expect(vector.utf8.count + 8 > PositionVector.bytesMax(names))
   }
 }
+
+struct HeartbeatWatchTests {
+  private func at(_ seconds: UInt64) -> Instant { Instant(nanoseconds: seconds * 1_000_000_000) }
+  private func sweep(_ watch: inout HeartbeatWatch, _ second: UInt64, taken: UInt64, pending: UInt64) -> Bool {
+    watch.isUnanswered(.init(taken: taken, pending: pending), at(second), within: .seconds(10))
+  }
+
+  @Test func aHeartbeatThatIsTakenIsOver() {
+    var watch = HeartbeatWatch()
+    #expect(!watch.isUnderWay)
+    watch.began(.init(taken: 100, pending: 3), at(25))
+    #expect(watch.isUnderWay && !sweep(&watch, 26, taken: 103, pending: 0) && !watch.isUnderWay)
+  }
+
+  @Test func aClientThatTakesNothingOfItIsGone() {
+    var watch = HeartbeatWatch()
+    watch.began(.init(taken: 100, pending: 3), at(25))
+    #expect(!sweep(&watch, 34, taken: 100, pending: 3))
+    // The next heartbeat is no news.
+    watch.began(.init(taken: 100, pending: 6), at(34))
+    #expect(sweep(&watch, 35, taken: 100, pending: 900))
+  }
+
+  @Test func aClientThatTakesSomethingNowAndThenStays() {
+    var watch = HeartbeatWatch()
+    watch.began(.init(taken: 0, pending: 50_000), at(0))
+    for second in 1...60 as ClosedRange<UInt64> {
+      #expect(!sweep(&watch, second, taken: second / 9, pending: 50_000))
+    }
+    #expect(watch.isUnderWay && sweep(&watch, 70, taken: 6, pending: 50_000))
+  }
+
+  @Test func whereTheKernelTellsNothingNobodyIsGone() {
+    var watch = HeartbeatWatch()
+    watch.began(nil, at(0))
+    #expect(!watch.isUnderWay)
+    watch.began(.init(taken: 0, pending: 1), at(0))
+    #expect(!watch.isUnanswered(nil, at(100), within: .seconds(10)) && !watch.isUnderWay)
+  }
+}

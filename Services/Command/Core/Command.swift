@@ -184,7 +184,8 @@ public enum CommandLineTool {
     `sapphire COMMAND --help` teaches each of them.
 
     The server is found by --url, SAPPHIRE_URL or the data directory of this machine's
-    `sapphire up`; the key of its API by SAPPHIRE_API_KEY or the same directory.
+    `sapphire up`; the key of its API by SAPPHIRE_API_KEY or the same directory. What to sign
+    in with as a user is read from SAPPHIRE_TOKEN or --token-file, never from an option.
 
     Exit codes: 0 done · 1 failed · 64 wrong command line · 69 server not reachable or not
     ready · 77 not permitted · 78 wrong configuration

@@ -7,7 +7,7 @@ internal import Platform
 enum ObserveCommand {
   static let command = Command(
     name: "observe", summary: "shows what is published in channels, as it happens",
-    usage: "CHANNEL… [--since start|EPOCH:OFFSET] [--json] [--presence]",
+    usage: "CHANNEL… [--since start|EPOCH:OFFSET] [--json] [--presence] [--token-file FILE]",
     details: """
       Prints the payload of every publication on a line of its own: text and JSON as they
       are, bytes as `base64:…`. With several channels the channel's name and a tab come
@@ -15,15 +15,21 @@ enum ObserveCommand {
       1, 2, 4, 8, 16, then every 30 s, and goes on behind the last publication it printed.
       Ctrl-C ends it with exit code 0.
 
+      Channels that want to know who listens are observed with a token: from SAPPHIRE_TOKEN,
+      or from a file that is read again whenever it connects, so that whoever renews tokens
+      only has to write the new one there.
+
       Examples:
         sapphire observe universal-frequency
         sapphire observe universal-frequency --since start
         sapphire observe map:cursor sim:tick --json
+        sapphire observe inbox:ada:mail --token-file ada.token
       """,
     options: Server.options + [
       .value("--since", "POSITION", "first what came after it: `start` or EPOCH:OFFSET"),
       .flag("--json", "prints envelopes: {channel, epoch, offset, time, data | b64data}"),
       .flag("--presence", "also shows who joins and leaves"),
+      SignIn.option,
     ], run: run)
 
   private static func run(_ arguments: Arguments, _ context: CommandContext) -> ExitCode {
@@ -31,12 +37,23 @@ enum ObserveCommand {
     do {
       let request = try ObserveRequest(arguments)
       let server = try context.server(arguments)
-      return try Observation(request, server, context.console).run()
+      let signIn = try context.signIn(arguments)
+      return try Observation(request, server, context.console).run(signIn)
     } catch let error as UsageError {
       return context.refuse(error, "observe")
     } catch {
       context.console.report("\(error)")
       return .failure
+    }
+  }
+}
+
+extension ObserveCommand {
+  /// For a connection that the server has ended for good.
+  static func exitCode(_ reason: ClosedBecause) -> ExitCode {
+    switch reason {
+    case .refused(401), .refused(403), .closedByServer(1008, _): .notPermitted
+    case .closedHere, .refused, .closedByServer, .unsendable: .failure
     }
   }
 }
@@ -98,9 +115,8 @@ private final class Observation {
     }
   }
 
-  func run() -> ExitCode {
-    var options = ClientOptions(url: server.url, key: server.key)
-    options.trust = server.trust
+  func run(_ signIn: SignIn?) -> ExitCode {
+    var options = server.options(signIn)
     options.wantsPresence = request.showsPresence
     let client = RealtimeClient(options, on: loop) { [weak self] in self?.received($0) }
     self.client = client
@@ -147,14 +163,7 @@ private final class Observation {
     case .closed(let reason):
       guard exitCode == nil else { return }
       console.report("\(server.url): \(reason)")
-      exitCode = Self.exitCode(reason)
-    }
-  }
-
-  private static func exitCode(_ reason: ClosedBecause) -> ExitCode {
-    switch reason {
-    case .refused(401), .refused(403), .closedByServer(1008, _): .notPermitted
-    case .closedHere, .refused, .closedByServer, .unsendable: .failure
+      exitCode = ObserveCommand.exitCode(reason)
     }
   }
 

@@ -4,11 +4,11 @@ internal import Crypto
 internal import JSON
 internal import Platform
 
-/// `sapphire publish`: one publication through the HTTP API.
+/// `sapphire publish`: one publication through the HTTP API, or as the user of a token.
 enum PublishCommand {
   static let command = Command(
     name: "publish", summary: "publishes one message in a channel",
-    usage: "CHANNEL [TEXT|-] [--json DATA] [--file FILE] [--key KEY]",
+    usage: "CHANNEL [TEXT|-] [--json DATA] [--file FILE] [--key KEY] [--token-file FILE]",
     details: """
       Publishes TEXT, or what `-` reads from standard input, or a JSON value, or a file's
       content (text where it is UTF-8, else bytes). Standard input and files are taken as
@@ -18,6 +18,9 @@ enum PublishCommand {
       It is tried again when the server is lost on the way, under one idempotency key, so
       that it is published once. With your own KEY that holds across calls too.
 
+      With a token, from SAPPHIRE_TOKEN or a file, it publishes as the token's user, over a
+      WebSocket; without one with the key of the API.
+
       Examples:
         sapphire publish universal-frequency "Artifact #42 discovered"
         sapphire publish map:cursor --json '{"x": 3, "y": 4}'
@@ -26,7 +29,7 @@ enum PublishCommand {
     options: Server.options + [
       .value("--json", "DATA", "publishes this JSON value"),
       .value("--file", "FILE", "publishes the content of this file"),
-      .value("--key", "KEY", "the idempotency key"),
+      .value("--key", "KEY", "the idempotency key"), SignIn.option,
     ], run: run)
 
   /// BUDGET: the most that is read to be published; the server's own limit is lower.
@@ -38,6 +41,10 @@ enum PublishCommand {
       let payload = try payload(arguments)
       let server = try context.server(arguments)
       let key = arguments["--key"] ?? "publish-\(base64URL(SystemRandom.bytes(16)))"
+      if let signIn = try context.signIn(arguments) {
+        return try SocketPublication(channel, server, context.console)
+          .run(payload, key: key, signIn)
+      }
       let request = try ServerAPI.publish(channel, payload, key: key)
       return try publish(request, channel, server, context)
     } catch let error as UsageError {

@@ -115,6 +115,20 @@ enum ControlMessage {
     return self.end(&writer)
   }
 
+  static func quality(_ quality: ConnectionQuality) -> [UInt8] {
+    var writer = begin("quality")
+    writer.field("score", Int64(quality.score))
+    writer.field("grade", quality.grade.rawValue)
+    writer.key("round_trip_ms")
+    writer.double((quality.roundTripMs * 1_000).rounded() / 1_000)
+    writer.key("jitter_ms")
+    writer.double((quality.jitterMs * 1_000).rounded() / 1_000)
+    writer.key("loss")
+    writer.double((quality.loss * 1_000).rounded() / 1_000)
+    writer.field("reconnects", Int64(quality.reconnects))
+    return end(&writer)
+  }
+
   struct Person: Equatable {
     var client: String
     var user: String

@@ -1,6 +1,7 @@
 internal import Bytes
 internal import Config
 internal import Loop
+internal import Observe
 internal import Platform
 internal import WebSocketCodec
 
@@ -11,11 +12,14 @@ final class EchoSession {
   private var receiver: SocketReceiver
   private var isHeldBack = false
 
-  init(_ connection: Connection, _ compression: SocketCompression?) {
+  init(
+    _ connection: Connection, _ compression: SocketCompression?, _ teller: QualityTeller?
+  ) {
     self.connection = connection
     self.compression = compression
     receiver = SocketReceiver(
-      connection, connection.gateway.settings.echo, compression, messageLimit: .echoMessageBytes)
+      connection, connection.gateway.settings.echo, compression, messageLimit: .echoMessageBytes,
+      teller)
   }
 
   func received(_ bytes: borrowing Span<UInt8>) -> Int {
@@ -27,7 +31,7 @@ final class EchoSession {
         case .message(let kind, let payload): echo(kind, payload)
         case .ping(let payload):
           stream.send { WebSocketFrame.append(.pong, payload.span, into: &$0) }
-        case .pong: break
+        case .pong: tellQuality()
         case .close(let code, _):
           stream.send { WebSocketFrame.close(code, into: &$0) }
           stream.closeAfterWriting()
@@ -59,6 +63,11 @@ final class EchoSession {
     }
   }
 
+  private func tellQuality() {
+    guard let json = receiver.takeNews()?.json else { return }
+    connection.stream.send { WebSocketFrame.append(.text, json, into: &$0) }
+  }
+
   private var gateway: GatewayLoop { connection.gateway }
 
   private func close(_ code: WebSocketCloseCode, _ reason: String) {
@@ -76,6 +85,7 @@ final class EchoSession {
     case .nothing: break
     case .ping:
       connection.stream.send { WebSocketFrame.append(.ping, [UInt8]().span, into: &$0) }
+    case .late: tellQuality()
     case .close(let fault): close(fault.code, fault.reason)
     case .drop: connection.close()
     }

@@ -179,6 +179,7 @@ final class GatewayLoop {
       if index == 0 {
         settings.ledgers.addresses.forgetIdle(loop.now)
         settings.ledgers.users.forgetIdle(loop.now)
+        settings.reconnects.forgetOld(loop.now)
       }
     }
     loop.after(.seconds(1)) { [self] in sweep() }

@@ -14,7 +14,7 @@ struct GatewayMetrics: Sendable {
   let unrecoverable: Counter
   let requests: Counter
   let messages: Counter
-  let roundTrip: Histogram
+  let heartbeats: HeartbeatMetrics
   let acked: Counter
   let slow: SlowMetrics
   let compression: CompressionMetrics
@@ -44,8 +44,7 @@ struct GatewayMetrics: Sendable {
     requests = metrics.counter("sapphire_gateway_requests_total", "HTTP requests.")
     messages = metrics.counter(
       "sapphire_gateway_messages_total", "Messages that clients sent on sockets.")
-    roundTrip = metrics.histogram(
-      "sapphire_gateway_round_trip_seconds", "From a WebSocket ping to its pong.", .seconds)
+    heartbeats = HeartbeatMetrics(metrics)
     slow = SlowMetrics(metrics)
     compression = CompressionMetrics(metrics)
     limits = LimitCounters(metrics)

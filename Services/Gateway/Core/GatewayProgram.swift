@@ -41,6 +41,7 @@ public enum GatewayProgram {
     let files = IdentityFiles(context)
     let keys = APIKeys(try files.apiKeys(listed: context.settings.apiKeys))
     let book = RuleBook(try ChannelPolicies(context.settings.channels, registry))
+    let routes = RouteBook(context.settings.routes)
     let metrics = GatewayMetrics(context.metrics)
     let authenticator = Authenticator(
       context.settings.identity, keys: try files.tokenKeys(), metrics.identity)
@@ -49,7 +50,7 @@ public enum GatewayProgram {
         hub: try context.linkAddress(.hub), eventstore: try context.linkAddress(.eventstore),
         presence: try context.linkAddress(.presence)),
       registry: registry, rules: { book.policy($0) },
-      access: access(context, address, keys), authenticator: authenticator,
+      routes: { routes.routes }, access: access(context, address, keys), authenticator: authenticator,
       isEchoOn: context.settings.diagnostics.echoIsOn(listening: [endpoint(address)]),
       startedAt: SystemClock.monotonic(),
       renderMetrics: { [metrics = context.metrics] in metrics.render() })
@@ -70,7 +71,7 @@ public enum GatewayProgram {
         "sapphire_tls_certificate_expires_timestamp_seconds",
         "When the certificate expires, in seconds since 1970.", reading: { door.validUntil })
     }
-    let desk = IdentityDesk(context, files, keys, authenticator, book, registry)
+    let desk = IdentityDesk(context, files, keys, authenticator, book, routes, registry)
     let gateway = RunningGateway(context, desk, settings.tls)
     try gateway.start(settings, metrics, address)
     return gateway

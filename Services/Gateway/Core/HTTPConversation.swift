@@ -168,9 +168,10 @@ final class HTTPConversation {
   // MARK: what the head decides
 
   /// Whether the connection is another protocol's from here on.
-  private func begin(_ head: HTTPRequestHead) -> Bool {
+  private func begin(_ asked: HTTPRequestHead) -> Bool {
+    let (route, head) = gateway.settings.route(asked)
     let client = gateway.settings.proxies.client(of: connection.client, head.headers)
-    let exchange = HTTPExchange(self, head, client)
+    let exchange = HTTPExchange(self, head, route, client)
     exchanges.append(exchange)
     countRequest(exchange)
     if let refusal = refusal(head) {

@@ -37,11 +37,14 @@ final class HTTPExchange {
   /// The client that waits for the answer, where that is one with subscriptions.
   weak var session: ClientSession?
 
-  init(_ conversation: HTTPConversation, _ head: HTTPRequestHead, _ client: PeerIdentity) {
+  init(
+    _ conversation: HTTPConversation, _ head: HTTPRequestHead, _ route: Route,
+    _ client: PeerIdentity
+  ) {
     self.conversation = conversation
     self.head = head
     self.client = client
-    route = Route(head)
+    self.route = route
     id = RequestID(head.headers) ?? conversation.owner.takeRequestID()
     began = conversation.owner.loop.now
     closes = !head.keepAlive || route.isEndless && head.method != .options

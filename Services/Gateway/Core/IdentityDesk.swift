@@ -134,6 +134,7 @@ final class IdentityDesk: Sendable {
   private let keys: APIKeys
   private let authenticator: Authenticator
   private let book: RuleBook
+  private let routes: RouteBook
   private let registry: ChannelRegistry
   private let marks: Mutex<[FileStatus?]>
   /// The keys that the configuration lists.
@@ -141,13 +142,15 @@ final class IdentityDesk: Sendable {
 
   init(
     _ context: ServiceContext, _ files: IdentityFiles, _ keys: APIKeys,
-    _ authenticator: Authenticator, _ book: RuleBook, _ registry: ChannelRegistry
+    _ authenticator: Authenticator, _ book: RuleBook, _ routes: RouteBook,
+    _ registry: ChannelRegistry
   ) {
     self.context = context
     self.files = files
     self.keys = keys
     self.authenticator = authenticator
     self.book = book
+    self.routes = routes
     self.registry = registry
     marks = Mutex(files.marks())
     listedKeys = Mutex(context.settings.apiKeys)
@@ -169,6 +172,7 @@ final class IdentityDesk: Sendable {
     listedKeys.withLock { $0 = settings.apiKeys }
     readKeys()
     do {
+      routes.replace(settings.routes)
       switch book.replace(try ChannelPolicies(settings.channels, registry)) {
       case .whole: context.logger.info("the rules of channels were read again")
       case .rightsOnly:

@@ -10,6 +10,8 @@ struct LoopSettings: Sendable {
   var upstreams: Upstreams.Addresses
   var registry: ChannelRegistry
   var rules: @Sendable (ChannelName) -> ChannelPolicy?
+  /// The routes of the configuration; none takes the address of a built-in door.
+  var routes: @Sendable () -> [RouteRule] = { [] }
   var access: AccessRules
   var authenticator: Authenticator
   var isEchoOn: Bool
@@ -24,6 +26,8 @@ struct LoopSettings: Sendable {
   var connectionsPerUserMax = 100
   /// What the gateway's clients have under way by their addresses and users, shared by all loops.
   let ledgers = ClientLedgers()
+  /// Sessions that came back lately, shared by all loops.
+  let reconnects = ReconnectLedger()
   /// Where the listeners speak TLS.
   var tls: TLSDoor?
   /// The value of `Strict-Transport-Security`, if it is sent.
@@ -121,6 +125,16 @@ struct LoopSettings: Sendable {
     pingEvery = limits.pingInterval
     pongMax = limits.pongTimeout
     pollMax = limits.pollTimeout
+  }
+
+  /// Which door a request is for, and the request as that door reads it.
+  func route(_ head: HTTPRequestHead) -> (Route, HTTPRequestHead) {
+    for rule in routes() {
+      guard let channel = rule.channel(of: head.target.path) else { continue }
+      var head = head
+      return (Route.custom(rule.door, channel, &head.target), head)
+    }
+    return (Route(head), head)
   }
 
   /// Nil where no rule matches: there is no such channel.

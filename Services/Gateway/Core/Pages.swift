@@ -38,7 +38,7 @@ enum Pages {
 
   static let names = [
     "index.html", "style.css", "icon.svg", "app.js", "feed.js", "indicator.js", "presence.js",
-    "session.js",
+    "session.js", "signin.js",
   ]
 
   /// Made once: the files never change while the process runs.
@@ -63,6 +63,7 @@ enum Pages {
     case "indicator.js": (script, PackageResources.indicator_js)
     case "presence.js": (script, PackageResources.presence_js)
     case "session.js": (script, PackageResources.session_js)
+    case "signin.js": (script, PackageResources.signin_js)
     default: nil
     }
   }

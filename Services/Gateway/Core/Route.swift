@@ -1,3 +1,4 @@
+internal import Config
 internal import HTTPCodec
 
 /// Which of the gateway's doors a request is for. Pure.
@@ -53,6 +54,17 @@ enum Route: Equatable {
     case "ws" where !path[1].isEmpty: return .oneChannel(path[1])
     default: return .notFound
     }
+  }
+
+  /// The door that a route of the configuration leads to, for the channel of that name. Doors that
+  /// take channels from the query find it there, before others.
+  static func custom(_ door: RouteRule.Door, _ channel: String, _ target: inout HTTPTarget) -> Route {
+    switch door {
+    case .ws: return .oneChannel(channel)
+    case .events: return .events(channel)
+    case .sse, .stream, .poll: target.query.insert(HTTPQueryItem("channel", channel), at: 0)
+    }
+    return door == .sse ? .eventStream : door == .stream ? .lineStream : .poll
   }
 
   /// The methods a plain request may use here; sockets want an upgrade instead.

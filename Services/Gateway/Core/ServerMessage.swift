@@ -18,6 +18,8 @@ enum ServerMessage {
   case signedIn(id: MessageID?, client: String, user: String?, expires: Int64?)
   /// The client's right, or the one to a channel, ends at that time unless it is refreshed.
   case expiring(ChannelName?, at: Int64)
+  /// How well the connection carries heartbeats.
+  case quality(ConnectionQuality)
   /// Who is there now.
   case presence(ChannelName, [ControlMessage.Person], total: Int)
   /// One who came, went or changed; `json` is made once for all who are told.
@@ -60,6 +62,7 @@ enum ServerMessage {
     case .pong: "pong"
     case .signedIn: "connected"
     case .expiring: "expiring"
+    case .quality: "quality"
     case .presence: "presence"
     case .member(.joined, _, _): "join"
     case .member(.left, _, _): "leave"
@@ -88,6 +91,7 @@ enum ServerMessage {
     case .signedIn(let id, let client, let user, let expires):
       ControlMessage.signedIn(id: id, client: client, user: user, expires: expires)
     case .expiring(let channel, let end): ControlMessage.expiring(channel: channel?.text, at: end)
+    case .quality(let quality): ControlMessage.quality(quality)
     case .presence(let channel, let people, let total):
       ControlMessage.presence(channel: channel.text, people, total: total)
     case .member(_, _, let json): json

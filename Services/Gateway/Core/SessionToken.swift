@@ -4,7 +4,7 @@ internal import Crypto
 /// The secret by which presence knows a client that comes back: 128 random bits, 22 characters.
 ///
 /// Only the client and its gateway ever hold it; presence and other gateways know its public name.
-struct SessionToken: Equatable {
+struct SessionToken: Hashable {
   private let high: UInt64
   private let low: UInt64
 

@@ -34,7 +34,9 @@ enum SocketDoors {
           guard try authenticator.identity(head) != nil else { throw .signInFirst }
         } catch { return refuse(error) }
       }
-      connection.become(EchoSession(connection, accept(key, offers, exchange, connection)))
+      let compression = accept(key, offers, exchange, connection)
+      connection.become(
+        EchoSession(connection, compression, QualityTeller(target, connection.gateway)))
       return true
     }
     var names: [ChannelName] = []
@@ -81,7 +83,8 @@ enum SocketDoors {
       client: connection.client, identity: who.identity)
     let isRaw = door.style != .manyChannels
     let socket = SocketSession(
-      connection, session, compression, acknowledges: isRaw && target.isOn("ack"))
+      connection, session, compression, QualityTeller(target, connection.gateway),
+      acknowledges: isRaw && target.isOn("ack"))
     connection.become(socket)
     if let refusal = who.refusal {
       session.turnAway(socket, refusal)

@@ -5,23 +5,35 @@ internal import Platform
 ///     quiet ──(pingEvery)──▶ pinged ──(pong)──▶ quiet
 ///                              └──(pongMax without a sign of life)──▶ gone
 ///
+/// An answer that takes longer than `answerMax` is late: it counts as lost for the quality of the
+/// connection, told by the sweep that finds it, and the connection goes on.
+///
 /// A ping stands behind what was sent before it, so a slow peer may take long to answer: that it
 /// takes what stands before the ping is a sign of life as well. What its kernel takes of the rest
 /// is one only while more is waiting, since a kernel has room for some even when nobody reads.
 struct SocketKeepAlive {
-  enum Action { case nothing, ping, close }
+  enum Action { case nothing, ping, late, close }
+
+  /// The time in which a heartbeat is to be answered.
+  static let answerMax = Duration.seconds(2)
 
   private var lastPing: Instant
   private var isAwaitingPong = false
+  /// The ping that waits for its answer has been counted as late.
+  private var isLate = false
+  /// The next sweep pings.
+  private var isDue = false
   private var lastSign: Instant
   /// What the peer had taken when it was looked at last, and will have with the ping.
   private var taken: UInt64 = 0
   private var takenWithPing: UInt64 = 0
-  private(set) var roundTrip: Duration?
+  private(set) var meter = HeartbeatMeter()
 
-  init(_ now: Instant) {
+  /// - Parameter begins: whether the first ping goes out with the first sweep.
+  init(_ now: Instant, begins: Bool = false) {
     lastPing = now
     lastSign = now
+    isDue = begins
   }
 
   /// - Parameters:
@@ -36,12 +48,18 @@ struct SocketKeepAlive {
         if taken < takenWithPing || isBlocked { lastSign = now }
         taken = progress.taken
       }
-      return now.since(lastSign) >= within ? .close : .nothing
+      if now.since(lastSign) >= within { return .close }
+      guard !isLate, now.since(lastPing) > Self.answerMax else { return .nothing }
+      isLate = true
+      meter.missed()
+      return .late
     }
-    guard now.since(lastPing) >= every else { return .nothing }
+    guard isDue || now.since(lastPing) >= every else { return .nothing }
     lastPing = now
     lastSign = now
     isAwaitingPong = true
+    isLate = false
+    isDue = false
     if let progress = progress() {
       taken = progress.taken
       takenWithPing = progress.taken &+ progress.pending
@@ -49,11 +67,21 @@ struct SocketKeepAlive {
     return .ping
   }
 
-  /// The time since the ping; nil for a pong that nobody asked for (RFC 6455 §5.5.3).
-  mutating func receivedPong(_ now: Instant) -> Duration? {
+  /// What an answer says of its ping.
+  struct Answer: Equatable {
+    var roundTrip: Duration
+    /// It came too late, and no sweep has told that.
+    var isLate: Bool
+  }
+
+  /// Nil for a pong that nobody asked for (RFC 6455 §5.5.3).
+  mutating func receivedPong(_ now: Instant) -> Answer? {
     guard isAwaitingPong else { return nil }
     isAwaitingPong = false
-    roundTrip = now.since(lastPing)
-    return roundTrip
+    let roundTrip = now.since(lastPing)
+    let isNews = !isLate && roundTrip > Self.answerMax
+    if isNews { meter.missed() }
+    meter.answered(after: roundTrip, isLate: isLate || isNews)
+    return Answer(roundTrip: roundTrip, isLate: isNews)
   }
 }

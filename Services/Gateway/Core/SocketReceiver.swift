@@ -17,10 +17,13 @@ struct SocketReceiver {
   private var reader: WebSocketReader
   private var keepAlive: SocketKeepAlive
   private var watch = SocketWatch()
+  private let teller: QualityTeller?
+  /// A heartbeat has ended since the client was told last.
+  private var hasNews = false
 
   init(
     _ connection: Connection, _ limits: WebSocketLimits, _ compression: SocketCompression?,
-    messageLimit: LimitName
+    messageLimit: LimitName, _ teller: QualityTeller?
   ) {
     gateway = connection.gateway
     isBound = connection.isBound
@@ -29,7 +32,8 @@ struct SocketReceiver {
     reader = WebSocketReader(
       role: .server, limits: limits,
       compression: compression == nil ? .none : .permessageDeflate)
-    keepAlive = SocketKeepAlive(gateway.loop.now)
+    self.teller = teller
+    keepAlive = SocketKeepAlive(gateway.loop.now, begins: teller != nil)
   }
 
   /// Why a socket is closed.
@@ -45,8 +49,9 @@ struct SocketReceiver {
   ) throws(Fault) -> WebSocketEvent? {
     do throws(WebSocketError) {
       let event = try read(bytes, &offset)
-      if case .pong = event, let time = keepAlive.receivedPong(gateway.loop.now) {
-        gateway.metrics.roundTrip.record(time)
+      if case .pong = event, let answer = keepAlive.receivedPong(gateway.loop.now) {
+        gateway.metrics.heartbeats.record(answer, keepAlive.meter)
+        hasNews = true
       }
       return event
     } catch {
@@ -71,8 +76,17 @@ struct SocketReceiver {
     return Fault(code: .policyViolation, reason: "rate_limited")
   }
 
+  /// What the client is told of its connection, if it wants to know and there is something new.
+  mutating func takeNews() -> ServerMessage? {
+    guard hasNews else { return nil }
+    hasNews = false
+    return teller?.message(keepAlive.meter, gateway.loop.now)
+  }
+
   enum Due {
     case nothing, ping
+    /// A heartbeat was not answered in time.
+    case late
     case close(Fault)
     /// The client is gone.
     case drop
@@ -91,11 +105,15 @@ struct SocketReceiver {
         Fault(code: .policyViolation, reason: "the message did not come in time"))
     }
     switch keepAlive.sweep(
-      now, every: settings.pingEvery, within: settings.pongMax, isBlocked: stream.isBlocked,
-      progress: { stream.progress() })
+      now, every: teller?.interval(settings.pingEvery) ?? settings.pingEvery,
+      within: settings.pongMax, isBlocked: stream.isBlocked, progress: { stream.progress() })
     {
     case .nothing: return .nothing
     case .ping: return .ping
+    case .late:
+      gateway.metrics.heartbeats.late.add()
+      hasNews = true
+      return .late
     case .close:
       gateway.metrics.limits.reached(.pongTimeout)
       return .drop

@@ -26,7 +26,7 @@ final class SocketSession: Carrier {
 
   init(
     _ connection: Connection, _ session: ClientSession, _ compression: SocketCompression?,
-    acknowledges: Bool
+    _ teller: QualityTeller?, acknowledges: Bool
   ) {
     self.connection = connection
     self.session = session
@@ -34,7 +34,8 @@ final class SocketSession: Carrier {
     self.acknowledges = acknowledges
     gateway = connection.gateway
     receiver = SocketReceiver(
-      connection, gateway.settings.message, compression, messageLimit: .wsMessageBytes)
+      connection, gateway.settings.message, compression, messageLimit: .wsMessageBytes,
+      teller)
   }
 
   // MARK: what the client is sent
@@ -86,7 +87,7 @@ final class SocketSession: Carrier {
         switch event {
         case .message(let kind, let payload): received(kind, payload)
         case .ping(let payload): send(.pong, payload)
-        case .pong: break
+        case .pong: tellQuality()
         case .close(let code, _): return answerClose(code, bytes.count)
         }
       }
@@ -119,6 +120,12 @@ final class SocketSession: Carrier {
         session.tell(.error(id: error.id, .badRequest(error.message), channel: nil))
       }
     }
+  }
+
+  /// Not before the welcome, which is the first of all.
+  private func tellQuality() {
+    guard !session.isOpening, session.awaitsSignIn == nil else { return }
+    if let news = receiver.takeNews() { tell(news) }
   }
 
   /// On a socket of one channel every message is one payload.
@@ -197,6 +204,7 @@ final class SocketSession: Carrier {
     switch receiver.sweep(now, stream, isHeldBack: isHeldBack || isHeldForOpening) {
     case .nothing: break
     case .ping: send(.ping, [])
+    case .late: tellQuality()
     case .close(let fault): close(fault.code, fault.reason)
     case .drop: connection.close()
     }

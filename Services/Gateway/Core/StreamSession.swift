@@ -37,6 +37,7 @@ final class StreamSession: Carrier {
   private var lastRefusal: Refusal?
   private var lastBeat: Instant
   private var taking: TakingWatch
+  private var beat = HeartbeatWatch()
   private var openingTimer: TimerID?
 
   private var stream: Stream { connection.stream }
@@ -252,11 +253,21 @@ final class StreamSession: Carrier {
       gateway.metrics.limits.reached(.httpIdleTimeout)
       return stream.abort()
     }
+    // What waits behind a full kernel is judged by `taking`.
+    if stream.queuedBytes > 0 {
+      beat.isOver()
+    } else if beat.isUnderWay,
+      beat.isUnanswered(stream.progress(), now, within: settings.pongMax)
+    {
+      gateway.metrics.limits.reached(.pongTimeout)
+      return stream.abort()
+    }
     guard !isClosing, now.since(lastBeat) >= settings.pingEvery else { return }
     lastBeat = now
     // To a client that has yet to take something, more would tell nothing.
     guard stream.queuedBytes == 0 else { return }
     stream.send(form == .events ? EventStream.heartbeat : JSONLines.heartbeat)
+    beat.began(stream.progress(), now)
   }
 
   func drain() { session.drain() }
@@ -287,6 +298,43 @@ struct TakingWatch {
     if queuedBytes == 0 || queuedBytes < queued || given != self.given { takenAt = now }
     (queued, self.given) = (queuedBytes, given)
     return queuedBytes > 0 && now.since(takenAt) >= limit
+  }
+}
+
+/// Whether a heartbeat is taken by the client's kernel, which is all the answer that an answer
+/// without end can have: a client that vanished, or that reads nothing while its kernel has no more
+/// room, takes none. Pure.
+struct HeartbeatWatch {
+  private(set) var isUnderWay = false
+  private var taken: UInt64 = 0
+  private var movedAt = Instant(nanoseconds: 0)
+
+  /// - Parameter progress: nil where the kernel does not tell; then nothing is watched.
+  mutating func began(_ progress: Sockets.Progress?, _ now: Instant) {
+    guard let progress else { return }
+    if !isUnderWay {
+      taken = progress.taken
+      movedAt = now
+    }
+    isUnderWay = true
+  }
+
+  mutating func isOver() { isUnderWay = false }
+
+  /// Asked once a second while a heartbeat is under way: whether something waits, and nothing of it
+  /// has been taken for so long. A heartbeat is over as soon as nothing waits.
+  mutating func isUnanswered(
+    _ progress: Sockets.Progress?, _ now: Instant, within limit: Duration
+  ) -> Bool {
+    guard let progress, progress.pending > 0 else {
+      isUnderWay = false
+      return false
+    }
+    if progress.taken != taken {
+      taken = progress.taken
+      movedAt = now
+    }
+    return now.since(movedAt) >= limit
   }
 }
 

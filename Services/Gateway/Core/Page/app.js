@@ -5,6 +5,7 @@ import { Session } from './session.js';
 import { Feed } from './feed.js';
 import { Presence } from './presence.js';
 import { Indicator } from './indicator.js';
+import { SignIn } from './signin.js';
 
 const $ = (id) => document.getElementById(id);
 const integer = new Intl.NumberFormat();
@@ -25,6 +26,8 @@ const session = new Session({
   notice: showNotice,
   missed: (count) => { missed += count; },
   roundTrip: (ms) => indicator.roundTrip(ms),
+  quality: (message) => indicator.quality(message),
+  identity: (who) => signIn.show(who),
   resumed: ({ awayMs, complete }) => {
     indicator.reconnected();
     const away = `${(awayMs / 1000).toFixed(1)} s`;
@@ -33,6 +36,8 @@ const session = new Session({
       : `Back after ${away}; what was published meanwhile cannot be shown here`);
   },
 });
+
+const signIn = new SignIn(session);
 
 // Tuning in.
 
@@ -150,6 +155,7 @@ function showPhase(state) {
     showBanner(state);
     countdown = setInterval(() => showBanner(state), 500);
   } else $('banner').hidden = true;
+  if (state.signIn) signIn.ask(state.reason);
   showEmpty();
   showFacts();
   if (state.phase === shown || state.phase === 'connecting') return;

@@ -1,7 +1,7 @@
 // One observed channel: a socket that comes back by itself, resumes where it was, and publishes
 // each message once.
 //
-//   idle ── tune ──▶ connecting ── connection message ──▶ live
+//   idle ── tune ──▶ connecting ── subscription stands ──▶ live
 //                        │ ▲                               │ socket lost, silence, reconnect
 //                 failed ▼ │ after 1, 2, 4, 8, 16, 30 s    ▼
 //                     recovering ── ladder climbed ──▶ lost (keeps trying every 30 s at most)
@@ -21,11 +21,15 @@ const OUTBOX_MAX = 100;
 // sending it again later could publish it twice.
 const RESEND_LIMIT_MS = 240000;
 // Codes that a further attempt would only meet again: the server has judged, not failed.
-const FINAL_CODES = new Set([1002, 1003, 1007, 1008, 1009, 1010]);
+const FINAL_CODES = new Set([1002, 1003, 1007, 1008, 1009, 1010, 4401, 4403]);
 // Errors that pass: internal, unavailable, overloaded, outcome unknown. What was published is sent
 // again under the same key, what was refused at the door is tried again.
 const PASSING_ERRORS = new Set([100, 152, 153, 159]);
 const PUBLISH_TRIES_MAX = 5;
+// What another token or ticket may mend.
+const SIGN_IN_ERRORS = new Set([
+  'authentication_required', 'token_expired', 'token_revoked', 'token_invalid', 'ticket_invalid',
+]);
 
 export class Session {
   #handlers;
@@ -38,6 +42,11 @@ export class Session {
   // Whether this connection asked for what it missed.
   #asked = false;
   #sessionKey = null;
+  // INVARIANT: what signs in is held here alone: no storage, no address, no element has it, and a
+  // page that is reloaded or closed has forgotten it.
+  #credential = null;
+  #connectId = 0;
+  #subscribeId = 0;
   #outbox = new Map();
   #pings = new Map();
   #nextId = 1;
@@ -49,9 +58,10 @@ export class Session {
   #refusal = '';
 
   /**
-   * @param handlers functions `phase({phase, failures, retryAt, reason})`, `publication(envelope)`,
-   *   `control(message)`, `notice({kind, text})`, `roundTrip(ms)`, `missed(count)`,
-   *   `resumed({awayMs, complete})`
+   * @param handlers functions `phase({phase, failures, retryAt, reason, signIn})`, `publication(envelope)`,
+   *   `control(message)`, `notice({kind, text})`, `roundTrip(ms)`, `quality(message)`,
+   *   `missed(count)`, `resumed({awayMs, complete})`, `identity({user, expires})` with
+   *   null for nobody
    */
   constructor(handlers) {
     this.#handlers = handlers;
@@ -80,6 +90,28 @@ export class Session {
     }
     this.#outbox.clear();
     this.#setPhase('idle');
+  }
+
+  /**
+   * Signs in with a token or a ticket, now and whenever the connection comes back. A ticket is good
+   * for one connection.
+   */
+  signIn(text) {
+    this.#credential = text.split('.').length === 3 ? { token: text } : { ticket: text };
+    this.#begin();
+  }
+
+  signOut() {
+    this.#credential = null;
+    this.#begin();
+  }
+
+  /** Comes as somebody else: another connection, which goes on behind the last position. */
+  #begin() {
+    this.#sessionKey = null;
+    this.#failures = this.#downSince = 0;
+    this.#handlers.identity(null);
+    if (this.#channel) this.#open();
   }
 
   /** Tries at once instead of waiting for the timer. Does nothing while connected. */
@@ -114,6 +146,7 @@ export class Session {
     const socket = new WebSocket(this.#address());
     this.#socket = socket;
     const mine = (handler) => (event) => { if (this.#socket === socket) handler(event); };
+    socket.onopen = mine(() => this.#introduce());
     socket.onmessage = mine((event) => this.#receive(event.data));
     socket.onclose = mine((event) => this.#lose(event.code, event.reason));
     this.#timers.connect = setTimeout(() => this.#lose(0, 'no answer'), CONNECT_LIMIT_MS);
@@ -123,15 +156,28 @@ export class Session {
     const url = new URL('ws', document.baseURI);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
     url.hash = '';
-    url.searchParams.set('channel', this.#channel);
     url.searchParams.set('presence', '1');
-    const start = this.#fromStart ? 'start' : '';
-    const since = this.#position ? `${this.#position.epoch}:${this.#position.offset}` : start;
-    this.#asked = since !== '';
-    if (this.#asked) url.searchParams.set('since', since);
+    url.searchParams.set('quality', '1');
     if (this.#sessionKey) url.searchParams.set('session', this.#sessionKey);
     return url.href;
   }
+
+  /** Says who comes and what for, in messages: an address stands in histories and logs. */
+  #introduce() {
+    this.#connectId = 0;
+    if (this.#credential) {
+      this.#connectId = this.#nextId++;
+      this.#say({ type: 'connect', id: this.#connectId, ...this.#credential });
+      if (this.#credential.ticket) this.#credential = null;
+    }
+    const start = this.#fromStart ? 'start' : undefined;
+    const since = this.#position ? `${this.#position.epoch}:${this.#position.offset}` : start;
+    this.#asked = since !== undefined;
+    this.#subscribeId = this.#nextId++;
+    this.#say({ type: 'subscribe', id: this.#subscribeId, channel: this.#channel, since });
+  }
+
+  #say(message) { this.#socket.send(JSON.stringify(message)); }
 
   /** Forgets the socket without waiting for its closing handshake, which a dead path never ends. */
   #drop() {
@@ -152,7 +198,7 @@ export class Session {
     this.#downSince ||= now;
     const why = this.#refusal || reason || (navigator.onLine ? '' : 'this device is offline');
     if (FINAL_CODES.has(code) || (code >= 3500 && code < 4000)) {
-      this.#giveUp(why || `closed with code ${code}`);
+      this.#giveUp(why || `closed with code ${code}`, code === 4401);
       return;
     }
     const bound = LADDER_MS[Math.min(this.#failures, LADDER_MS.length - 1)];
@@ -161,9 +207,10 @@ export class Session {
     this.#setPhase(this.#awayPhase(), { reason: why, retryAt: Date.now() + delay });
   }
 
-  #giveUp(reason) {
+  /** @param signIn whether another token or ticket may help. */
+  #giveUp(reason, signIn = false) {
     this.#drop();
-    this.#setPhase('lost', { reason });
+    this.#setPhase('lost', { reason, signIn });
   }
 
   #awayPhase() { return this.#failures >= LADDER_MS.length ? 'lost' : 'recovering'; }
@@ -179,9 +226,9 @@ export class Session {
     this.#heartbeat();
   }
 
-  #setPhase(phase, { reason = '', retryAt = 0 } = {}) {
+  #setPhase(phase, { reason = '', retryAt = 0, signIn = false } = {}) {
     this.#phase = phase;
-    this.#handlers.phase({ phase, failures: this.#failures, reason, retryAt });
+    this.#handlers.phase({ phase, failures: this.#failures, reason, retryAt, signIn });
   }
 
   // What arrives. An envelope has no `type`; everything else has one.
@@ -199,14 +246,27 @@ export class Session {
     switch (message.type) {
     case 'connection':
       if (typeof message.session === 'string') this.#sessionKey = message.session;
-      this.#beginAt(message);
       this.#handlers.control(message);
-      if (this.#phase !== 'live') this.#becomeLive();
+      break;
+    case 'expiring':
+      if (message.channel === undefined) {
+        const time = new Date(message.expires * 1000).toLocaleTimeString();
+        this.#handlers.notice({ kind: 'error', text: `Signed in until ${time} only: sign in again to stay` });
+      }
+      break;
+    case 'connected':
+      this.#handlers.identity({ user: message.user ?? null, expires: message.expires ?? null });
       break;
     case 'ack':
+      if (message.id === this.#subscribeId) {
+        this.#beginAt(message);
+        if (this.#phase !== 'live') this.#becomeLive();
+        break;
+      }
       this.#settle(message.id, (item) => ({ ack: message, ms: this.#heardAt - item.firstSentAt }));
       break;
     case 'pong': this.#pong(message.id); break;
+    case 'quality': this.#handlers.quality(message); break;
     case 'error': this.#fail(message); break;
     case 'unrecoverable':
       this.#position = null;
@@ -258,6 +318,12 @@ export class Session {
       return;
     }
     if (this.#settle(message.id, () => ({ error: text }))) return;
+    if (SIGN_IN_ERRORS.has(message.name)) {
+      this.#credential = null;
+      this.#handlers.identity(null);
+      this.#giveUp(text, true);
+      return;
+    }
     this.#refusal = text;
     // Without an id it answers nothing that was sent: the channel itself is refused or ended.
     const isTheChannel = message.id === undefined && message.channel === this.#channel;
@@ -266,7 +332,7 @@ export class Session {
     else if (this.#phase === 'live' && isTheChannel) this.#lose(0, text);
     else if (this.#phase === 'live') this.#handlers.notice({ kind: 'error', text });
     else if (passes) this.#lose(0, text);
-    else this.#giveUp(text);
+    else this.#giveUp(text, message.name === 'permission_denied');
   }
 
   // Publishing. What was sent and not answered when the socket went is sent again with the same
@@ -281,9 +347,9 @@ export class Session {
     }
     item.firstSentAt ||= now;
     item.tries += 1;
-    this.#socket.send(JSON.stringify({
+    this.#say({
       id: item.id, channel: this.#channel, data: item.data, idempotency_key: item.key,
-    }));
+    });
   }
 
   #settle(id, result) {
@@ -307,7 +373,7 @@ export class Session {
     if (this.#pings.size < 4) {
       const id = this.#nextId++;
       this.#pings.set(id, now);
-      this.#socket.send(JSON.stringify({ type: 'ping', id }));
+      this.#say({ type: 'ping', id });
     }
     this.#timers.heartbeat = setTimeout(() => this.#heartbeat(), PING_EVERY_MS);
   }
