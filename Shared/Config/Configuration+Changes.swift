@@ -80,6 +80,7 @@ extension Configuration {
       "channels (type, options, history and presence of those there were)", \.channels.kept, .restart,
       .gateway),
     Setting("apiKeys", \.apiKeys, .atOnce, .gateway),
+    Setting("routes", \.routes, .atOnce, .gateway),
   ]
 
   private static let doors = [

@@ -348,3 +348,34 @@ def test_who_comes_back_after_a_disconnect_stays_and_who_comes_early_goes_with_i
     finally:
         platform.stop()
         platform.remove()
+
+
+@pytest.mark.parametrize("platform", [{"rules": '{ match: "log:*", history: { durable: true }, subscribe: "user:*" }'}],
+                         indirect=True)
+def test_who_may_not_read_the_history_any_more_is_not_read_it_to_its_end(platform):
+    """A reload in the middle of a long replay: the client is told, and goes on from now."""
+    count, filler = 400, "x" * 20_000
+    for start in range(0, count, 50):
+        commands = [{"publish": {"channel": "log:long", "data": {"n": n, "x": filler}}} for n in range(start, start + 50)]
+        assert api(platform, "batch", {"commands": commands})[0] == 200
+    path = os.path.join(platform.folder, "sapphire.json5")
+    with open(path) as file:
+        before = file.read()
+    with Wire(platform, receive_buffer=65_536) as wire:
+        wire.send(wire.head("GET /stream?channel=log:long&since=start", f"Authorization: Bearer {token('ada')}"))
+        first = wire.socket.recv(4_096)
+        reload(platform, path, before.replace('subscribe: "user:*"', 'subscribe: "user:*", readHistory: "role:auditor"'))
+        # Two sweeps of each loop.
+        deadline = time.monotonic() + 2.2
+        eventually(5, "the sweeps", lambda: time.monotonic() > deadline)
+        platform.publish("log:long", {"n": "live"})
+        read = first
+        while b'"live"' not in read:
+            piece = wire.socket.recv(1 << 20)
+            assert piece, "the stream ended"
+            read += piece
+    lines = [json.loads(line) for line in read.split(b"\r\n\r\n", 1)[1].splitlines() if line.startswith(b"{")]
+    numbers = [line["data"]["n"] for line in lines if "data" in line]
+    told = [line for line in lines if line.get("type") == "unrecoverable"]
+    assert [line["reason"] for line in told] == ["not_permitted"], told
+    assert numbers[-1] == "live" and numbers[:-1] == list(range(len(numbers) - 1)) and len(numbers) < count, len(numbers)

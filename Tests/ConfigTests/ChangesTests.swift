@@ -80,7 +80,7 @@ import Testing
       let setting = String(line.split(separator: "`")[3])
       #expect(names.contains(setting), "\(setting)")
     }
-    for name in ["channels", "apiKeys", "log.subsystems", "limits.loopbackExempt"] {
+    for name in ["channels", "apiKeys", "routes", "log.subsystems", "limits.loopbackExempt"] {
       #expect(names.contains(name), "\(name)")
     }
     for limit in Limits.table { #expect(names.contains("limits.\(limit.name.rawValue)")) }

@@ -28,6 +28,8 @@ protocol Carrier: AnyObject {
   var hearsClient: Bool { get }
   /// Bytes in the client's form, behind all that was given before.
   func send(_ bytes: [UInt8], _ start: Int, _ end: Int)
+  /// Little may be given away that hasn't been sent: the client is in channels of several lanes.
+  func limitUnsent()
   /// Something that is no publication, behind all that was given before. A carrier that is closing
   /// says nothing more. What waits goes first: `ClientSession.tell` sees to that.
   func tell(_ message: ServerMessage)
@@ -44,6 +46,7 @@ protocol Carrier: AnyObject {
 
 extension Carrier {
   var isOneAnswer: Bool { false }
+  func limitUnsent() {}
   var hearsClient: Bool { true }
   var takesPages: Bool { true }
   var compression: SocketCompression? { nil }

@@ -142,7 +142,7 @@ extension ClientSession {
       carryOut(order)
     }
     guard !isOver else { return }
-    if let end = standing.identity?.expiresAt, end - now <= Self.warning {
+    if let end = standing.expiresAt, end - now <= Self.warning {
       guard !authenticator.hasEnded(end, now: now) else { return signOut(.tokenExpired) }
       if !standing.isWarned { tell(.expiring(nil, at: end)) }
       standing.isWarned = true
@@ -151,7 +151,7 @@ extension ClientSession {
   }
 
   private func checkGrant(_ subscription: Subscription, _ now: Int64) {
-    guard let end = subscription.grant?.expiresAt, end - now <= Self.warning else { return }
+    guard let end = subscription.grantEnd, end - now <= Self.warning else { return }
     if authenticator.hasEnded(end, now: now) {
       return self.end(subscription.channel, .tokenExpired)
     }
@@ -186,6 +186,7 @@ extension ClientSession {
   private func lookAgain() {
     guard !authenticator.isGone(standing.identity?.key) else { return signOut(.keyGone) }
     for subscription in subscriptions {
+      noteLane(of: subscription.channel)
       if authenticator.isGone(subscription.grant?.key) {
         end(subscription.channel, .keyGone)
         continue
@@ -196,6 +197,7 @@ extension ClientSession {
         gateway.presence.unwatch(subscription)
         tell(.error(id: nil, .presenceDenied, channel: subscription.channel.name.text))
       }
+      if !may(.history, subscription) { subscription.channel.endReplay(of: subscription) }
     }
   }
 

@@ -48,6 +48,7 @@ final class ClientSession {
   private var outbox: ClientOutbox?
   /// Some of its channels are left to their histories.
   private var hasParkedChannels = false
+  private var limitsUnsent = false
   /// Bytes that waited and were given to the connection since.
   var committedBytes: UInt64 = 0
   /// Channels that this session brought into being by publishing.
@@ -159,11 +160,20 @@ final class ClientSession {
       subscription.isWelcomed = isWelcomed
       subscription.grant = grant
       subscriptions.append(subscription)
+      noteLane(of: channel)
       channel.add(subscription)
       gateway.publishing.carryOut(
         effects, in: channel, for: context, clientNumber: clientNumber, target: self)
       return true
     }
+  }
+
+  /// Where lanes differ, what the kernel holds is what nothing can overtake; else it may hold what it
+  /// likes, and bursts cost nobody a gap.
+  func noteLane(of channel: LocalChannel) {
+    guard channel.policy.lane != .normal, !limitsUnsent else { return }
+    limitsUnsent = true
+    carrier?.limitUnsent()
   }
 
   /// Says why a channel can't be had; a session of one channel ends with that. Always false.

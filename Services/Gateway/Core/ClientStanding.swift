@@ -5,37 +5,46 @@ internal import Identity
 
 /// Who a client is and what its token allows, as long as that holds. Pure.
 struct ClientStanding {
-  /// Nil for a client that has not signed in.
-  private(set) var identity: Identity?
-  private(set) var context: ClientContext
+  /// Kept apart: most clients may be anonymous, and there may be many.
+  private final class SignedIn {
+    let identity: Identity
+    let context: ClientContext
+
+    init(_ id: ClientID, _ identity: Identity) {
+      self.identity = identity
+      context = ClientContext(
+        id: id, user: identity.user.map { UserID($0) }, roles: identity.roles.sorted(),
+        info: identity.info ?? [])
+    }
+  }
+
+  private let id: ClientID
+  private var signedIn: SignedIn?
   /// It has been told that its right ends soon.
   var isWarned = false
 
   init(_ id: ClientID, _ identity: Identity? = nil) {
-    self.identity = identity
-    context = Self.context(id, identity)
+    self.id = id
+    signedIn = identity.map { SignedIn(id, $0) }
   }
+
+  /// Nil for a client that has not signed in.
+  var identity: Identity? { signedIn?.identity }
+  var context: ClientContext { signedIn?.context ?? ClientContext(id: id) }
+  /// When the right to be here ends, in seconds of Unix time.
+  var expiresAt: Int64? { signedIn?.identity.expiresAt }
 
   /// Another token speaks for the client now; it has to be of the same user.
   mutating func renew(_ identity: Identity) throws(Refusal) {
     guard let old = self.identity else { throw .signInFirst }
     guard Self.isSame(old.user, identity.user) else { throw .otherUser }
-    let id = context.id
-    self.identity = identity
-    context = Self.context(id, identity)
+    signedIn = SignedIn(id, identity)
     isWarned = false
   }
 
   private static func isSame(_ a: String?, _ b: String?) -> Bool {
     guard let a, let b else { return a == nil && b == nil }
     return a.utf8.elementsEqual(b.utf8)
-  }
-
-  private static func context(_ id: ClientID?, _ identity: Identity?) -> ClientContext {
-    guard let identity else { return ClientContext(id: id) }
-    return ClientContext(
-      id: id, user: identity.user.map { UserID($0) }, roles: identity.roles.sorted(),
-      info: identity.info ?? [])
   }
 
   /// What the client may do in a channel: by its token, else by the channel's rule.

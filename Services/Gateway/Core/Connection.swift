@@ -25,12 +25,22 @@ final class Connection: StreamOwner {
   /// Where the connection is counted among those of its client's address.
   var account: AddressKey?
   /// What the access log says of the socket once it has ended, but for its time and bytes.
-  private var socketEntry: AccessLog.Entry?
-  private var becameSocketAt = Instant(nanoseconds: 0)
-  private var socketBytes: UInt64 = 0
+  private var socketLog: SocketLog?
   private var awaitsProxyHeader: Bool
   private var mode: Mode
   private let secure: TLSTransform?
+
+  /// Kept apart: most gateways keep no access log, and many connections.
+  private final class SocketLog {
+    var entry: AccessLog.Entry
+    let since: Instant
+    var bytes: UInt64 = 0
+
+    init(_ entry: AccessLog.Entry, since: Instant) {
+      self.entry = entry
+      self.since = since
+    }
+  }
 
   private enum Mode {
     case starting
@@ -74,16 +84,9 @@ final class Connection: StreamOwner {
   }
 
   /// From now on what comes is for the socket.
-  func become(_ session: SocketSession) {
-    mode = .socket(session)
-    stream.limitUnsent()
-  }
-
+  func become(_ session: SocketSession) { mode = .socket(session) }
   func become(_ session: EchoSession) { mode = .echo(session) }
-  func become(_ session: StreamSession) {
-    mode = .stream(session)
-    stream.limitUnsent()
-  }
+  func become(_ session: StreamSession) { mode = .stream(session) }
 
   /// TLS' handshake is over.
   func streamOpened(_ stream: Stream) {
@@ -127,7 +130,7 @@ final class Connection: StreamOwner {
       case .stream, .starting, .securing, .ended: return bytes.count
       }
       if step == 0 { return taken }
-      if socketEntry != nil { socketBytes &+= UInt64(step) }
+      if let socketLog { socketLog.bytes &+= UInt64(step) }
       taken += step
     }
     return taken
@@ -167,17 +170,18 @@ final class Connection: StreamOwner {
   /// From here on the connection is the socket, or the endless answer, that `exchange` asked for.
   func becameSocket(_ exchange: HTTPExchange, as kind: String = "socket", status: Int = 101) {
     guard gateway.access.isOn else { return }
-    socketEntry = exchange.accessEntry(now: gateway.loop.now)
-    socketEntry?.kind = kind
-    socketEntry?.status = status
-    becameSocketAt = gateway.loop.now
+    var entry = exchange.accessEntry(now: gateway.loop.now)
+    entry.kind = kind
+    entry.status = status
+    socketLog = SocketLog(entry, since: gateway.loop.now)
   }
 
   private func noteSocket(_ end: StreamEnd) {
-    guard var entry = socketEntry else { return }
-    entry.received = socketBytes
+    guard let socketLog else { return }
+    var entry = socketLog.entry
+    entry.received = socketLog.bytes
     entry.sent = nil
-    entry.time = gateway.loop.now.since(becameSocketAt)
+    entry.time = gateway.loop.now.since(socketLog.since)
     entry.end = "\(end)"
     gateway.access.note(entry)
   }

@@ -13,6 +13,7 @@ extension LocalChannel {
     guard phase == .live else { return }
     switch subscription.state {
     case .live, .parked, .ended: return
+    case .replaying(let replay) where replay.isForbidden: beginAnewAsForbidden(subscription)
     case .replaying(let replay):
       if !replay.isReading, !replay.awaitsChannel { read(subscription, replay) }
     case .waiting(let since): begin(subscription, since)
@@ -63,6 +64,19 @@ extension LocalChannel {
     goLive(subscription)
   }
 
+  /// The client may not read what it asked for any more: it goes on from now. What it lags behind by
+  /// as a slow reader is no history, and stays its own.
+  func endReplay(of subscription: Subscription) {
+    guard case .replaying(var replay) = subscription.state, !replay.isResumed else { return }
+    guard phase != .live else { return beginAnewAsForbidden(subscription) }
+    replay.isForbidden = true
+    subscription.state = .replaying(replay)
+  }
+
+  private func beginAnewAsForbidden(_ subscription: Subscription) {
+    beginAnew(subscription, .notPermitted, position?.epoch, position?.offset ?? .zero)
+  }
+
   // MARK: pages
 
   private func read(_ subscription: Subscription, _ replay: Subscription.Replay) {
@@ -82,7 +96,7 @@ extension LocalChannel {
     gateway.readHistory(
       self, after: replay.delivered, count: replay.isChecking ? 0 : pageCount, bytes: bytes
     ) { [self] result in
-      if case .replaying(let replay) = subscription.state {
+      if case .replaying(let replay) = subscription.state, !replay.isForbidden {
         switch result {
         case .failure(let failure): failed(failure, subscription, replay)
         case .success(let page):

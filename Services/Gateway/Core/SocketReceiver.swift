@@ -96,17 +96,18 @@ struct SocketReceiver {
   ///
   /// - Parameter isHeldBack: whether the client is not read at the moment, so that it can't come on.
   mutating func sweep(_ now: Instant, _ stream: Stream, isHeldBack: Bool) -> Due {
-    let settings = gateway.settings
+    // Read one by one: a copy of all settings would cost more than all else of a sweep.
     if isHeldBack { watch.isHeldBack() } else if watch.isStalled(
-      reader, now, window: settings.messageMax, bytesPerSecond: settings.transferRate)
+      reader, now, window: gateway.settings.messageMax,
+      bytesPerSecond: gateway.settings.transferRate)
     {
       gateway.metrics.limits.reached(.wsFrameTimeout)
       return .close(
         Fault(code: .policyViolation, reason: "the message did not come in time"))
     }
     switch keepAlive.sweep(
-      now, every: teller?.interval(settings.pingEvery) ?? settings.pingEvery,
-      within: settings.pongMax, isBlocked: stream.isBlocked, progress: { stream.progress() })
+      now, every: teller?.interval(gateway.settings.pingEvery) ?? gateway.settings.pingEvery,
+      within: gateway.settings.pongMax, isBlocked: stream.isBlocked, progress: { stream.progress() })
     {
     case .nothing: return .nothing
     case .ping: return .ping

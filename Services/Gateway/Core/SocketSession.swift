@@ -41,6 +41,7 @@ final class SocketSession: Carrier {
   // MARK: what the client is sent
 
   var directStream: Stream? { stream }
+  func limitUnsent() { stream.limitUnsent() }
   var queuedBytes: Int { stream.queuedBytes }
   var isBlocked: Bool { stream.isBlocked }
   func tellWhenEmpty() { stream.tellWhenEmpty() }

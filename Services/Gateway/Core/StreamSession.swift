@@ -158,6 +158,7 @@ final class StreamSession: Carrier {
 
   // MARK: what the client is sent
 
+  func limitUnsent() { stream.limitUnsent() }
   /// The events of one channel are the same for all its clients, ids included; those of several
   /// channels have each client's own.
   var directStream: Stream? { session.door.encoding == .eventPart ? nil : stream }
@@ -246,9 +247,8 @@ final class StreamSession: Carrier {
   }
 
   func sweep(_ now: Instant) {
-    let settings = gateway.settings
     if taking.hasStalled(
-      stream.queuedBytes, given: session.committedBytes, now, within: settings.idleMax)
+      stream.queuedBytes, given: session.committedBytes, now, within: gateway.settings.idleMax)
     {
       gateway.metrics.limits.reached(.httpIdleTimeout)
       return stream.abort()
@@ -257,12 +257,12 @@ final class StreamSession: Carrier {
     if stream.queuedBytes > 0 {
       beat.isOver()
     } else if beat.isUnderWay,
-      beat.isUnanswered(stream.progress(), now, within: settings.pongMax)
+      beat.isUnanswered(stream.progress(), now, within: gateway.settings.pongMax)
     {
       gateway.metrics.limits.reached(.pongTimeout)
       return stream.abort()
     }
-    guard !isClosing, now.since(lastBeat) >= settings.pingEvery else { return }
+    guard !isClosing, now.since(lastBeat) >= gateway.settings.pingEvery else { return }
     lastBeat = now
     // To a client that has yet to take something, more would tell nothing.
     guard stream.queuedBytes == 0 else { return }

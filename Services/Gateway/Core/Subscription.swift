@@ -59,6 +59,8 @@ final class Subscription {
     var isResumed = false
     /// Ahead of this loop, which has still to see what was delivered already.
     var awaitsChannel = false
+    /// Its client may not read the history any more, and is told so once the channel is live.
+    var isForbidden = false
   }
 
   let session: ClientSession
@@ -73,8 +75,12 @@ final class Subscription {
   var watching = Watching.no
   /// Presence has been told that its client is here.
   var isPresent = false
-  /// The token that it was made with, where one was needed.
-  var grant: SubscriptionGrant?
+  /// Kept apart: few have one, and there may be many subscriptions.
+  private var ownGrant: OwnGrant?
+  private final class OwnGrant {
+    let grant: SubscriptionGrant
+    init(_ grant: SubscriptionGrant) { self.grant = grant }
+  }
   /// Its client came with a position and may not read the history: it goes on from now.
   var isCutOffFromHistory = false
   /// Its client has been told that this token ends soon.
@@ -109,6 +115,15 @@ final class Subscription {
     self.encoding = encoding
     state = .waiting(since)
   }
+
+  /// The token that it was made with, where one was needed.
+  var grant: SubscriptionGrant? {
+    get { ownGrant?.grant }
+    set { ownGrant = newValue.map { OwnGrant($0) } }
+  }
+
+  /// When that ends, in seconds of Unix time.
+  var grantEnd: Int64? { ownGrant?.grant.expiresAt }
 
   /// Its channel is not open yet.
   var isWaiting: Bool { if case .waiting = state { true } else { false } }
