@@ -78,7 +78,9 @@ def test_streams_come_through_a_proxy_at_once_and_are_taken_up_again(sapphire, k
             assert [e["data"]["n"] for e in got if e["channel"] == "log:a"] == list(range(10, 20))
             assert [e["data"] for e in got if e["channel"] == "b"] == ["beside"]
             # The client is gone: the proxy tells, and nobody is left in the channel.
-        eventually(10, "nobody listens", lambda: "b" not in json.loads(sapphire.get("/channels")[2])["channels"])
+        def listed():
+            return json.loads(sapphire.get("/channels", **{"X-API-Key": sapphire.key})[2])["channels"]
+        eventually(10, "nobody listens", lambda: "b" not in listed())
 
 
 if os.environ.get("LONG") == "1":
