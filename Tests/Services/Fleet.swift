@@ -147,10 +147,13 @@ final class Fleet {
   private func settleEphemeral(_ channel: String) throws {
     let acked = Set(producers.flatMap { Array($0.marks(channel)) })
     for observer in observers {
-      let lost = (observer.logs[channel]?.skipped ?? []).map(\.mark).filter { acked.contains($0) }
-      if !lost.isEmpty {
+      let log = observer.logs[channel]
+      let lost = (log?.skipped ?? []).filter { acked.contains($0.mark) }
+      if let first = lost.first {
+        let told = (log?.told ?? []).map { $0.since(first.at) }
         Issue.record(
-          "\(observer.name) missed \(lost.count) in \(channel) without a word: \(lost.prefix(3))")
+          "\(observer.name) missed \(lost.count) in \(channel) without a word: \(lost.map(\.mark).prefix(3)); told \(told) after"
+        )
       }
     }
     // Everything flows again: the last one of each producer has come to all.

@@ -51,10 +51,13 @@ final class Observer {
     var heard: Set<Int> = []
     /// Left out without a word so far; no loss if nobody was told that they were published.
     var skipped: [(mark: Mark, at: Instant)] = []
+    /// When it was said that some are missing.
+    var told: [Instant] = []
   }
 
-  /// Word of a loss may come after what follows it: with the next heartbeat of a link.
-  private static let wordMax = Duration.seconds(2)
+  /// Word of a loss may come after what follows it (row 40): with the next heartbeat of a link, and
+  /// the one after where the link that was made anew has lost a frame, too.
+  private static let wordMax = Duration.seconds(5)
 
   let name: String
   private(set) var logs: [String: Log] = [:]
@@ -139,6 +142,7 @@ final class Observer {
       logs[channel]?.wasToldOfLoss = true
       logs[channel]?.heard = []
       let now = SystemClock.monotonic()
+      logs[channel]?.told.append(now)
       logs[channel]?.skipped.removeAll { now.since($0.at) < Self.wordMax }
       if Channels.keeping(channel) == .durable {
         problem("\(channel): \(type) \(message["reason"]?.string ?? "")")
