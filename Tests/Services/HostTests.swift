@@ -15,7 +15,8 @@ extension ServiceTests {
     {
       var options = ServiceTests.options()
       options.wrappers[.eventstore] = [
-        Self.strace, "-f", "-qqq", "-o", "/dev/null", "-e", "trace=fdatasync",
+        // Beside the store and not above it: a strace that is killed would leave the store running.
+        Self.strace, "-D", "-f", "-qqq", "-o", "/dev/null", "-e", "trace=fdatasync",
         "-e", "inject=fdatasync:\(injected)",
       ]
       try ServiceCluster.run(ServiceTests.everyone, options) { cluster in
@@ -29,7 +30,7 @@ extension ServiceTests {
       var lines: [Substring] = []
       var options = ServiceTests.options()
       options.wrappers[.eventstore] = [
-        // Beside the store and not above it, so that signals reach the store.
+        // Beside the store, as above: signals reach the store.
         Self.strace, "-D", "-f", "-q", "-y", "-s", "256", "-e",
         "trace=recvfrom,sendto,pwrite64,fdatasync",
         "-o", "TRACE",
