@@ -36,45 +36,19 @@ public struct JSONElement: Sendable, Hashable {
 /// - Cost: one pass, no allocation.
 /// - Errors: nothing may be trusted until `next` has returned nil: the fault may come last.
 public struct JSONArrayScanner: Sendable {
-  private enum Place { case first, afterElement, done }
-
-  private var place = Place.first
-  private var offset: Int
+  private var sequence: JSONSequence
 
   /// Begins at the array's bracket; `.unexpectedByte` where the bytes hold another value.
   public init(array span: borrowing Span<UInt8>) throws(JSONError) {
-    let start = JSON.skipSpace(span, from: 0)
-    guard try JSON.kind(of: span, at: start) == .array else {
-      throw JSONError(.unexpectedByte, at: start, in: span)
-    }
-    offset = start + 1
+    sequence = try JSONSequence(.array, span, otherwise: .unexpectedByte)
   }
 
   /// The next element, or nil after the last, when nothing but white space follows the array.
   public mutating func next(_ span: borrowing Span<UInt8>) throws(JSONError) -> JSONElement? {
-    switch place {
-    case .done: return nil
-    case .first:
-      offset = JSON.skipSpace(span, from: offset)
-      if offset < span.count, span[offset] == UInt8(ascii: "]") { return try finish(span) }
-    case .afterElement:
-      offset = JSON.skipSpace(span, from: offset)
-      guard try JSON.isComma(span, at: offset, orEnd: UInt8(ascii: "]")) else {
-        return try finish(span)
-      }
-      offset = JSON.skipSpace(span, from: offset + 1)
-    }
-    place = .afterElement
-    let start = offset
+    guard let start = try sequence.next(span) else { return nil }
     let kind = try JSON.kind(of: span, at: start)
-    offset = try JSON.skipValue(span, from: start, depth: 1)
-    return JSONElement(value: start..<offset, kind: kind)
-  }
-
-  private mutating func finish(_ span: borrowing Span<UInt8>) throws(JSONError) -> JSONElement? {
-    place = .done
-    offset = JSON.skipSpace(span, from: offset + 1)
-    guard offset == span.count else { throw JSONError(.trailingBytes, at: offset, in: span) }
-    return nil
+    let end = try JSON.skipValue(span, from: start, depth: 1)
+    sequence.ended(at: end)
+    return JSONElement(value: start..<end, kind: kind)
   }
 }

@@ -77,10 +77,8 @@ public struct JSONMember: Sendable, Hashable {
 /// - Errors: nothing may be trusted until `next` has returned nil: the fault may come last.
 public struct JSONScanner: Sendable {
   private static let plainKeysMax = 32
-  private enum Place { case first, afterMember, done }
 
-  private var place = Place.first
-  private var offset: Int
+  private var sequence: JSONSequence
   /// Keys so far, each as start << 32 | count, while they are few and have no escapes.
   private var plainKeys = InlineArray<32, UInt64>(repeating: 0)
   private var plainKeysCount = 0
@@ -89,45 +87,21 @@ public struct JSONScanner: Sendable {
 
   /// Begins at the object's brace; `.notAnObject` where the bytes hold another value.
   public init(object span: borrowing Span<UInt8>) throws(JSONError) {
-    let start = JSON.skipSpace(span, from: 0)
-    guard try JSON.kind(of: span, at: start) == .object else {
-      throw JSONError(.notAnObject, at: start, in: span)
-    }
-    offset = start + 1
+    sequence = try JSONSequence(.object, span, otherwise: .notAnObject)
   }
 
   /// The next member, or nil after the last, when nothing but white space follows the object.
   public mutating func next(_ span: borrowing Span<UInt8>) throws(JSONError) -> JSONMember? {
-    switch place {
-    case .done: return nil
-    case .first:
-      offset = JSON.skipSpace(span, from: offset)
-      if offset < span.count, span[offset] == UInt8(ascii: "}") { return try finish(span) }
-    case .afterMember:
-      offset = JSON.skipSpace(span, from: offset)
-      guard try JSON.isComma(span, at: offset, orEnd: UInt8(ascii: "}")) else {
-        return try finish(span)
-      }
-      offset = JSON.skipSpace(span, from: offset + 1)
-    }
-    place = .afterMember
-    let keyStart = offset
+    guard let keyStart = try sequence.next(span) else { return nil }
     let key = try JSON.skipString(span, from: keyStart)
     let start = try JSON.skipColon(span, from: key.end)
     let end = try JSON.skipValue(span, from: start, depth: 1)
-    offset = end
+    sequence.ended(at: end)
     let member = JSONMember(
       key: (keyStart + 1)..<(key.end - 1), keyHasEscapes: key.hasEscapes, value: start..<end,
       kind: try JSON.kind(of: span, at: start))
     guard isNew(member, in: span) else { throw JSONError(.duplicateKey, at: keyStart, in: span) }
     return member
-  }
-
-  private mutating func finish(_ span: borrowing Span<UInt8>) throws(JSONError) -> JSONMember? {
-    place = .done
-    offset = JSON.skipSpace(span, from: offset + 1)
-    guard offset == span.count else { throw JSONError(.trailingBytes, at: offset, in: span) }
-    return nil
   }
 
   private mutating func isNew(_ member: JSONMember, in span: borrowing Span<UInt8>) -> Bool {
