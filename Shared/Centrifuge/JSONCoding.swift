@@ -179,28 +179,15 @@ struct JSONFieldReader: FieldReader {
   mutating func messages<M: Message>(
     _ values: inout [M], _ s: borrowing Span<UInt8>
   ) throws(CentrifugeDecodeError) {
-    if member.kind == .null { return }
-    let list = s.extracting(try range(of: .array))
-    var scanner = try Self.array(list)
-    while let element = try Self.next(&scanner, list) {
-      try allowance.takeItem()
-      var value: M?
-      var reader = JSONFieldReader(member: element, name: name, allowance: allowance)
-      try reader.message(&value, list)
-      allowance = reader.allowance
-      values.append(value ?? M())
+    try forEachElement(s) { reader, list throws(CentrifugeDecodeError) in
+      values.append(try reader.message(list))
     }
   }
 
   mutating func texts(
     _ values: inout [String], _ s: borrowing Span<UInt8>
   ) throws(CentrifugeDecodeError) {
-    if member.kind == .null { return }
-    let list = s.extracting(try range(of: .array))
-    var scanner = try Self.array(list)
-    while let element = try Self.next(&scanner, list) {
-      try allowance.takeItem()
-      var reader = JSONFieldReader(member: element, name: name, allowance: allowance)
+    try forEachElement(s) { reader, list throws(CentrifugeDecodeError) in
       values.append(try reader.text(list))
     }
   }
@@ -208,30 +195,67 @@ struct JSONFieldReader: FieldReader {
   mutating func map(
     _ values: inout NamedValues<String>, _ s: borrowing Span<UInt8>
   ) throws(CentrifugeDecodeError) {
-    if member.kind == .null { return }
-    let object = s.extracting(try range(of: .object))
-    var scanner = try Self.object(object)
-    while let entry = try Self.next(&scanner, object) {
-      try allowance.takeItem()
-      var reader = JSONFieldReader(member: entry, name: name, allowance: allowance)
-      values[entry.keyText(in: object)] = try reader.text(object)
+    try forEachEntry(s) { key, reader, object throws(CentrifugeDecodeError) in
+      values[key] = try reader.text(object)
     }
   }
 
   mutating func map<M: Message>(
     _ values: inout NamedValues<M>, _ s: borrowing Span<UInt8>
   ) throws(CentrifugeDecodeError) {
+    try forEachEntry(s) { key, reader, object throws(CentrifugeDecodeError) in
+      values[key] = try reader.message(object)
+    }
+  }
+}
+
+extension JSONFieldReader {
+  /// A message of its own; null is one of which nothing is said.
+  private mutating func message<M: Message>(
+    _ s: borrowing Span<UInt8>
+  ) throws(CentrifugeDecodeError) -> M {
+    var value: M?
+    try message(&value, s)
+    return value ?? M()
+  }
+
+  private mutating func forEachElement(
+    _ s: borrowing Span<UInt8>,
+    _ body: (inout JSONFieldReader, borrowing Span<UInt8>) throws(CentrifugeDecodeError) -> Void
+  ) throws(CentrifugeDecodeError) {
+    if member.kind == .null { return }
+    let list = s.extracting(try range(of: .array))
+    var scanner = try Self.array(list)
+    while let element = try Self.next(&scanner, list) {
+      try readOne(element, list, body)
+    }
+  }
+
+  private mutating func forEachEntry(
+    _ s: borrowing Span<UInt8>,
+    _ body: (String, inout JSONFieldReader, borrowing Span<UInt8>) throws(CentrifugeDecodeError)
+      -> Void
+  ) throws(CentrifugeDecodeError) {
     if member.kind == .null { return }
     let object = s.extracting(try range(of: .object))
     var scanner = try Self.object(object)
     while let entry = try Self.next(&scanner, object) {
-      try allowance.takeItem()
-      var value: M?
-      var reader = JSONFieldReader(member: entry, name: name, allowance: allowance)
-      try reader.message(&value, object)
-      allowance = reader.allowance
-      values[entry.keyText(in: object)] = value ?? M()
+      let key = entry.keyText(in: object)
+      try readOne(entry, object) { reader, object throws(CentrifugeDecodeError) in
+        try body(key, &reader, object)
+      }
     }
+  }
+
+  /// One of many, which counts against the same allowance.
+  private mutating func readOne(
+    _ one: JSONMember, _ s: borrowing Span<UInt8>,
+    _ body: (inout JSONFieldReader, borrowing Span<UInt8>) throws(CentrifugeDecodeError) -> Void
+  ) throws(CentrifugeDecodeError) {
+    try allowance.takeItem()
+    var reader = JSONFieldReader(member: one, name: name, allowance: allowance)
+    try body(&reader, s)
+    allowance = reader.allowance
   }
 }
 
