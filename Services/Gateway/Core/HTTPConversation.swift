@@ -241,10 +241,10 @@ final class HTTPConversation {
 
   /// Why a request without a key has come too soon after others of its address.
   private func overrun(_ head: HTTPRequestHead, _ client: PeerIdentity) -> Refusal? {
-    let settings = gateway.settings
-    guard settings.binds(client), !settings.access.keys.contains(APIKeys.offered(head.headers)),
-      let wait = settings.ledgers.addresses.request(
-        AddressKey(client), gateway.loop.now, settings.rates.requests)
+    guard gateway.settings.binds(client),
+      !gateway.settings.access.keys.contains(APIKeys.offered(head.headers)),
+      let wait = gateway.settings.ledgers.addresses.request(
+        AddressKey(client), gateway.loop.now, gateway.settings.rates.requests)
     else { return nil }
     gateway.metrics.limits.reached(.requestsPerSecond)
     return .rateLimited("requests", wait)
@@ -269,10 +269,9 @@ final class HTTPConversation {
     case .api where head.method == .post && !isForToken: sink = .collect([])
     default: break
     }
-    let settings = gateway.settings
     let bytesMax =
-      isUpload ? settings.artifactBytesMax
-      : isForToken ? Self.unusedBodyBytesMax : settings.bodyBytesMax
+      isUpload ? gateway.settings.artifactBytesMax
+      : isForToken ? Self.unusedBodyBytesMax : gateway.settings.bodyBytesMax
     let decoder: HTTPBodyDecoder
     do throws(HTTPError) {
       decoder = try HTTPBodyDecoder(head.framing, bytesMax: bytesMax)

@@ -56,13 +56,12 @@ final class Publishing {
   /// Whether a client may publish in a channel that need not exist here yet: asked before one is
   /// made, so that refused names cost nothing.
   func mayPublish(_ client: ClientContext, in name: ChannelName) -> Bool {
-    let settings = gateway.settings
     if let known = gateway.existing(name) {
-      return settings.access.mayPublish(client, known.publishers)
+      return gateway.settings.access.mayPublish(client, known.publishers)
     }
-    guard let policy = settings.policy(name) else { return false }
-    return settings.access.mayPublish(
-      client, policy.publish ?? settings.registry.traits(of: policy.type)?.publishers)
+    guard let policy = gateway.settings.policy(name) else { return false }
+    return gateway.settings.access.mayPublish(
+      client, policy.publish ?? gateway.settings.registry.traits(of: policy.type)?.publishers)
   }
 
   /// Publishes and tells `completion`, exactly once. Nil where nobody asks: then an ephemeral
