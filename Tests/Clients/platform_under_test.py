@@ -230,6 +230,18 @@ class Gateway:
         self.process.stdout.close()
 
 
+@contextlib.contextmanager
+def running(configuration=None, **options):
+    """A platform for all tests of a file, or for one that starts it in its own way."""
+    platform = Sapphire()
+    try:
+        platform.start(configuration, **options)
+        yield platform
+    finally:
+        platform.stop()
+        platform.remove()
+
+
 def end(process):
     if process.poll() is None:
         process.terminate()

@@ -197,12 +197,7 @@ async def is_in(platform, user):
     """Whether one more of the user's connections is let in; it is closed again."""
     socket = await by_message(platform, user)
     try:
-        with contextlib.suppress(websockets.ConnectionClosed):
-            while True:
-                message = await next_json(socket, 5)
-                if message["type"] in ("connected", "error"):
-                    return message["type"] == "connected"
-        return False
+        return await outcome(socket)
     finally:
         await socket.close()
 

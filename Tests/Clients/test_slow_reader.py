@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from platform_under_test import Sapphire
+from platform_under_test import running
 from raw_http import Wire
 
 CONFIGURATION = """{ channels: [{ match: "log:*", history: { durable: true } }],
@@ -14,13 +14,8 @@ EVENTS, BYTES = 20, 400_000
 
 @pytest.fixture(scope="module")
 def impatient():
-    platform = Sapphire()
-    try:
-        platform.start(CONFIGURATION)
+    with running(CONFIGURATION) as platform:
         yield platform
-    finally:
-        platform.stop()
-        platform.remove()
 
 
 def frames(received):
