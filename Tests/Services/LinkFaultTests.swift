@@ -51,6 +51,32 @@ extension ServiceTests {
       }
     }
 
+    /// Row 40, again and again: the link that is made anew for it loses frames, too.
+    @Test func wordOfALossComesThoughTheNewLinkLosesFramesAsWell() throws {
+      try ServiceCluster.run(ServiceTests.everyone, Self.options([.hub])) { cluster in
+        let loop = try TestLoop()
+        let socket = try loop.socket(try cluster.gateway(), "/ws/events/live:x")
+        func texts() -> [String] {
+          socket.messages.map { String(decoding: $0.bytes, as: UTF8.self) }
+        }
+        try loop.wait("the welcome") { texts().count == 1 }
+        let proxy = try cluster.proxy(to: .hub)
+        for loss in [
+          FrameLoss(.publication, .fromService, role: .gateway),
+          FrameLoss(.openChannel, .toService, role: .gateway),
+          FrameLoss(.channelOpened, .fromService, role: .gateway),
+        ] { proxy.swallow(loss) }
+        let before = proxy.swallowed
+        try Self.publish("lost", "live:x", loop, cluster)
+        let lostAt = SystemClock.monotonic()
+        try loop.wait("word of it", within: .seconds(5), state: { "\(texts())" }) {
+          texts().last?.contains(#""type":"gap""#) == true
+        }
+        print("fig: word came \(SystemClock.monotonic().since(lostAt)) after three losses in a row")
+        #expect(proxy.swallowed == before + 3)
+      }
+    }
+
     /// Row 40: what is lost is the store's announcement of it, or the hub's confirmation.
     @Test func aLastAnnouncementThatWasLostComesWithinFiveSeconds() throws {
       try ServiceCluster.run(ServiceTests.everyone, Self.options([.hub])) { cluster in
