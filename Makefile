@@ -17,6 +17,8 @@ TLS ?=
 T ?= 60
 N ?= 5000
 NAME ?=
+# A copy of the repository socketio/socket.io, for its suites.
+SUITES ?=
 # The directory of another build, for tests of both together.
 OLD ?=
 export SWIFT
@@ -39,6 +41,9 @@ deps-test:
 	@infra/deps run check test
 deps-bench:
 	@infra/deps run bench
+
+deps-suites:
+	@infra/deps run suites
 
 build: deps-run ## release build of all programs, into .build/release
 	$(SWIFT) build -c release $(PLAIN)
@@ -73,6 +78,9 @@ fuzz: deps-run ## replays the kept inputs, then fuzzes every parser for T second
 autobahn: deps-test build ## the 517 cases of the Autobahn suite; needs a Python 2.7, and installs the suite from PyPI
 	@Tests/Autobahn/run
 
+conformance-socketio: deps-suites build ## the suites of Socket.IO and Engine.IO, SUITES=DIR a copy of their repository, N times
+	@SUITES='$(SUITES)' SAPPHIRE_BIN='$(CURDIR)/.build/release' Tests/SocketIO/run $(if $(filter-out 5000,$(N)),$(N),1)
+
 crash: deps-test ## rebuilds the store's disk at N crash points and starts from each
 	@N=$(N) infra/test crash
 
@@ -102,4 +110,4 @@ clean: ## removes everything that was built
 	rm -rf .build
 
 .PHONY: help deps deps-run deps-check deps-test deps-bench build run test check lint test-unit \
-  test-services test-long test-mixed fuzz autobahn crash storm bench golden-update protocol-doc plugin asan tsan clean
+  test-services test-long test-mixed fuzz autobahn deps-suites conformance-socketio crash storm bench golden-update protocol-doc plugin asan tsan clean

@@ -1,12 +1,13 @@
 import BoardChannel
 import BroadcastChannel
 public import ChannelKit
+import ConformanceChannel
 import CursorChannel
 import EchoChannel
 import RelayChannel
 
 extension ChannelRegistry {
-  /// The channel types that this build has: one line each.
+  /// The channel types, and the handlers of calls, that this build has: one line each.
   public static var compiledIn: ChannelRegistry {
     var registry = ChannelRegistry()
     registry.register(RelayChannel.self)
@@ -14,6 +15,7 @@ extension ChannelRegistry {
     registry.register(CursorChannel.self)
     registry.register(BoardChannel.self)
     registry.register(EchoChannel.self)
+    registry.register(calls: Conformance.self)
     return registry
   }
 }

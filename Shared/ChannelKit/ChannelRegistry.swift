@@ -8,6 +8,7 @@ public struct ChannelRegistry: Sendable {
   }
 
   private var entries: [String: Entry] = [:]
+  private var handlers: [String: @Sendable () -> any CallHandler] = [:]
 
   public init() {}
 
@@ -24,6 +25,19 @@ public struct ChannelRegistry: Sendable {
       try Type(channel: channel, options: &options)
     }
   }
+
+  /// Adds a handler of calls; its name is one as a type's, and no other handler's.
+  public mutating func register<Handler: CallHandler>(calls: Handler.Type) {
+    precondition(Self.isName(calls.name), "\(calls.name) is no name for a handler of calls")
+    precondition(handlers[calls.name] == nil, "two handlers of calls are called \(calls.name)")
+    handlers[calls.name] = { Handler() }
+  }
+
+  /// Sorted.
+  public var handlerNames: [String] { handlers.keys.sorted() }
+
+  /// A new handler; nil where none of that name is compiled in.
+  public func callHandler(_ name: String) -> (any CallHandler)? { handlers[name].map { $0() } }
 
   /// Sorted.
   public var names: [String] { entries.keys.sorted() }

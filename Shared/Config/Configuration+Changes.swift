@@ -115,6 +115,18 @@ extension Configuration {
     Setting("compression.windowBits", \.compression.windowBits, .newcomers, .gateway),
     Setting("compression.contextTakeover", \.compression.contextTakeover, .newcomers, .gateway),
     Setting("compression.contextWindowBits", \.compression.contextWindowBits, .newcomers, .gateway),
+    Setting("socketio.enabled", \.socketio.enabled, .restart, .gateway),
+    Setting("socketio.pingInterval", \.socketio.pingInterval, .restart, .gateway),
+    Setting("socketio.pingTimeout", \.socketio.pingTimeout, .restart, .gateway),
+    Setting("socketio.upgradeTimeout", \.socketio.upgradeTimeout, .restart, .gateway),
+    Setting("socketio.connectTimeout", \.socketio.connectTimeout, .restart, .gateway),
+    Setting("socketio.maxHttpBufferSize", \.socketio.maxHttpBufferSize, .restart, .gateway),
+    Setting("socketio.maxAttachments", \.socketio.maxAttachments, .restart, .gateway),
+    Setting("socketio.transports", \.socketio.transports, .restart, .gateway),
+    Setting("socketio.allowUpgrades", \.socketio.allowUpgrades, .restart, .gateway),
+    Setting("socketio.events", \.socketio.events, .restart, .gateway),
+    Setting("socketio.namespaces", \.socketio.namespaces, .restart, .gateway),
+    Setting("socketio.engine", \.socketio.engine, .restart, .gateway),
     Setting("diagnostics.echo", \.diagnostics.echo, .restart, .gateway),
   ]
 

@@ -17,6 +17,7 @@ public struct Configuration: Sendable, Equatable {
   public var apiKeys: [APIKeyRule] = []
   public var limits = Limits()
   public var compression = CompressionSettings()
+  public var socketio = SocketIOSettings()
   public var diagnostics = DiagnosticsSettings()
   public var log = LogSettings()
   public var vault = VaultSettings()
@@ -133,6 +134,7 @@ extension Configuration {
     apiKeys = APIKeyRule.list(reading: reader.take("apiKeys"), &reading)
     limits = Limits(reading: reader.take("limits"), &reading)
     compression = CompressionSettings(reading: reader.take("compression"), &reading)
+    socketio = SocketIOSettings(reading: reader.take("socketio"), &reading)
     diagnostics = DiagnosticsSettings(reading: reader.take("diagnostics"), &reading)
     log = LogSettings(reading: reader.take("log"), &reading)
     vault = VaultSettings(reading: reader.take("vault"), &reading)

@@ -131,6 +131,21 @@ public final class Stream: LoopHandler, Flushable {
     return progress
   }
 
+  // MARK: moving
+
+  /// A second descriptor of the connection, for a stream on another loop; this one is to be closed
+  /// behind it, with nothing queued and nothing unread. Not with a transform, whose state stays here.
+  public func duplicateDescriptor() throws(SystemError) -> Descriptor {
+    try Syscalls.duplicate(descriptor)
+  }
+
+  /// Offers the owner bytes that were received elsewhere, at the end of the turn, before any that are
+  /// received here. Right after `start`.
+  public func offerFirst(_ bytes: [UInt8]) {
+    unread = bytes
+    loop.atTurnEnd { [self] in offerUnread() }
+  }
+
   // MARK: writing
 
   /// Queues a copy of `bytes`.

@@ -107,6 +107,15 @@ public enum Syscalls {
 
   static func close(_ number: Int32) { _ = Glibc.close(number) }
 
+  /// `fcntl(F_DUPFD_CLOEXEC)`: another descriptor of the same open file.
+  public static func duplicate(
+    _ descriptor: borrowing Descriptor
+  ) throws(SystemError) -> Descriptor {
+    let number = fcntl(descriptor.number, F_DUPFD_CLOEXEC, 0)
+    guard number >= 0 else { throw SystemError(code: errno, call: "fcntl") }
+    return Descriptor(owning: number)
+  }
+
   /// `fcntl(2)`: O_NONBLOCK.
   public static func setNonBlocking(number: Int32) throws(SystemError) {
     let flags = fcntl(number, F_GETFL)

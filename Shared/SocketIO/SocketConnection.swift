@@ -182,6 +182,16 @@ extension SocketConnection {
     return id
   }
 
+  /// Acknowledges an event by its id alone, for whoever answers within the client's present stay in
+  /// the namespace.
+  public mutating func answer(
+    _ id: SocketAckID, in namespace: SocketNamespace, with body: SocketBody,
+    _ actions: inout [SocketAction]
+  ) -> Bool {
+    guard let stay = stay(in: namespace) else { return false }
+    return answer(SocketAnswer(namespace: namespace, id: id, stay: stay), with: body, &actions)
+  }
+
   /// Acknowledges an event of the client; false when it was done before, or nobody waits any more.
   public mutating func answer(
     _ answer: SocketAnswer, with body: SocketBody, _ actions: inout [SocketAction]

@@ -18,7 +18,9 @@ struct RouteTests {
     (["ws", ""], .notFound), (["ws", "events", ""], .notFound), (["ws", "a", "b"], .notFound),
     (["ws", "events", "a", "b"], .notFound), (["api"], .page("api")), (["a", "b"], .notFound),
     (["api", "publish", ""], .notFound), (["sse"], .eventStream), (["stream"], .lineStream),
-    (["poll"], .poll), (["sse", "x"], .notFound),
+    (["poll"], .poll), (["sse", "x"], .notFound), (["socket.io", ""], .engine(.socketIO)),
+    (["socket.io"], .engine(.socketIO)), (["engine.io", ""], .engine(.engineIO)),
+    (["socket.io", "x"], .notFound),
   ] as [([String], Route)])
   func eachAddressIsOneDoor(path: [String], route: Route) {
     #expect(Route(HTTPTarget(path: path, query: [])) == route)
@@ -41,7 +43,7 @@ struct RouteTests {
   /// What the configuration refuses to give away is what there is.
   @Test func noRouteOfTheConfigurationHidesABuiltInDoor() {
     let doors = ["health", "live", "ready", "metrics", "channels", "sse", "stream", "poll", "ws", "ws/echo", "ws/a",
-      "ws/events/a", "api/publish", "vault/\(Self.hash)"] + Pages.names
+      "ws/events/a", "socket.io", "engine.io", "api/publish", "vault/\(Self.hash)"] + Pages.names
     for door in doors {
       let path = door.split(separator: "/").map(String.init)
       #expect(Route(HTTPTarget(path: path, query: [])) != .notFound)

@@ -26,6 +26,8 @@ protocol Carrier: AnyObject {
   var isOneAnswer: Bool { get }
   /// Whether the client can ask for a subscription anew, on what carries this one.
   var hearsClient: Bool { get }
+  /// Whether `send` is for the client's own answers too: they are in the form of its publications.
+  var takesFrames: Bool { get }
   /// Bytes in the client's form, behind all that was given before.
   func send(_ bytes: [UInt8], _ start: Int, _ end: Int)
   /// Little may be given away that hasn't been sent: the client is in channels of several lanes.
@@ -47,6 +49,7 @@ protocol Carrier: AnyObject {
 extension Carrier {
   var isOneAnswer: Bool { false }
   func limitUnsent() {}
+  var takesFrames: Bool { directStream != nil }
   var hearsClient: Bool { true }
   var takesPages: Bool { true }
   var compression: SocketCompression? { nil }

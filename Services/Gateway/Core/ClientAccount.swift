@@ -13,6 +13,8 @@ struct Overrun: Equatable {
 struct ClientLedgers: Sendable {
   let addresses = AddressLedger()
   let users = UserLedger()
+  /// Sessions that long polling carries.
+  let sessions = AddressLedger()
 }
 
 /// A client that limits bind: what it has taken of its rates, its address, and its user's seat once

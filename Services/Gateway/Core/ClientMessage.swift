@@ -44,15 +44,22 @@ enum ClientMessage: Equatable {
   }
 
   /// Reads `{"id"?, "channel", "data" | "b64data", "idempotency_key"?}`, or one with a `type`.
-  static func parse(_ bytes: [UInt8]) throws(Malformed) -> ClientMessage {
+  ///
+  /// - Parameters:
+  ///   - type: what the message is, where something else says so than the object; then it has the
+  ///     `id` that is given here.
+  static func parse(
+    _ bytes: [UInt8], as type: String? = nil, id: MessageID? = nil
+  ) throws(Malformed) -> ClientMessage {
     let span = bytes.span
     var fields = Fields()
     do throws(JSONError) {
       var scanner = try JSONScanner(object: span)
       while let member = try scanner.next(span) { fields.take(member, span) }
     } catch {
-      throw Malformed(id: nil, message: "the message is no JSON object: \(error)")
+      throw Malformed(id: id, message: "the message is no JSON object: \(error)")
     }
+    if let type { (fields.type, fields.id) = (type, id) }
     if let problem = fields.problem { throw Malformed(id: fields.id, message: problem) }
     return try fields.message()
   }

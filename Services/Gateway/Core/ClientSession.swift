@@ -53,6 +53,8 @@ final class ClientSession {
   var committedBytes: UInt64 = 0
   /// Channels that this session brought into being by publishing.
   var opened = 0
+  /// Histories and lists of members that are being read.
+  var looks = 0
   /// Something was published in the name that the client had then.
   var hasPublished = false
   /// Who the client is.
@@ -105,6 +107,13 @@ final class ClientSession {
   /// Only to be let go again.
   func begin(_ carrier: any Carrier) { self.carrier = carrier }
 
+  /// The first half of opening, for doors that let a client in by a message of their own. Why not,
+  /// where there is no room for it; then only `ended` may follow.
+  func enter(_ carrier: any Carrier) -> Refusal? {
+    self.carrier = carrier
+    return takeSeat()
+  }
+
   func open(_ channels: [(ChannelName, Subscription.Since)]) {
     if door.welcomes, pendingWelcome.expect(channels.count) { welcome() }
     for (name, since) in channels {
@@ -153,7 +162,7 @@ final class ClientSession {
         else { return refuse(.channelIsFull, name.text, id) }
       }
       let subscription = Subscription(
-        self, channel, door.encoding, since: mayReadHistory ? since : .now)
+        self, channel, encoding(of: name), since: mayReadHistory ? since : .now)
       subscription.isCutOffFromHistory = !mayReadHistory
       subscription.messageID = id
       subscription.isCounted = channel.policy.subscribersMax != nil
@@ -269,6 +278,14 @@ final class ClientSession {
     outbox.hold(control: bytes)
   }
 
+  /// The form in which this client gets a channel's publications.
+  private func encoding(of name: ChannelName) -> Encoding {
+    guard door.encoding == .socketPublication, gateway.settings.engine.speaksAsEvent(name) else {
+      return door.encoding
+    }
+    return .socketEvent
+  }
+
   // MARK: what waits
 
   var hasOutbox: Bool { outbox != nil }
@@ -367,9 +384,9 @@ final class ClientSession {
   }
 
   private func sendUnsubscribed(_ payload: Payload, _ channel: LocalChannel) {
-    guard !isOver, carrier?.directStream != nil else { return }
+    guard !isOver, carrier?.takesFrames == true else { return }
     var bytes: [UInt8] = []
-    door.encoding.append(
+    encoding(of: channel.name).append(
       payload, position: nil, timeMs: gateway.loop.wallMilliseconds,
       prefix: channel.envelopePrefix, to: &bytes)
     send(control: bytes)

@@ -48,7 +48,10 @@ final class Connection: StreamOwner {
     case http(HTTPConversation)
     case socket(SocketSession)
     case echo(EchoSession)
+    case engine(EngineSocket)
     case stream(StreamSession)
+    /// The session is another loop's, and TLS is spoken here.
+    case relay(ConnectionRelay)
     case ended
   }
 
@@ -62,6 +65,58 @@ final class Connection: StreamOwner {
     secure = gateway.settings.tls.map { TLSTransform($0.context) }
     stream = Stream(descriptor, on: gateway.loop, transform: secure)
     mode = .starting
+  }
+
+  /// One that came to another loop.
+  init(_ descriptor: consuming Descriptor, _ moved: MovedConnection, on gateway: GatewayLoop) {
+    self.gateway = gateway
+    peer = moved.peer
+    client = moved.client
+    isBound = gateway.settings.binds(moved.client)
+    awaitsProxyHeader = false
+    secure = nil
+    stream = Stream(descriptor, on: gateway.loop)
+    mode = .starting
+  }
+
+  /// Goes on with the request that another loop has read.
+  func start(with moved: MovedConnection) {
+    let conversation = HTTPConversation(self)
+    mode = .http(conversation)
+    do throws(SystemError) {
+      try stream.start(self)
+    } catch {
+      mode = .ended
+      return gateway.ended(self)
+    }
+    conversation.goOn(with: moved.head)
+    stream.offerFirst(moved.rest)
+  }
+
+  /// Gives the connection to the loop that holds its session, with the request that was just read and
+  /// what came behind it. False where that can't be.
+  func move(to loop: Int, _ head: HTTPRequestHead, _ rest: [UInt8]) -> Bool {
+    do throws(SystemError) {
+      guard secure != nil else {
+        let moved = MovedConnection(
+          try stream.duplicateDescriptor(), peer, client, head, rest, isRelayed: false)
+        guard gateway.post(.moved(moved), loop) else { return false }
+        mode = .ended
+        stream.close()
+        return true
+      }
+      var pair = try Sockets.pair()
+      var ours = Descriptor(owning: -1)
+      swap(&ours, &pair.first)
+      var theirs = Descriptor(owning: -1)
+      swap(&theirs, &pair.second)
+      let relay = ConnectionRelay(stream, ours, on: gateway.loop)
+      let moved = MovedConnection(theirs, peer, client, head, rest, isRelayed: true)
+      guard gateway.post(.moved(moved), loop) else { return false }
+      mode = .relay(relay)
+      try relay.start()
+      return true
+    } catch { return false }
   }
 
   func start() {
@@ -86,6 +141,7 @@ final class Connection: StreamOwner {
   /// From now on what comes is for the socket.
   func become(_ session: SocketSession) { mode = .socket(session) }
   func become(_ session: EchoSession) { mode = .echo(session) }
+  func become(_ socket: EngineSocket) { mode = .engine(socket) }
   func become(_ session: StreamSession) { mode = .stream(session) }
 
   /// TLS' handshake is over.
@@ -100,7 +156,7 @@ final class Connection: StreamOwner {
     switch mode {
     case .socket(let socket): socket.session
     case .stream(let stream): stream.session
-    case .starting, .securing, .http, .echo, .ended: nil
+    case .starting, .securing, .http, .echo, .engine, .relay, .ended: nil
     }
   }
 
@@ -111,7 +167,7 @@ final class Connection: StreamOwner {
     case .stream(let stream): stream.session.checkIdentity(now, due)
     case .http(let conversation):
       for session in conversation.sessions { session.checkIdentity(now, due) }
-    case .starting, .securing, .echo, .ended: break
+    case .starting, .securing, .echo, .engine, .relay, .ended: break
     }
   }
 
@@ -126,6 +182,8 @@ final class Connection: StreamOwner {
       case .http(let conversation): step = conversation.received(rest)
       case .socket(let session): step = session.received(rest)
       case .echo(let session): step = session.received(rest)
+      case .engine(let socket): step = socket.received(rest)
+      case .relay(let relay): step = relay.received(rest)
       // Nothing that a client of an endless answer says is heard.
       case .stream, .starting, .securing, .ended: return bytes.count
       }
@@ -191,6 +249,8 @@ final class Connection: StreamOwner {
     case .socket(let session): session.drained()
     case .http(let conversation): conversation.drained()
     case .echo(let session): session.drained()
+    case .engine(let socket): socket.drained()
+    case .relay(let relay): relay.drained()
     case .stream(let session): session.drained()
     case .starting, .securing, .ended: break
     }
@@ -206,6 +266,8 @@ final class Connection: StreamOwner {
     noteSocket(end)
     switch before {
     case .socket(let session): session.ended()
+    case .engine(let socket): socket.ended()
+    case .relay(let relay): relay.ended()
     case .http(let conversation): conversation.ended()
     case .stream(let session): session.ended()
     case .securing: noteFailure(secure?.connection.failure.map { TLSFailureReason($0) } ?? .left)
@@ -230,10 +292,11 @@ final class Connection: StreamOwner {
     case .http(let conversation): conversation.sweep(now)
     case .socket(let session): session.sweep(now)
     case .echo(let session): session.sweep(now)
+    case .engine(let socket): socket.sweep(now)
     case .stream(let session): session.sweep(now)
     case .securing(let since):
       if now.since(since) > gateway.settings.tlsHandshakeMax { giveUpHandshake() }
-    case .starting, .ended: break
+    case .starting, .relay, .ended: break
     }
   }
 
@@ -252,7 +315,8 @@ final class Connection: StreamOwner {
     case .echo(let session): session.drain()
     case .stream(let session): session.drain()
     case .securing: stream.close()
-    case .starting, .ended: break
+    // The loop's sessions are told by themselves.
+    case .engine, .relay, .starting, .ended: break
     }
   }
 

@@ -17,12 +17,16 @@ enum Encoding: Int, CaseIterable {
   case eventPart
   /// The envelope as a line of its own.
   case line
+  /// Socket.IO's event `publication` with the envelope, bytes as an attachment.
+  case socketPublication
+  /// Socket.IO's event of the channel's name, with what was published.
+  case socketEvent
 
   /// Whether carriers need to know where each publication ends.
   var hasMarks: Bool {
     switch self {
     case .raw, .envelope, .event, .rawEvent: false
-    case .eventPart, .line: true
+    case .eventPart, .line, .socketPublication, .socketEvent: true
     }
   }
 
@@ -50,13 +54,18 @@ enum Encoding: Int, CaseIterable {
       let body = Self.envelope(
         payload, position: position, timeMs: timeMs, user: user, prefix: prefix)
       JSONLines.append(body, to: &output)
+    case .socketPublication:
+      let body = Self.socketPublication(
+        payload, position: position, timeMs: timeMs, user: user, prefix: prefix)
+      Self.messages(body, payload, compressor, &output)
+    case .socketEvent: Self.messages(Self.socketEvent(payload, prefix), payload, compressor, &output)
     }
   }
 
   /// Where each message in `bytes` ends, of encodings without marks. For what slow clients leave.
   func ends(_ bytes: borrowing Span<UInt8>) -> [Int] {
     switch self {
-    case .raw, .envelope: Self.frameEnds(bytes)
+    case .raw, .envelope, .socketPublication, .socketEvent: Self.frameEnds(bytes)
     case .event, .rawEvent, .eventPart: EventStream.ends(bytes)
     case .line: [bytes.count]
     }
@@ -93,7 +102,7 @@ enum Encoding: Int, CaseIterable {
     }
   }
 
-  private static func message(
+  static func message(
     _ opcode: WebSocketOpcode, _ body: [UInt8], _ compressor: MessageCompressor?,
     _ output: inout [UInt8]
   ) {
@@ -112,6 +121,17 @@ enum Encoding: Int, CaseIterable {
   ) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(prefix.count + payload.bytes.count + 96)
+    appendHead(position, timeMs, user, prefix, to: &bytes)
+    appendData(payload, to: &bytes)
+    bytes.append(UInt8(ascii: "}"))
+    return bytes
+  }
+
+  /// All of an envelope that stands before its data.
+  static func appendHead(
+    _ position: Position?, _ timeMs: Int64, _ user: String, _ prefix: [UInt8],
+    to bytes: inout [UInt8]
+  ) {
     bytes.append(contentsOf: prefix)
     if let position {
       bytes.append(contentsOf: ",\"epoch\":\"".utf8)
@@ -123,9 +143,6 @@ enum Encoding: Int, CaseIterable {
     Self.append(UInt64(clamping: timeMs), to: &bytes)
     append(user: user, to: &bytes)
     bytes.append(UInt8(ascii: ","))
-    appendData(payload, to: &bytes)
-    bytes.append(UInt8(ascii: "}"))
-    return bytes
   }
 
   /// `,"user":"…"` where a user published it.

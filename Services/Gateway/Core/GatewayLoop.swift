@@ -33,6 +33,8 @@ final class GatewayLoop {
   let httpLogger: Logger
   private(set) var isDraining = false
   var upstreamsChanged: () -> Void = {}
+  /// Tells another loop of the process something; whether it will hear it.
+  var post: (GatewayMail, _ loop: Int) -> Bool = { _, _ in false }
   private var sweepCount: UInt64 = 0
   private var seenOrders = Authenticator.Seen()
   /// Connections that are being told why they can't come in.
@@ -65,6 +67,7 @@ final class GatewayLoop {
   private(set) lazy var publishing = Publishing(self)
   private(set) lazy var identityFeed = IdentityFeed(self)
   private(set) lazy var health = HealthReport(self)
+  private(set) lazy var engines = EngineSessions(self)
   private(set) lazy var compression = LoopCompression(
     settings.compression, contextBytesMax: settings.compressionContextBytesMax,
     ratioMax: settings.inflateRatioMax, freeBytes: settings.inflateFreeBytes, metrics)
@@ -92,6 +95,18 @@ final class GatewayLoop {
     metrics.connections.add(1)
     metrics.accepted.add()
     connection.start()
+  }
+
+  /// A connection that came to another loop, and asks for a session of this one.
+  func take(_ moved: MovedConnection) {
+    guard let descriptor = moved.takeDescriptor(), !isDraining else { return }
+    let connection = Connection(descriptor, moved, on: self)
+    connections[ObjectIdentifier(connection)] = connection
+    metrics.connections.add(1)
+    metrics.engine.moved.add()
+    // It has been let in, and leaves its seat on the other loop about now.
+    if !moved.isRelayed { _ = count(connection) }
+    connection.start(with: moved)
   }
 
   func ended(_ connection: Connection) {
@@ -179,6 +194,7 @@ final class GatewayLoop {
       if index == 0 {
         settings.ledgers.addresses.forgetIdle(loop.now)
         settings.ledgers.users.forgetIdle(loop.now)
+        settings.ledgers.sessions.forgetIdle(loop.now)
         settings.reconnects.forgetOld(loop.now)
       }
     }
@@ -198,6 +214,7 @@ final class GatewayLoop {
       connection.checkIdentity(now, due)
       connection.session?.checkPatience(loop.now)
     }
+    engines.sweep(now, due)
   }
 
   // MARK: channels
@@ -450,6 +467,7 @@ final class GatewayLoop {
   /// Stops and tells every client to come back, spread over a while.
   func drain(_ finished: @escaping () -> Void) {
     isDraining = true
+    engines.drain()
     for connection in connections.values { connection.drain() }
     let deadline = loop.now + .seconds(5)
     waitForEmpty(deadline, finished)

@@ -21,6 +21,7 @@ struct GatewayMetrics: Sendable {
   let limits: LimitCounters
   let identity: IdentityMetrics
   let tls: TLSMetrics
+  let engine: EngineMetrics
 
   init(_ metrics: Metrics) {
     connections = metrics.gauge("sapphire_gateway_connections", "Connections that are open.")
@@ -50,6 +51,7 @@ struct GatewayMetrics: Sendable {
     limits = LimitCounters(metrics)
     identity = IdentityMetrics(metrics)
     tls = TLSMetrics(metrics)
+    engine = EngineMetrics(metrics)
     acked = metrics.counter(
       "sapphire_gateway_acked_total", "Publications whose publisher was told that they stand.")
   }

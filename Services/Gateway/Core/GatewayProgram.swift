@@ -58,6 +58,9 @@ public enum GatewayProgram {
     settings.startedAtSeconds = Int(SystemClock.wallMilliseconds() / 1000)
     settings.proxies = proxies(context.settings.gateway)
     settings.compression = context.settings.compression
+    settings.engine = EngineRules(
+      context.settings.socketio, payloadBytesMax: settings.payloadBytesMax)
+    try check(settings.engine, registry)
     settings.tls = try tlsDoor(context)
     if settings.proxies.speakProxyProtocol, settings.tls != nil {
       throw UsageError(
@@ -75,6 +78,16 @@ public enum GatewayProgram {
     let gateway = RunningGateway(context, desk, settings.tls)
     try gateway.start(settings, metrics, address)
     return gateway
+  }
+
+  /// That every plugin that answers events is compiled in.
+  private static func check(_ rules: EngineRules, _ registry: ChannelRegistry) throws {
+    let named = rules.plugins.values + [rules.enginePlugin].compactMap(\.self)
+    for name in named.sorted() where !registry.handlerNames.contains(name) {
+      throw ConfigurationRefused(
+        description: "the configuration is refused:\nsocketio: no plugin \"\(name)\" answers events; "
+          + "there are: \(registry.handlerNames.joined(separator: ", "))")
+    }
   }
 
   private static func endpoint(_ address: SocketAddress) -> Endpoint {
@@ -123,6 +136,8 @@ public enum GatewayProgram {
 enum GatewayMail: Sendable {
   case listen(SocketAddress)
   case adopt(Config.Limits, CompressionSettings)
+  /// A connection whose session is this loop's.
+  case moved(MovedConnection)
   case drain
 }
 
@@ -166,11 +181,14 @@ final class RunningGateway: RunningService {
       count = asked
     }
     if case .unix = address { count = 1 }
+    var settings = settings
+    settings.loops = count
+    let shared = settings
     let first = AddressClaim(address)
     try first.check()
     for index in 0..<count {
       let thread = try LoopThread<GatewayMail>(name: "gateway-\(index)") { [self] loop in
-        try GatewayThread(loop, settings, metrics, context, self, index, first).receive
+        try GatewayThread(loop, shared, metrics, context, self, index, first).receive
       }
       state.withLock { $0.threads.append(thread) }
     }
@@ -200,6 +218,12 @@ final class RunningGateway: RunningService {
       return state.threads
     }
     for thread in threads { thread.mailbox.post(.drain) }
+  }
+
+  /// Whether that loop will get it.
+  func post(_ mail: GatewayMail, to loop: Int) -> Bool {
+    let thread = state.withLock { $0.threads.indices.contains(loop) ? $0.threads[loop] : nil }
+    return thread?.mailbox.post(mail) == .posted
   }
 
   func drained() {
@@ -256,6 +280,7 @@ final class GatewayThread {
     self.index = index
     self.claim = claim
     opensAt = loop.now + RunningGateway.patience
+    gateway.post = { [running] in running.post($0, to: $1) }
     gateway.start()
     if index == 0 {
       renewTickets()
@@ -286,6 +311,7 @@ final class GatewayThread {
       switch message {
       case .listen(let address): joinListening(on: address)
       case .adopt(let limits, let compression): gateway.adopt(limits, compression)
+      case .moved(let moved): gateway.take(moved)
       case .drain: drain()
       }
     }

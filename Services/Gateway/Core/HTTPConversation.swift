@@ -1,6 +1,7 @@
 internal import Bytes
 internal import Config
 internal import Crypto
+internal import EngineIO
 internal import HTTPCodec
 internal import Loop
 internal import Observe
@@ -87,6 +88,10 @@ final class HTTPConversation {
         guard let head = try reader.next(bytes, from: &offset) else { break }
         gateway.metrics.requests.add()
         deadlines.headEnded()
+        if exchanges.isEmpty, stream.queuedBytes == 0, let loop = gateway.engines.otherLoop(of: head) {
+          let rest = [UInt8](copying: bytes.extracting(offset..<bytes.count))
+          return leave(for: loop, head, rest, bytes.count)
+        }
         if begin(head) { return offset }
       }
     } catch {
@@ -94,6 +99,25 @@ final class HTTPConversation {
       fail(Self.refusal(error))
     }
     return isClosing ? bytes.count : offset
+  }
+
+  /// Goes on with a request that another loop has read.
+  func goOn(with head: HTTPRequestHead) {
+    deadlines.headEnded()
+    _ = begin(head)
+  }
+
+  /// The request is for a session of another loop, and the connection goes there with it.
+  private func leave(
+    for loop: Int, _ head: HTTPRequestHead, _ rest: [UInt8], _ count: Int
+  ) -> Int {
+    if connection.move(to: loop, head, rest) {
+      isClosed = true
+      isClosing = true
+    } else {
+      fail(.overloaded)
+    }
+    return count
   }
 
   /// Whether another request may be read: answers that a client leaves unread are not added to.
@@ -184,27 +208,62 @@ final class HTTPConversation {
       return false
     }
     if exchange.route.isSocket, head.method != .options { return upgrade(head, exchange) }
+    if case .engine(let path) = exchange.route, head.method != .options {
+      return engine(path, head, exchange)
+    }
     let hasBody = head.framing != .none
     if let refused = RequestHandler(gateway).refusal(head, exchange.route) {
       turnAway(exchange, refused, closes: hasBody)
       return false
     }
     do throws(Refusal) {
-      let reading = try reading(head, exchange)
-      guard hasBody else {
-        finish(reading)
-        return false
-      }
-      current = reading
-      deadlines.bodyBegan()
-      if head.expectsContinue {
-        // RFC 9110 §15.2.1: it may not stand before the answers that are still due.
-        exchange.whenFirst { [weak self] in
-          self?.write([UInt8]("HTTP/1.1 100 Continue\r\n\r\n".utf8))
-        }
-      }
+      read(try reading(head, exchange), head)
     } catch {
       turnAway(exchange, .error(error), closes: hasBody)
+    }
+    return false
+  }
+
+  /// Waits for a request's body, if it has one.
+  private func read(_ reading: Reading, _ head: HTTPRequestHead) {
+    guard head.framing != .none else { return finish(reading) }
+    current = reading
+    deadlines.bodyBegan()
+    guard head.expectsContinue else { return }
+    // RFC 9110 §15.2.1: it may not stand before the answers that are still due.
+    reading.exchange.whenFirst { [weak self] in
+      self?.write([UInt8]("HTTP/1.1 100 Continue\r\n\r\n".utf8))
+    }
+  }
+
+  /// A request of Engine.IO; its refusals are that protocol's own.
+  private func engine(
+    _ path: EnginePath, _ head: HTTPRequestHead, _ exchange: HTTPExchange
+  ) -> Bool {
+    let hasBody = head.framing != .none
+    let doors = EngineDoors(gateway)
+    do throws(EngineDoors.Turned) {
+      switch try doors.judge(path, head) {
+      case .upgrade: return upgrade(head, exchange)
+      case .handshake where hasBody, .poll where hasBody:
+        throw EngineDoors.Turned(response: EngineDoors.refused(.badRequest))
+      case .handshake(let who):
+        isClosing = exchange.closes
+        doors.open(path, exchange, head, who)
+      case .poll(let client):
+        isClosing = exchange.closes
+        client.poll(exchange)
+      case .data(let client, let kind):
+        let bytesMax = gateway.settings.engine.engine.maxHttpBufferSize
+        guard let decoder = try? HTTPBodyDecoder(head.framing, bytesMax: bytesMax) else {
+          gateway.metrics.limits.reached(.httpBodyBytes)
+          throw EngineDoors.Turned(response: .error(.tooLarge(bytesMax)))
+        }
+        client.data(exchange, kind)
+        read(Reading(exchange: exchange, decoder: decoder, sink: .collect([])), head)
+      }
+    } catch {
+      turnAway(exchange, error.response, closes: hasBody)
     }
     return false
   }
@@ -381,6 +440,7 @@ final class HTTPConversation {
       "a request was refused", ["id": .text(exchange.id.description), "reason": .text(refusal.message)])
     if reading == nil { exchanges.append(exchange) }
     exchange.closes = true
+    exchange.bodyRefused?()
     if exchange.response == nil {
       exchange.respond(.error(refusal))
     } else if exchanges.isEmpty {

@@ -32,6 +32,10 @@ final class HTTPExchange {
   var abandoned: (() -> Void)?
   /// The answer is wanted now, whatever it waits for: nothing more can be waited for here.
   var hurried: (() -> Void)?
+  /// Who takes the request's body, where that is no route's own business.
+  var takesBody: (([UInt8]) -> Void)?
+  /// The request's body is more than may come, or no body; the answer is this one's to give.
+  var bodyRefused: (() -> Void)?
   /// What waits for the answers before this one.
   var start: (() -> Void)?
   /// The client that waits for the answer, where that is one with subscriptions.
@@ -63,6 +67,10 @@ final class HTTPExchange {
 
   func finishRequest(_ body: [UInt8]) {
     guard let conversation else { return }
+    if let takesBody {
+      self.takesBody = nil
+      return takesBody(body)
+    }
     RequestHandler(conversation.owner).handle(self, body)
   }
 
@@ -184,6 +192,7 @@ final class HTTPExchange {
   func giveUp() {
     let told = abandoned
     (abandoned, drained, hurried, start) = (nil, nil, nil, nil)
+    (takesBody, bodyRefused) = (nil, nil)
     told?()
   }
 }

@@ -15,12 +15,15 @@ struct LoopSettings: Sendable {
   var access: AccessRules
   var authenticator: Authenticator
   var isEchoOn: Bool
+  /// Loops of the process.
+  var loops = 1
   var startedAt: Instant
   /// The metrics of the whole process, in Prometheus' text format.
   var renderMetrics: @Sendable () -> String
   /// Seconds since 1970.
   var startedAtSeconds = 0
   var proxies = TrustedProxies()
+  var engine = EngineRules()
   var connectionsMax = 1_000_000
   var connectionsPerAddressMax = 1_000
   var connectionsPerUserMax = 100
@@ -134,7 +137,9 @@ struct LoopSettings: Sendable {
       var head = head
       return (Route.custom(rule.door, channel, &head.target), head)
     }
-    return (Route(head), head)
+    let route = Route(head)
+    if case .engine(let path) = route, !engine.serves(path) { return (.notFound, head) }
+    return (route, head)
   }
 
   /// Nil where no rule matches: there is no such channel.

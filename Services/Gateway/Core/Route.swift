@@ -20,6 +20,8 @@ enum Route: Equatable {
   case eventStream, lineStream
   /// `/poll`: one answer as soon as there is something new.
   case poll
+  /// `/socket.io/`, `/engine.io/`: sessions over long polling or a WebSocket.
+  case engine(EnginePath)
   case notFound
 
   init(_ head: HTTPRequestHead) {
@@ -39,6 +41,8 @@ enum Route: Equatable {
     case ["sse"]: self = .eventStream
     case ["stream"]: self = .lineStream
     case ["poll"]: self = .poll
+    case ["socket.io"], ["socket.io", ""]: self = .engine(.socketIO)
+    case ["engine.io"], ["engine.io", ""]: self = .engine(.engineIO)
     default: self = Self.nested(target.path)
     }
   }
@@ -71,6 +75,7 @@ enum Route: Equatable {
   var methods: [HTTPMethod] {
     switch self {
     case .api: [.post, .options]
+    case .engine: [.get, .post, .options]
     case .vault: [.get, .head, .put, .options]
     case .notFound: []
     case .server: [.get, .head, .post, .put, .options]

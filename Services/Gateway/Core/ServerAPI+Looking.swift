@@ -42,7 +42,7 @@ extension ServerAPI {
     }
   }
 
-  private static func history(_ page: EventPage) -> [UInt8] {
+  static func history(_ page: EventPage) -> [UInt8] {
     var bytes = [UInt8]("{\"publications\":[".utf8)
     for (index, event) in page.events.enumerated() {
       if index > 0 { bytes.append(UInt8(ascii: ",")) }

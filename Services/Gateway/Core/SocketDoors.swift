@@ -24,6 +24,12 @@ enum SocketDoors {
     guard let offers = WebSocketExtension.parse(head.headers.all("sec-websocket-extensions")) else {
       return refuse(.badRequest("Sec-WebSocket-Extensions is not a list of extensions"))
     }
+    if case .engine(let path) = route {
+      return EngineDoors(connection.gateway).upgrade(path, head, exchange, connection) {
+        // Nothing of what was offered is taken up where the session can't use it.
+        accept(key, $0 ? offers : [], exchange, connection)
+      }
+    }
     if route == .echo {
       guard settings.isEchoOn else {
         return refuse(Refusal(104, "not_found", "echo is off here: diagnostics.echo", .notFound))

@@ -94,8 +94,12 @@ struct SocketReceiver {
 
   /// Once a second: what has to be done.
   ///
-  /// - Parameter isHeldBack: whether the client is not read at the moment, so that it can't come on.
-  mutating func sweep(_ now: Instant, _ stream: Stream, isHeldBack: Bool) -> Due {
+  /// - Parameters:
+  ///   - isHeldBack: whether the client is not read at the moment, so that it can't come on.
+  ///   - pings: whether heartbeats are the WebSocket's own, and not those of a protocol on it.
+  mutating func sweep(
+    _ now: Instant, _ stream: Stream, isHeldBack: Bool, pings: Bool = true
+  ) -> Due {
     // Read one by one: a copy of all settings would cost more than all else of a sweep.
     if isHeldBack { watch.isHeldBack() } else if watch.isStalled(
       reader, now, window: gateway.settings.messageMax,
@@ -105,6 +109,7 @@ struct SocketReceiver {
       return .close(
         Fault(code: .policyViolation, reason: "the message did not come in time"))
     }
+    guard pings else { return .nothing }
     switch keepAlive.sweep(
       now, every: teller?.interval(gateway.settings.pingEvery) ?? gateway.settings.pingEvery,
       within: gateway.settings.pongMax, isBlocked: stream.isBlocked, progress: { stream.progress() })

@@ -1,0 +1,378 @@
+internal import Bytes
+internal import ChannelKit
+internal import Config
+internal import EngineIO
+internal import HTTPCodec
+internal import Identity
+internal import JSON
+internal import Loop
+internal import Observe
+internal import Platform
+internal import SocketIO
+internal import Wire
+
+/// Socket.IO on one Engine.IO session: who is in which namespace, and what events ask for.
+///
+/// The main namespace is a `ClientSession` of the gateway's core, whose carrier this is
+/// (`SocketIOClient+Carrier`); other namespaces are plugins'. The protocol's state machine is
+/// `SocketConnection`. Loop-confined.
+final class SocketIOClient: EngineApplication {
+  /// A client in a namespace that only a plugin serves.
+  struct Guest {
+    var standing: ClientStanding
+    var account: ClientAccount?
+  }
+
+  let engine: EngineClient
+  let gateway: GatewayLoop
+  private(set) var session: ClientSession?
+  var connection: SocketConnection
+  private var guests: [SocketNamespace: Guest] = [:]
+  /// Where publications go directly: set while a session is in the main namespace, and the same as
+  /// long as it is.
+  var direct: (stream: Stream, compression: SocketCompression?)?
+  /// What the client says while the channels that it joins by itself are opened; nil otherwise.
+  private var early: [EngineMessage]?
+  /// Nothing more is said in the main namespace.
+  var isOver = true
+
+  init(_ engine: EngineClient) {
+    self.engine = engine
+    gateway = engine.gateway
+    connection = SocketConnection(
+      settings: engine.gateway.settings.engine.socket, now: engine.gateway.loop.now.nanoseconds)
+  }
+
+  private var now: UInt64 { gateway.loop.now.nanoseconds }
+
+  // MARK: the session below
+
+  var deadline: UInt64? { connection.deadline }
+  func deadlineReached(_ now: UInt64) { perform { $0.deadlineReached(now: now, &$1) } }
+
+  func received(_ message: EngineMessage) {
+    if early != nil, hold(message) { return }
+    hear(message)
+  }
+
+  private func hear(_ message: EngineMessage) {
+    perform { [now] in
+      switch message {
+      case .text(let bytes): $0.received(text: bytes.span, now: now, &$1)
+      case .binary(let bytes): $0.received(binary: bytes, now: now, &$1)
+      }
+    }
+  }
+
+  // MARK: the beginning
+
+  /// BUDGET: messages that wait for the channels to be open.
+  private static let earlyMax = 256
+  private static let openingMax = Duration.seconds(2)
+
+  /// What a client sends right after its CONNECT waits until its channels are open, so that it gets its
+  /// own first publications too. A channel that can't be opened now keeps nobody from being heard.
+  private func holdWhileOpening() {
+    early = []
+    gateway.loop.after(Self.openingMax) { [weak self] in self?.channelsAnswered() }
+  }
+
+  private func hold(_ message: EngineMessage) -> Bool {
+    early?.append(message)
+    if early?.count ?? 0 >= Self.earlyMax { channelsAnswered() }
+    return true
+  }
+
+  func channelsAnswered() {
+    let held = early ?? []
+    early = nil
+    for message in held { hear(message) }
+  }
+
+  func drained() { session?.drained() }
+  func leaves(_ what: MemberEvent.What) { session?.leaves(what) }
+
+  func drain() {
+    session?.drain()
+    perform { $0.close(.serverShuttingDown, &$1) }
+  }
+
+  func ended(_ reason: EngineCloseReason) {
+    perform { $0.sessionEnded(SocketDisconnectReason(reason), &$1) }
+  }
+
+  // MARK: what the connection wants done
+
+  func perform(_ body: (inout SocketConnection, inout [SocketAction]) -> Void) {
+    var actions: [SocketAction] = []
+    body(&connection, &actions)
+    for action in actions { carryOut(action) }
+  }
+
+  private func carryOut(_ action: SocketAction) {
+    switch action {
+    case .send(let frames):
+      engine.send(.text(frames.text))
+      for attachment in frames.attachments { engine.send(.binary(attachment)) }
+    case .connectRequested(let namespace, let auth): connect(namespace, auth)
+    case .event(let namespace, let event, let answer): received(event, in: namespace, answer?.id)
+    // Nobody asks clients yet.
+    case .acknowledged, .unacknowledged: break
+    case .disconnected(let namespace, let reason): left(namespace, reason)
+    case .close(let error):
+      if let error {
+        gateway.logger.debug("a client broke the rules of Socket.IO", ["reason": .text("\(error)")])
+      }
+      engine.close()
+    }
+  }
+
+  // MARK: namespaces
+
+  private func connect(_ namespace: SocketNamespace, _ auth: [UInt8]?) {
+    let plugin = gateway.engines.handler(gateway.settings.engine.plugins[namespace.text])
+    guard namespace == .main || plugin != nil else {
+      return perform { $0.refuse(namespace, message: "Invalid namespace", &$1) }
+    }
+    do throws(Refusal) {
+      // Where no keys are configured a plugin's credentials are its own business.
+      let isPlugins = plugin != nil && gateway.settings.authenticator.settings.keyFiles.isEmpty
+      let identity = try identity(isPlugins ? nil : auth)
+      if namespace == .main { try enter(identity) } else { try enter(namespace, identity) }
+    } catch { return refuse(namespace, error) }
+    guard let plugin, let context = context(in: namespace) else { return }
+    var effects = CallEffects()
+    plugin.entered(namespace.text, auth.map { Payload(.json, $0) }, by: context, &effects)
+    carryOut(effects, in: namespace, nil)
+  }
+
+  private func refuse(_ namespace: SocketNamespace, _ refusal: Refusal) {
+    var writer = JSONWriter(reserving: 96)
+    refusal.append(to: &writer)
+    perform { $0.refuse(namespace, message: refusal.message, data: writer.bytes, &$1) }
+  }
+
+  /// Whom the credentials of a CONNECT name, else those of the handshake.
+  private func identity(_ auth: [UInt8]?) throws(Refusal) -> Identity? {
+    let authenticator = gateway.settings.authenticator
+    let fields = auth.flatMap { try? JSONValue.parse($0.span) }
+    let token = fields?["token"]?.string
+    let ticket = fields?["ticket"]?.string
+    guard token == nil || ticket == nil else {
+      throw .badRequest("send token or ticket, one of them")
+    }
+    if let token { return try authenticator.identity(token: token) }
+    if let ticket { return try authenticator.identity(ticket: ticket) }
+    guard let known = engine.identity else {
+      if authenticator.settings.isRequired { throw .signInFirst }
+      return nil
+    }
+    // The handshake may be a while ago, and this not the first CONNECT.
+    guard !authenticator.isRevoked(known) else { throw .tokenRevoked }
+    guard !authenticator.isGone(known.key) else { throw .keyGone }
+    return known
+  }
+
+  /// Lets the client into the main namespace.
+  private func enter(_ identity: Identity?) throws(Refusal) {
+    var door = ClientSession.Door(
+      style: .manyChannels, encoding: .socketPublication, welcomes: false)
+    door.wantsPresence = engine.wantsPresence
+    let session = ClientSession(
+      gateway, door, session: engine.sessionToken, client: engine.peer, identity: identity)
+    direct = engine.stream.map { ($0, engine.compression) }
+    if let refusal = session.enter(self) {
+      session.ended()
+      throw refusal
+    }
+    self.session = session
+    isOver = false
+    perform { _ = $0.accept(.main, sid: ClientID(number: session.clientNumber).text, &$1) }
+    let joined = joinedByAll(session)
+    if !joined.isEmpty { holdWhileOpening() }
+    session.open(joined.map { ($0, .now) })
+  }
+
+  /// The channels that every client is subscribed to, as far as this one may be.
+  private func joinedByAll(_ session: ClientSession) -> [ChannelName] {
+    let settings = gateway.settings
+    return settings.engine.joinedByAll.filter { name in
+      settings.policy(name).map { session.standing.may(.subscribe, name, $0, settings) } ?? false
+    }
+  }
+
+  /// Lets the client into a plugin's namespace.
+  private func enter(_ namespace: SocketNamespace, _ identity: Identity?) throws(Refusal) {
+    let id = ClientID(number: gateway.takeClientNumber())
+    guests[namespace] = Guest(
+      standing: ClientStanding(id, identity), account: gateway.account(of: engine.peer))
+    perform { _ = $0.accept(namespace, sid: id.text, &$1) }
+  }
+
+  private func context(in namespace: SocketNamespace) -> ClientContext? {
+    namespace == .main ? session?.context : guests[namespace]?.standing.context
+  }
+
+  private func left(_ namespace: SocketNamespace, _ reason: SocketDisconnectReason) {
+    guard namespace == .main else { return guests[namespace] = nil }
+    let left = session
+    if reason == .clientNamespaceDisconnect { left?.leaves(.left) }
+    isOver = true
+    early = nil
+    session = nil
+    left?.ended()
+  }
+
+  // MARK: events
+
+  private func received(
+    _ event: SocketEvent, in namespace: SocketNamespace, _ id: SocketAckID?
+  ) {
+    guard namespace == .main else { return call(event, in: namespace, id) }
+    guard let session else { return }
+    let number = id.map { MessageID.number(Int64(clamping: $0.number)) }
+    do throws(ClientMessage.Malformed) {
+      switch try SocketIORequest.read(event, number) {
+      case .message(let message): session.received(message)
+      case .history(let channel, let range):
+        session.history(channel, range) { [self] in
+          answer(id, $0.map { .history($0) }, channel, session)
+        }
+      case .presence(let channel):
+        session.presence(channel) { [self] in
+          answer(id, $0.map { .presence($0) }, channel, session)
+        }
+      case .other(let name): try other(name, event, session, id)
+      }
+    } catch {
+      session.tell(.error(id: error.id, .badRequest(error.message), channel: nil))
+    }
+  }
+
+  private func other(
+    _ name: String, _ event: SocketEvent, _ session: ClientSession, _ id: SocketAckID?
+  ) throws(ClientMessage.Malformed) {
+    guard let channel = ChannelName(name), gateway.settings.engine.speaksAsEvent(channel) else {
+      return call(event, in: .main, id)
+    }
+    let number = id.map { MessageID.number(Int64(clamping: $0.number)) }
+    let payload = try SocketIORequest.payload(of: event, number)
+    session.received(.publish(id: number, channel: name, payload: payload, key: ""))
+  }
+
+  private enum Look {
+    case history(EventPage)
+    case presence(PresenceList)
+  }
+
+  private func answer(
+    _ id: SocketAckID?, _ result: Result<Look, Refusal>, _ channel: String, _ asker: ClientSession
+  ) {
+    guard session === asker, !isOver else { return }
+    let body: SocketBody
+    switch result {
+    case .failure(let refusal):
+      guard id != nil else { return asker.tell(.error(id: nil, refusal, channel: channel)) }
+      body = SocketIOMessages.refusal(refusal, channel: channel)
+    case .success(.history(let page)): body = SocketIOMessages.answer(json: ServerAPI.history(page))
+    case .success(.presence(let list)):
+      let people = list.members.map { ControlMessage.Person($0) }
+      body = SocketIOMessages.answer(
+        json: ControlMessage.presence(channel: channel, people, total: Int(list.total)))
+    }
+    guard let id else { return }
+    perform { _ = $0.answer(id, in: .main, with: body, &$1) }
+  }
+
+  // MARK: plugins
+
+  private func call(_ event: SocketEvent, in namespace: SocketNamespace, _ id: SocketAckID?) {
+    guard let context = context(in: namespace) else { return }
+    do throws(Refusal) {
+      let account = namespace == .main ? session?.account : guests[namespace]?.account
+      if let refusal = account?.refusal(gateway) { throw refusal }
+      guard let plugin = gateway.engines.handler(gateway.settings.engine.plugins[namespace.text])
+      else { throw .unknownEvent }
+      var effects = CallEffects()
+      let call = try Self.call(event, in: namespace, id)
+      do throws(ChannelError) {
+        try plugin.called(call, by: context, &effects)
+      } catch { throw Refusal(error) }
+      carryOut(effects, in: namespace, id)
+    } catch { refuse(id, in: namespace, error) }
+  }
+
+  private static func call(
+    _ event: SocketEvent, in namespace: SocketNamespace, _ id: SocketAckID?
+  ) throws(Refusal) -> Call {
+    var arguments: [Payload] = []
+    for index in 0..<event.arguments.count {
+      guard let value = event.arguments.value(at: index),
+        let payload = try? SocketIORequest.payload(of: value, nil)
+      else { throw .partsNotCarried }
+      arguments.append(payload)
+    }
+    let name =
+      switch event.name {
+      case .text(let text): text
+      case .number(let number): String(number)
+      }
+    return Call(
+      space: namespace.text, name: name, arguments: arguments, wantsAnswer: id != nil)
+  }
+
+  private func refuse(_ id: SocketAckID?, in namespace: SocketNamespace, _ refusal: Refusal) {
+    if let id {
+      let body = SocketIOMessages.refusal(refusal, channel: nil)
+      return perform { _ = $0.answer(id, in: namespace, with: body, &$1) }
+    }
+    guard let body = SocketIOMessages.event(.error(id: nil, refusal, channel: nil)) else { return }
+    perform { try? $0.emit(body, in: namespace, &$1) }
+  }
+
+  private func carryOut(
+    _ effects: CallEffects, in namespace: SocketNamespace, _ id: SocketAckID?
+  ) {
+    for effect in effects.list {
+      switch effect {
+      case .emit(let name, let arguments):
+        guard let body = SocketIOMessages.event(name, arguments) else { continue }
+        perform { try? $0.emit(body, in: namespace, &$1) }
+      case .answer(let arguments):
+        guard let id else { continue }
+        let body = SocketIOMessages.answer(arguments)
+        perform { _ = $0.answer(id, in: namespace, with: body, &$1) }
+      }
+    }
+  }
+}
+
+extension SocketDisconnectReason {
+  init(_ reason: EngineCloseReason) {
+    self =
+      switch reason {
+      case .transportClose: .transportClose
+      case .transportError: .transportError
+      case .parseError: .parseError
+      case .pingTimeout: .pingTimeout
+      case .forcedClose: .forcedClose
+      case .queueOverflow: .queueOverflow
+      }
+  }
+}
+
+extension Refusal {
+  static let unknownEvent = Refusal(
+    104, "method_not_found", "there is no such event here", .notFound)
+}
+
+extension ClientAccount {
+  /// Why a call of a plugin comes too soon; nil where it may go on.
+  func refusal(_ gateway: GatewayLoop) -> Refusal? {
+    guard let overrun = ask(subscribes: false, gateway.settings.rates, gateway.loop.now) else {
+      return nil
+    }
+    gateway.metrics.limits.reached(overrun.limit)
+    return .rateLimited(overrun.what, overrun.wait)
+  }
+}
