@@ -23,6 +23,7 @@ extension Configuration {
     }
     // A mapping of free names can't be one variable.
     variables["SAPPHIRE_LOG_SUBSYSTEMS"] = nil
+    variables["SAPPHIRE_SOCKETIO_NAMESPACES"] = nil
     return variables
   }()
 

@@ -2,6 +2,8 @@
 import asyncio
 import contextlib
 import json
+import os
+import signal
 
 import pytest
 import socketio
@@ -300,3 +302,51 @@ def test_lets_pages_of_other_origins_in_by_the_rule(gateway):
     status, head, _ = gateway.get("/socket.io/?EIO=4&transport=polling", Origin="http://localhost:5173")
     assert status == 200 and head["Access-Control-Allow-Origin"] == "http://localhost:5173"
     assert gateway.get("/socket.io/?EIO=4&transport=polling", Origin="https://elsewhere.example")[0] == 403
+
+
+def test_a_client_that_does_not_poll_misses_nothing(gateway):
+    """What waits for it is bounded; the rest comes from the history once it polls again."""
+    session = _opened(gateway)
+    for packet in (b"40", b"420[\"subscribe\",{\"channel\":\"log:slow\"}]"):
+        assert gateway._request(_post(gateway, session, packet))[0] == 200
+    count, text = 60, "x" * 50_000
+    for number in range(count):
+        gateway.publish("log:slow", {"n": number, "text": text})
+    seen = []
+    while len(seen) < count:
+        status, _, payload = gateway.get(session)
+        assert status == 200
+        for packet in payload.decode().split("\x1e"):
+            assert not packet.startswith(("42[\"gap\"", "42[\"unrecoverable\"")), packet[:200]
+            if packet.startswith("42[\"publication\""):
+                seen.append(json.loads(packet[2:])[1]["data"]["n"])
+            elif packet == "2":
+                gateway._request(_post(gateway, session, b"3"))
+    assert seen == list(range(count))
+
+
+def test_overlapping_polls_end_the_session(gateway):
+    async def scenario():
+        session = _opened(gateway)
+        first = asyncio.create_task(asyncio.to_thread(gateway.get, session))
+        second = await asyncio.to_thread(gateway.get, session)
+        first = await first
+        assert sorted([first[0], second[0]]) == [200, 400] and b"1" in (first[2], second[2])
+        assert gateway.get(session)[0] == 400
+    within(20, scenario())
+
+
+def test_says_when_to_come_back_before_the_gateway_stops(sapphire):
+    """A rolling restart: the client's own reconnection brings it back."""
+    async def scenario():
+        io = socketio.AsyncClient(reconnection_delay=0.1, reconnection_delay_max=0.2)
+        told, back = asyncio.Event(), asyncio.Queue()
+        io.on("reconnect", lambda message: told.set())
+        io.on("connect", lambda: back.put_nowait(True))
+        await io.connect(sapphire.url, transports=["websocket"])
+        await asyncio.wait_for(back.get(), 10)
+        os.kill(sapphire.pid("gateway"), signal.SIGTERM)
+        await asyncio.wait_for(told.wait(), 10)
+        await asyncio.wait_for(back.get(), 20)
+        await io.disconnect()
+    within(60, scenario())

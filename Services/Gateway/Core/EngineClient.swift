@@ -155,8 +155,6 @@ final class EngineClient {
     exchange.bodyRefused = { [weak self] in self?.perform { $0.dataTooBig(id, &$1) } }
     exchange.takesBody = { [weak self] body in
       guard let self else { return }
-      // What isn't open any more has been answered.
-      guard engine.isOpen else { return perform { $0.lost(id, &$1) } }
       perform { [now] in $0.dataEnded(id, body.span, now: now, &$1) }
     }
     perform { $0.dataBegan(id, kind, &$1) }

@@ -440,7 +440,7 @@ final class HTTPConversation {
       "a request was refused", ["id": .text(exchange.id.description), "reason": .text(refusal.message)])
     if reading == nil { exchanges.append(exchange) }
     exchange.closes = true
-    exchange.bodyRefused?()
+    if refusal.status == .contentTooLarge { exchange.bodyRefused?() } else { exchange.giveUp() }
     if exchange.response == nil {
       exchange.respond(.error(refusal))
     } else if exchanges.isEmpty {

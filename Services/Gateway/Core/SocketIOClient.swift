@@ -33,6 +33,7 @@ final class SocketIOClient: EngineApplication {
   var direct: (stream: Stream, compression: SocketCompression?)?
   /// What the client says while the channels that it joins by itself are opened; nil otherwise.
   private var early: [EngineMessage]?
+  private var earlyBytes = 0
   /// Nothing more is said in the main namespace.
   var isOver = true
 
@@ -66,8 +67,9 @@ final class SocketIOClient: EngineApplication {
 
   // MARK: the beginning
 
-  /// BUDGET: messages that wait for the channels to be open.
+  /// BUDGET: messages that wait for the channels to be open, and their bytes.
   private static let earlyMax = 256
+  private static let earlyBytesMax = 1 << 20
   private static let openingMax = Duration.seconds(2)
 
   /// What a client sends right after its CONNECT waits until its channels are open, so that it gets its
@@ -79,13 +81,15 @@ final class SocketIOClient: EngineApplication {
 
   private func hold(_ message: EngineMessage) -> Bool {
     early?.append(message)
-    if early?.count ?? 0 >= Self.earlyMax { channelsAnswered() }
+    earlyBytes += message.bytesCount
+    if early?.count ?? 0 >= Self.earlyMax || earlyBytes > Self.earlyBytesMax { channelsAnswered() }
     return true
   }
 
   func channelsAnswered() {
     let held = early ?? []
     early = nil
+    earlyBytes = 0
     for message in held { hear(message) }
   }
 
@@ -343,6 +347,14 @@ final class SocketIOClient: EngineApplication {
         let body = SocketIOMessages.answer(arguments)
         perform { _ = $0.answer(id, in: namespace, with: body, &$1) }
       }
+    }
+  }
+}
+
+extension EngineMessage {
+  fileprivate var bytesCount: Int {
+    switch self {
+    case .text(let bytes), .binary(let bytes): bytes.count
     }
   }
 }
