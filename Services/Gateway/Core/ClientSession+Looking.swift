@@ -78,7 +78,7 @@ extension ClientSession {
       throw name.isReserved ? .permissionDenied : .unknownChannel(name)
     }
     let grant = subscriptions.first { $0.channel.name == name }?.grant
-    guard standing.may(right, name, policy, gateway.settings, grant: grant) else {
+    guard standing.may(right, name, policy, gateway.settings.access, grant: grant) else {
       throw .permissionDenied
     }
     return (name, policy)

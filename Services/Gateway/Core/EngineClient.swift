@@ -105,14 +105,14 @@ final class EngineClient {
 
   /// BUDGET: sessions of long polling hold no connection, so they are counted as if they did.
   private func takeSeat() -> Refusal? {
-    let settings = gateway.settings
-    if settings.binds(peer) {
-      guard metrics.polling.value < Int64(settings.connectionsMax) else {
+    if gateway.settings.binds(peer) {
+      guard metrics.polling.value < Int64(gateway.settings.connectionsMax) else {
         gateway.metrics.limits.reached(.connections)
         return .tooManyConnections
       }
       let key = AddressKey(peer)
-      guard settings.ledgers.sessions.enter(key, most: settings.connectionsPerAddressMax) else {
+      let most = gateway.settings.connectionsPerAddressMax
+      guard gateway.settings.ledgers.sessions.enter(key, most: most) else {
         gateway.metrics.limits.reached(.connectionsPerAddress)
         return .tooManyOfAddress
       }

@@ -11,8 +11,9 @@ enum EnginePath: Equatable, Sendable {
   case engineIO
 }
 
-/// What the section `socketio` makes of Engine.IO and Socket.IO: the same for all loops. Pure.
-struct EngineRules: Sendable {
+/// What the section `socketio` makes of Engine.IO and Socket.IO: the same for all loops. A reference,
+/// so that settings cost no more to hand around.
+final class EngineRules: Sendable {
   let isOn: Bool
   let engine: EngineSettings
   let socket: SocketSettings

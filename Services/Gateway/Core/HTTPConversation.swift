@@ -193,7 +193,7 @@ final class HTTPConversation {
 
   /// Whether the connection is another protocol's from here on.
   private func begin(_ asked: HTTPRequestHead) -> Bool {
-    let (route, head) = gateway.settings.route(asked)
+    let (route, head) = Route.find(asked, gateway.settings.routes())
     let client = gateway.settings.proxies.client(of: connection.client, head.headers)
     let exchange = HTTPExchange(self, head, route, client)
     exchanges.append(exchange)
@@ -241,6 +241,10 @@ final class HTTPConversation {
     _ path: EnginePath, _ head: HTTPRequestHead, _ exchange: HTTPExchange
   ) -> Bool {
     let hasBody = head.framing != .none
+    guard gateway.settings.engine.serves(path) else {
+      turnAway(exchange, RequestHandler.notFound, closes: hasBody)
+      return false
+    }
     let doors = EngineDoors(gateway)
     do throws(EngineDoors.Turned) {
       switch try doors.judge(path, head) {

@@ -199,9 +199,9 @@ final class SocketIOClient: EngineApplication {
 
   /// The channels that every client is subscribed to, as far as this one may be.
   private func joinedByAll(_ session: ClientSession) -> [ChannelName] {
-    let settings = gateway.settings
-    return settings.engine.joinedByAll.filter { name in
-      settings.policy(name).map { session.standing.may(.subscribe, name, $0, settings) } ?? false
+    gateway.settings.engine.joinedByAll.filter { name in
+      guard let policy = gateway.settings.policy(name) else { return false }
+      return session.standing.may(.subscribe, name, policy, gateway.settings.access)
     }
   }
 
