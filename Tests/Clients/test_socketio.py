@@ -12,7 +12,7 @@ from platform_under_test import eventually, running, within
 
 CONFIGURATION = """{ gateway: { loops: 4 },
   socketio: { events: ["map:cursor", "sim:*"], namespaces: { "/plugin": "conformance" } },
-  channels: [ { match: "map:cursor" }, { match: "log:*", history: { durable: true } },
+  channels: [ { match: "map:cursor" }, { match: "sim:*" }, { match: "log:*", history: { durable: true } },
               { match: "closed:*", subscribe: "user:*" }, { match: "*", history: { size: 100 } } ] }"""
 
 TRANSPORTS = [["polling"], ["websocket"], ["polling", "websocket"]]
@@ -350,3 +350,81 @@ def test_says_when_to_come_back_before_the_gateway_stops(sapphire):
         await asyncio.wait_for(back.get(), 20)
         await io.disconnect()
     within(60, scenario())
+
+
+def test_moves_from_polling_to_a_websocket(gateway):
+    """A poll that waits is let go, what was sent meanwhile follows, and polling is over."""
+    async def scenario():
+        session = _opened(gateway)
+        assert gateway._request(_post(gateway, session, b"40"))[0] == 200
+        assert gateway.get(session)[2].startswith(b"40{")
+        waiting = asyncio.create_task(asyncio.to_thread(gateway.get, session))
+        address = session.replace("polling", "websocket")
+        async with gateway.socket(address) as other:
+            # One that says something else is closed, and disturbs nothing.
+            await other.send("4early")
+            await other.wait_closed()
+        async with gateway.socket(address) as socket:
+            await socket.send("2probe")
+            assert await socket.recv() == "3probe"
+            assert (await waiting)[2] == b"6"
+            post = _post(gateway, session, b"421[\"ping\"]")
+            assert (await asyncio.to_thread(gateway._request, post))[0] == 200
+            await socket.send("5")
+            assert (await socket.recv()).startswith("431[{\"type\":\"pong\"")
+            assert (await asyncio.to_thread(gateway.get, session))[0] == 400
+            async with gateway.socket(address) as second:
+                await second.wait_closed()
+            await socket.send("422[\"ping\"]")
+            assert (await socket.recv()).startswith("432[")
+    within(30, scenario())
+
+
+@pytest.mark.parametrize("upgraded", [False, True], ids=["websocket", "upgraded"])
+def test_a_websocket_that_is_not_read_is_told_what_it_missed(gateway, upgraded):
+    async def scenario():
+        channel = "sim:slow" if upgraded else "sim:slower"
+        address = "/socket.io/?EIO=4&transport=websocket"
+        if upgraded:
+            address = _opened(gateway).replace("polling", "websocket")
+        async with gateway.socket(address, max_queue=1, read_limit=1 << 16, compression=None) as socket:
+            if upgraded:
+                await socket.send("2probe")
+                assert await socket.recv() == "3probe"
+                await socket.send("5")
+            else:
+                await socket.recv()
+            await socket.send("40")
+            await socket.recv()
+            await socket.send(f"420[\"subscribe\",{{\"channel\":\"{channel}\"}}]")
+            while not (await socket.recv()).startswith("430"):
+                pass
+            for number in range(60):
+                await asyncio.to_thread(gateway.publish, channel, {"n": number, "text": "x" * 500_000})
+            await asyncio.to_thread(gateway.publish, channel, {"n": "last"})
+            seen, missed = [], 0
+            while not seen or seen[-1] != "last":
+                event, data = json.loads((await asyncio.wait_for(socket.recv(), 10))[2:])
+                if event == "gap":
+                    missed += data["dropped"]
+                elif event == channel:
+                    seen.append(data["n"])
+            numbers = seen[:-1]
+            assert numbers == sorted(numbers)
+            assert missed > 0 and len(numbers) + missed == 60, (missed, numbers)
+    within(60, scenario())
+
+
+@pytest.mark.parametrize("transports", TRANSPORTS, ids="+".join)
+def test_a_back_end_puts_clients_out(guarded, transports):
+    async def scenario():
+        async with Client(guarded.url, transports, auth={"token": guarded.token("eve")}) as client:
+            gone = asyncio.Event()
+            client.io.on("disconnect", lambda: gone.set())
+            await client.ask("subscribe", {"channel": "members:x"})
+            status, _, answer = await asyncio.to_thread(
+                guarded.post, "/api/disconnect", {"user": "eve"}, guarded.key)
+            assert (status, answer) == (200, {"result": {}})
+            assert (await client.next("error"))["name"] == "disconnected"
+            await asyncio.wait_for(gone.wait(), 10)
+    within(30, scenario())

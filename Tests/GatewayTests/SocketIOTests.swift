@@ -161,5 +161,7 @@ struct EngineRulesTests {
     #expect(rules.speaksAsEvent(channel("map:cursor")) && rules.speaksAsEvent(channel("sim:tick")))
     #expect(!rules.speaksAsEvent(channel("sim:tock")))
     #expect(rules.joinedByAll == [channel("sim:tick")])
+    // Names that clients' libraries keep to themselves stay publications.
+    #expect(!self.rules("{socketio:{events:['*']}}").speaksAsEvent(channel("disconnect")))
   }
 }

@@ -52,7 +52,8 @@ struct EngineDoors {
     case .session(let id, .polling):
       let client = try client(id, path, head)
       guard head.method == .post else { return .poll(client) }
-      let isOctets = head.headers.first("content-type") == "application/octet-stream"
+      let type = head.headers.first("content-type")?.lowercased() ?? ""
+      let isOctets = type.hasPrefix("application/octet-stream")
       return .data(client, isOctets ? .octetStream : .text)
     }
   }

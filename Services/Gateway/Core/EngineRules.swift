@@ -55,7 +55,9 @@ final class EngineRules: Sendable {
   }
 
   /// Whether the channel is an event of its own name.
-  func speaksAsEvent(_ channel: ChannelName) -> Bool { events.contains { $0.matches(channel) } }
+  func speaksAsEvent(_ channel: ChannelName) -> Bool {
+    events.contains { $0.matches(channel) } && !SocketIOSettings.ownEvents.contains(channel.text)
+  }
 
   /// How often sessions are looked at: often enough for the shortest of their times.
   var tick: Duration {
