@@ -157,6 +157,10 @@ extension Limits {
       at: "each channel's slowConsumer",
       for: "what waits for one slow client; others are not slowed"),
     Limit(
+      .clientMemoryBytes, .bytes(\.clientMemoryBytes), 0...(1_024 * giB),
+      at: "who holds most is let go: close 1009 or 4008; 503, Retry-After",
+      for: "what all clients of a gateway make it hold, bodies, messages, queues; 0: a quarter of the memory"),
+    Limit(
       .compressionContextBytes, .bytes(\.compressionContextBytes), 0...(64 * giB),
       at: "the connection keeps no context",
       for: "contexts of compression that connections keep, all together", uptake: .newcomers),

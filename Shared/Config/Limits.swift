@@ -54,6 +54,8 @@ public struct Limits: Sendable, Equatable {
   public var burstWindow: Duration = .seconds(2)
   public var clientQueueBytes = 1 << 20
   public var compressionContextBytes = 64 << 20
+  /// 0: a share of the memory there is.
+  public var clientMemoryBytes = 0
   public var recoveryHeldBytes = 4 << 20
 
   // Publications
@@ -99,7 +101,7 @@ public enum LimitName: String, Sendable, CaseIterable, Hashable {
   case controlRatePerUser, stateRatePerUser, ephemeralRatePerUser, bulkRatePerUser
   case controlRatePerAddress, stateRatePerAddress, ephemeralRatePerAddress, bulkRatePerAddress
   case bulkBytes, burstWindow
-  case clientQueueBytes, compressionContextBytes, recoveryHeldBytes
+  case clientQueueBytes, clientMemoryBytes, compressionContextBytes, recoveryHeldBytes
   case publicationBytes, idempotencyKeyBytes, durableIdempotencyWindow, idempotencyWindow
   case idempotencyKeys, commitEvents, commitBytes, appendQueueBytes
   case linkChannels, requestTimeout

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import select
 import signal
 import socket
 import struct
@@ -50,6 +51,7 @@ CLASSES = """{ gateway: { anonymous: "on", loops: 2 }, identity: { keyFiles: "KE
     f'{name}Rate{scope}: "{count}/m"' for name in ("control", "state", "ephemeral", "bulk")
     for scope, count in (("", 4), ("PerUser", 6), ("PerAddress", 8)))
 # What would bind the other cases too.
+MEMORY = """{ gateway: { loops: 2 }, limits: { clientMemoryBytes: "4MiB", httpBodyBytes: "2MiB", wsMessageBytes: "2MiB" } }"""
 LINKS = """{ limits: { linkChannels: 16 } }"""
 
 CASES = {}
@@ -94,7 +96,7 @@ def counted(platform, limit):
 @pytest.fixture(scope="module")
 def platforms():
     """The platforms, started together; the cases that take time are under way from the beginning."""
-    running = {text: Sapphire() for text in (SIZES, TIMES, RATES, CLASSES, LINKS)}
+    running = {text: Sapphire() for text in (SIZES, TIMES, RATES, CLASSES, MEMORY, LINKS)}
     pool = concurrent.futures.ThreadPoolExecutor(24)
     try:
         for started in [pool.submit(platform.start, text.replace("KEYS", key_file(platform.folder)))
@@ -616,6 +618,83 @@ def _(sapphire):
         flood(sapphire, "log:slow", 2500)
         seen = [next_frame(slow)[1] for _ in range(2501)]
         assert [int(payload[:6]) for payload in seen[:-1]] == list(range(2500)), "read on from the history"
+
+
+def held(sapphire):
+    body = sapphire.get("/metrics", **{"X-API-Key": sapphire.key})[2].decode()
+    return int(re.search(r"^sapphire_gateway_client_memory_bytes\S* (\d+)$", body, re.MULTILINE).group(1))
+
+
+@case("clientMemoryBytes", MEMORY)
+def _(sapphire):
+    """Who holds most goes, whatever it holds and on whatever loop; the others go on."""
+    mib = 1 << 20
+
+    def settled(wires, size):
+        """Who of those that have sent so much, and wait, was let go, once all of it has come in."""
+        before = counted(sapphire, "clientMemoryBytes")
+
+        def ended():
+            gone = select.select([wire.socket for wire in wires], [], [], 0)[0]
+            stay = len(wires) - len(gone)
+            if gone and stay * size <= held(sapphire) <= 4 * mib:
+                return [wire for wire in wires if wire.socket in gone]
+        gone = eventually(10, "enough of them were let go", ended)
+        assert 1 <= len(gone) < len(wires) and counted(sapphire, "clientMemoryBytes") >= before
+        return gone
+    with contextlib.ExitStack() as stack:
+        small = [stack.enter_context(upgraded(sapphire, "/ws/echo")) for _ in range(8)]
+        for wire in small:
+            wire.send(frame(0x82, claimed=4000) + bytes(1000))
+        # Unfinished messages.
+        large = [stack.enter_context(upgraded(sapphire, "/ws/echo")) for _ in range(5)]
+        for wire in large:
+            with contextlib.suppress(OSError):
+                wire.send(frame(0x82, claimed=mib + 1000) + bytes(mib))
+        gone = settled(large, mib)
+        for wire in large:
+            if wire in gone:
+                assert close_code(wire) == 1009
+            else:
+                wire.send(bytes(1000))
+                assert next_frame(wire) == (0x82, bytes(mib + 1000)), "who stays goes on"
+        # Unfinished bodies.
+        bodies = [stack.enter_context(Wire(sapphire)) for _ in range(4)]
+        for wire in bodies:
+            with contextlib.suppress(OSError):
+                wire.send(wire.head("POST /api/publish", key(sapphire), f"Content-Length: {2 * mib}") + bytes(3 * mib // 2))
+        for wire in settled(bodies, 3 * mib // 2):
+            refused(wire.answer(), 503, retry_after="1", connection="close")
+        for wire in bodies:
+            wire.socket.close()
+        # Queues of clients that do not read.
+        slow = [stack.enter_context(upgraded(sapphire, "/ws/mem", Wire(sapphire, 20, receive_buffer=4096))) for _ in range(6)]
+        eventually(5, "subscribed", lambda: json.loads(sapphire.get("/channels")[2])["channels"].get("mem") == 6)
+        count = counted(sapphire, "clientMemoryBytes")
+
+        async def fill():
+            async with sapphire.socket("/ws") as socket:
+                for number in range(400):
+                    # One by one, so that no link drops what its receiver is to hold.
+                    await socket.send(json.dumps({"id": number, "channel": "mem", "data": "x" * 60_000}))
+                    while (await next_json(socket)).get("id") != number:
+                        pass
+                    if number % 10 == 9 and counted(sapphire, "clientMemoryBytes") > count:
+                        return
+        within(30, fill())
+        codes = []
+
+        def read(wire):
+            with contextlib.suppress(OSError, AssertionError):
+                codes.append(close_code(wire))
+        readers = [threading.Thread(target=read, args=(wire,), daemon=True) for wire in slow]
+        for reader in readers:
+            reader.start()
+        eventually(10, "a close of a slow consumer", lambda: codes)
+        assert set(codes) == {4008}, codes
+        for wire in small:
+            wire.send(bytes(3000))
+            assert next_frame(wire) == (0x82, bytes(4000)), "whoever holds little is let alone"
 
 
 @case("compressionContextBytes", TIMES)

@@ -278,6 +278,9 @@ final class ClientSession {
   /// Bytes that wait, without what the carrier has.
   var waitingBytes: Int { outbox?.bytes ?? 0 }
 
+  /// What waits here, and what the carrier has.
+  var carriedBytes: Int { waitingBytes + (carrier?.queuedBytes ?? 0) }
+
   /// Whether more than a window stands before what is sent now.
   var holdsBack: Bool {
     if outbox != nil { return true }
@@ -342,6 +345,9 @@ final class ClientSession {
     outbox?.commitLast(all: all)
     dropOutbox()
   }
+
+  /// Nobody will take it any more.
+  func forgetWaiting() { dropOutbox() }
 
   /// Once a second: lets a client go that has been behind for longer than a channel's rule has
   /// patience.

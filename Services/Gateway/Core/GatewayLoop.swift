@@ -65,6 +65,7 @@ final class GatewayLoop {
   private(set) lazy var publishing = Publishing(self)
   private(set) lazy var identityFeed = IdentityFeed(self)
   private(set) lazy var health = HealthReport(self)
+  private(set) lazy var memory = LoopMemory(self)
   private(set) lazy var compression = LoopCompression(
     settings.compression, contextBytesMax: settings.compressionContextBytesMax,
     ratioMax: settings.inflateRatioMax, freeBytes: settings.inflateFreeBytes, metrics)
@@ -133,6 +134,7 @@ final class GatewayLoop {
     next.adopt(limits)
     next.compression = compression
     settings = next
+    memory.adopt(next.memoryMax)
     self.compression.adopt(
       compression, contextBytesMax: next.compressionContextBytesMax,
       ratioMax: next.inflateRatioMax, freeBytes: next.inflateFreeBytes)
@@ -193,11 +195,25 @@ final class GatewayLoop {
       for channel in channels.values { channel.adopt(settings.policy(channel.name)) }
     }
     let now = Authenticator.now
+    var held = MemoryTally()
     for connection in connections.values {
       connection.sweep(loop.now)
       connection.checkIdentity(now, due)
       connection.session?.checkPatience(loop.now)
+      held.add(connection.heldBytes)
     }
+    memory.counted(held)
+  }
+
+  func tallyConnections() -> MemoryTally {
+    var held = MemoryTally()
+    for connection in connections.values { held.add(connection.heldBytes) }
+    return held
+  }
+
+  func forEachChannelHolding(_ body: (LocalChannel) -> Void) {
+    guard memory.heldByChannels > 0 else { return }
+    for channel in channels.values where channel.heldBytes > 0 { body(channel) }
   }
 
   // MARK: channels
@@ -319,6 +335,7 @@ final class GatewayLoop {
     for channel in channels.values
     where channel.isIdle && !channel.isOpening && loop.now.since(channel.lastUsed) >= unused {
       channels[channel.name] = nil
+      channel.letGoOfHeld()
       metrics.channels.add(-1)
       guard channel.handle != .none else { continue }
       byNumber[Int(channel.handle.number)] = nil

@@ -124,6 +124,8 @@ enum GatewayMail: Sendable {
   case listen(SocketAddress)
   case adopt(Config.Limits, CompressionSettings)
   case drain
+  /// Another loop needs to know what clients make this one hold.
+  case countMemory
 }
 
 /// The gateway's loops and what they have in common. Sendable: its state is behind a lock.
@@ -168,11 +170,19 @@ final class RunningGateway: RunningService {
     if case .unix = address { count = 1 }
     let first = AddressClaim(address)
     try first.check()
+    settings.memory.onPressure { [weak self] index in self?.countMemory(but: index) }
     for index in 0..<count {
       let thread = try LoopThread<GatewayMail>(name: "gateway-\(index)") { [self] loop in
         try GatewayThread(loop, settings, metrics, context, self, index, first).receive
       }
       state.withLock { $0.threads.append(thread) }
+    }
+  }
+
+  private func countMemory(but index: Int) {
+    let threads = state.withLock { $0.threads }
+    for (place, thread) in threads.enumerated() where place != index {
+      thread.mailbox.post(.countMemory)
     }
   }
 
@@ -287,6 +297,7 @@ final class GatewayThread {
       case .listen(let address): joinListening(on: address)
       case .adopt(let limits, let compression): gateway.adopt(limits, compression)
       case .drain: drain()
+      case .countMemory: gateway.memory.countSoon()
       }
     }
   }

@@ -149,8 +149,11 @@ final class HTTPConversation {
     case .collect(var body):
       reading.sink = .discard
       body.append(copying: bytes)
+      gateway.memory.grew(by: bytes.count)
       reading.sink = .collect(body)
-    case .artifact(let upload): upload.received(bytes)
+    case .artifact(let upload):
+      gateway.memory.grew(by: bytes.count)
+      upload.received(bytes)
     case .discard: break
     }
   }
@@ -458,6 +461,26 @@ final class HTTPConversation {
 
   private static func timeout(_ what: String) -> Refusal {
     Refusal(107, "request_timeout", "\(what) did not come in time", .requestTimeout)
+  }
+
+  // MARK: memory
+
+  /// Of the body that is being read, and of requests and answers under way.
+  var heldBytes: Int { heldBodyBytes + exchanges.reduce(0) { $0 + $1.heldBytes } }
+
+  private var heldBodyBytes: Int {
+    switch current?.sink {
+    case .collect(let body): body.count
+    case .artifact(let upload): upload.heldBytes
+    case .discard, nil: 0
+    }
+  }
+
+  /// A body that can't be held is refused; whoever doesn't take its answers gets no more of them.
+  func letGoForMemory() {
+    let body = heldBodyBytes
+    guard body > 0, body >= stream.queuedBytes + heldBytes - body else { return stream.abort() }
+    fail(.noMemory)
   }
 
   /// The clients whose answers wait for publications.

@@ -99,8 +99,8 @@ final class LocalChannel: Flushable {
     slow = SlowLadder(policy, merges: isMergedType)
     merges = slow.merge != nil
     let reached = gateway.metrics.limits.recoveryHeldBytes
-    held = HeldArrivals(bytesMax: gateway.settings.heldBytesMax, reached)
-    recent = HeldArrivals(bytesMax: gateway.settings.heldBytesMax, reached)
+    held = HeldArrivals(bytesMax: gateway.settings.heldBytesMax, reached, gateway.memory)
+    recent = HeldArrivals(bytesMax: gateway.settings.heldBytesMax, reached, gateway.memory)
     lastUsed = gateway.loop.now
     if let plugin, case .latestPerKey(let framesPerSecond) = plugin.delivery {
       merging = LatestPerKey(framesPerSecond: framesPerSecond)
@@ -292,6 +292,16 @@ final class LocalChannel: Flushable {
 
   // MARK: arrivals
 
+  /// What stays here until it can be applied, or is needed for a seam.
+  var heldBytes: Int { held.heldBytes + recent.heldBytes }
+
+  /// Forgets that: whoever needs it reads it again from the history.
+  func letGoOfHeld() {
+    if !held.isEmpty, phase == .catchingUp { needsAnotherFetch = true }
+    held.removeAll()
+    recent.removeAll()
+  }
+
   /// A publication from the hub.
   func received(_ arrival: Arrival) {
     guard phase == .live else { return held.append(arrival) }
@@ -462,28 +472,36 @@ struct HeldArrivals {
   private var bytes = 0
   private let bytesMax: Int
   private let reached: Counter
+  private let memory: LoopMemory
 
   static let countMax = 4_096
+  /// What an arrival takes beside its payload.
+  private static let overheadBytes = 128
 
-  init(bytesMax: Int, _ reached: Counter) {
+  init(bytesMax: Int, _ reached: Counter, _ memory: LoopMemory) {
     self.bytesMax = bytesMax
     self.reached = reached
+    self.memory = memory
   }
 
   var isEmpty: Bool { list.isEmpty }
+  var heldBytes: Int { bytes + list.count * Self.overheadBytes }
 
   mutating func append(_ arrival: Arrival) {
     list.append(arrival)
     bytes += arrival.payload.bytes.count
+    memory.channelsHold(arrival.payload.bytes.count + Self.overheadBytes)
     if list.count > Self.countMax || bytes > bytesMax { shrink() }
   }
 
   /// Drops the older half, so that the cost stays constant per arrival.
   private mutating func shrink() {
+    let before = heldBytes
     let half = max(1, list.count / 2)
     reached.add(UInt64(half))
     for arrival in list[..<half] { bytes -= arrival.payload.bytes.count }
     list.removeFirst(half)
+    memory.channelsHold(heldBytes - before)
   }
 
   mutating func takeAll() -> [Arrival] {
@@ -493,6 +511,8 @@ struct HeldArrivals {
   }
 
   mutating func removeAll() {
+    guard !list.isEmpty else { return }
+    memory.channelsHold(-heldBytes)
     list = []
     bytes = 0
   }

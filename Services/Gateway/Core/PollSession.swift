@@ -72,6 +72,7 @@ final class PollSession: Carrier {
   func deliver(_ publications: EncodedPublications, of subscription: Subscription) {
     guard exchange != nil else { return }
     lines.append(contentsOf: publications.bytes)
+    gateway.memory.grew(by: publications.bytes.count)
     if let last = publications.marks.last(where: { $0.position != nil })?.position {
       stand(at: .position(last), in: subscription.channel.name)
     }

@@ -270,6 +270,13 @@ final class StreamSession: Carrier {
     beat.began(stream.progress(), now)
   }
 
+  var heldBytes: Int { session.waitingBytes + early.count }
+
+  func letGoForMemory() {
+    session.cutOff()
+    session.forgetWaiting()
+  }
+
   func drain() { session.drain() }
 
   func ended() {
