@@ -34,6 +34,7 @@ public struct Limits: Sendable, Equatable {
   public var connectionsPerAddress = 1_000
   public var connectionsPerUser = 100
   public var channelsPerConnection = 128
+  public var channelsPerAddress = 65_536
   public var requestsPerSecond = 200
   public var framesPerSecond = 1_000
   public var publicationsPerSecond = 200
@@ -95,7 +96,7 @@ public enum LimitName: String, Sendable, CaseIterable, Hashable {
   case wsMessageBytes, wsFragments, wsInflateRatio, tlsHandshakeTimeout, wsHandshakeTimeout, wsFrameTimeout
   case echoMessageBytes
   case pingInterval, pongTimeout
-  case connections, connectionsPerAddress, connectionsPerUser, channelsPerConnection
+  case connections, connectionsPerAddress, connectionsPerUser, channelsPerConnection, channelsPerAddress
   case requestsPerSecond, framesPerSecond, publicationsPerSecond, subscriptionsPerSecond
   case controlRate, stateRate, ephemeralRate, bulkRate
   case controlRatePerUser, stateRatePerUser, ephemeralRatePerUser, bulkRatePerUser

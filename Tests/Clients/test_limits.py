@@ -53,6 +53,9 @@ CLASSES = """{ gateway: { anonymous: "on", loops: 2 }, identity: { keyFiles: "KE
 # What would bind the other cases too.
 MEMORY = """{ gateway: { loops: 2 }, limits: { clientMemoryBytes: "4MiB", httpBodyBytes: "2MiB", wsMessageBytes: "2MiB" } }"""
 LINKS = """{ limits: { linkChannels: 16 } }"""
+# Names that strangers bring into being.
+NAMES = """{ gateway: { loops: 1 }, limits: { loopbackExempt: false, linkChannels: 32, channelsPerAddress: 12,
+  publicationsPerSecond: 1000000, subscriptionsPerSecond: 1000000, framesPerSecond: 1000000, controlRate: "none" } }"""
 
 CASES = {}
 ALONE = set()
@@ -96,7 +99,7 @@ def counted(platform, limit):
 @pytest.fixture(scope="module")
 def platforms():
     """The platforms, started together; the cases that take time are under way from the beginning."""
-    running = {text: Sapphire() for text in (SIZES, TIMES, RATES, CLASSES, MEMORY, LINKS)}
+    running = {text: Sapphire() for text in (SIZES, TIMES, RATES, CLASSES, MEMORY, LINKS, NAMES)}
     pool = concurrent.futures.ThreadPoolExecutor(24)
     try:
         for started in [pool.submit(platform.start, text.replace("KEYS", key_file(platform.folder)))
@@ -445,6 +448,25 @@ def _(sapphire):
                             "Upgrade: websocket", "Sec-WebSocket-Version: 13",
                             "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg=="))
         assert json.loads(wire.answer().body)["error"]["code"] == 106
+
+
+@case("channelsPerAddress", NAMES)
+def _(sapphire):
+    async def subscribe(socket, name, what="subscribe"):
+        await socket.send(json.dumps({"type": what, "id": name, "channel": name}))
+        return (await answer_with_id(socket))["type"]
+
+    async def run():
+        async with connected(sapphire, "/ws", "127.0.6.1") as one, connected(sapphire, "/ws", "127.0.6.1") as two:
+            assert [await subscribe(one, f"a{n}") for n in range(6)] == ["ack"] * 6
+            assert [await subscribe(two, f"a{n}") for n in range(3, 12)] == ["ack"] * 9
+            assert await subscribe(two, "a12") == "error", "the address has its 12"
+            assert await subscribe(two, "a0") == "ack", "those that are there are open to it"
+            async with connected(sapphire, "/ws", "127.0.6.2") as other:
+                assert await subscribe(other, "b") == "ack", "another address has room"
+            assert await subscribe(two, "a11", "unsubscribe") == "ack"
+            assert await subscribe(two, "a13") == "ack", "its own idle one makes room"
+    within(20, run())
 
 
 @case("requestsPerSecond", RATES)
@@ -926,3 +948,40 @@ def test_as_many_subscribe_as_may_however_many_come_at_once(sapphire):
             # Presence keeps the lost a while; those who say goodbye leave at once.
             await asyncio.to_thread(eventually, 20, "everybody left", left)
     within(60, run())
+
+
+@pytest.mark.configuration(NAMES)
+def test_names_that_come_and_go_keep_nobody_from_a_channel(sapphire):
+    """Row 74: a client goes through fresh names, published to or subscribed and left; the loop and the hub have room
+    for 32. Another client's fresh channels open all the same, each at once."""
+    async def run():
+        async with connected(sapphire, "/ws", "127.0.6.5") as hostile, connected(sapphire, "/ws", "127.0.6.6") as other:
+            answers = {"ack": 0, "error": 0}
+
+            async def drain():
+                while True:
+                    kind = (await next_json(hostile)).get("type")
+                    answers[kind] = answers.get(kind, 0) + 1
+            draining = asyncio.ensure_future(drain())
+            for turn in range(60):
+                for number in range(20):
+                    name = f"{'n' * 200}{turn}-{number}"
+                    await hostile.send(json.dumps({"id": 1, "channel": "p" + name, "data": 1}))
+                    await hostile.send(json.dumps({"type": "subscribe", "id": 2, "channel": "s" + name}))
+                    await hostile.send(json.dumps({"type": "unsubscribe", "id": 3, "channel": "s" + name}))
+                name = f"mine-{turn}"
+                await other.send(json.dumps({"type": "subscribe", "id": "mine", "channel": name}))
+                answer = await answer_with_id(other)
+                assert answer["type"] == "ack", (turn, answer)
+                await other.send(json.dumps({"channel": name, "data": turn}))
+                while (message := await next_json(other)).get("channel") != name or "data" not in message:
+                    pass
+                await other.send(json.dumps({"type": "unsubscribe", "id": "left", "channel": name}))
+                await answer_with_id(other)
+            body = sapphire.get("/metrics", **{"X-API-Key": sapphire.key})[2].decode()
+            channels = re.search(r"^sapphire_gateway_channels\S* (\d+)$", body, re.MULTILINE)
+            assert int(channels.group(1)) <= 32, channels.group(0)
+            draining.cancel()
+            return answers
+    answers = within(30, run())
+    assert answers["ack"] > 1000, answers

@@ -51,8 +51,6 @@ final class ClientSession {
   private var limitsUnsent = false
   /// Bytes that waited and were given to the connection since.
   var committedBytes: UInt64 = 0
-  /// Channels that this session brought into being by publishing.
-  var opened = 0
   /// Something was published in the name that the client had then.
   var hasPublished = false
   /// Who the client is.
@@ -140,7 +138,7 @@ final class ClientSession {
     guard standing.may(.subscribe, name, policy, gateway.settings, grant: grant),
       mayReadHistory || since != .start
     else { return refuse(.permissionDenied, name.text, id) }
-    switch gateway.channel(name) {
+    switch gateway.channel(name, for: account?.address) {
     case .failure(let refusal): return refuse(refusal, name.text, id)
     case .success(let channel):
       var effects: [Effect] = []

@@ -25,7 +25,7 @@ struct Arrival {
 /// In every state but *live* publications are held, bounded; what does not fit is read again from
 /// the history. Subscribers in the groups get each offset once, in order, or are told what they
 /// miss. Loop-confined.
-final class LocalChannel: Flushable {
+final class LocalChannel: IdleNode, Flushable {
   enum Phase { case detached, catchingUp, live }
 
   let name: ChannelName
@@ -67,6 +67,9 @@ final class LocalChannel: Flushable {
   /// The page under way may have been read before something that is missing was there.
   var needsAnotherFetch = false
 
+  /// By whom it is counted that it was brought into being; nil: by nobody.
+  var owner: AddressKey?
+
   /// One for each encoding that somebody here has got.
   private var groups: [SubscriberGroup] = []
   /// Subscribers that are not live yet.
@@ -102,6 +105,7 @@ final class LocalChannel: Flushable {
     held = HeldArrivals(bytesMax: gateway.settings.heldBytesMax, reached, gateway.memory)
     recent = HeldArrivals(bytesMax: gateway.settings.heldBytesMax, reached, gateway.memory)
     lastUsed = gateway.loop.now
+    super.init()
     if let plugin, case .latestPerKey(let framesPerSecond) = plugin.delivery {
       merging = LatestPerKey(framesPerSecond: framesPerSecond)
     }
@@ -142,6 +146,7 @@ final class LocalChannel: Flushable {
     subscription.isCounted = false
     noteSubscribers()
     lastUsed = gateway.loop.now
+    if subscriberCount == 0 { gateway.channels.rests(self) }
   }
 
   /// Those who are live now, for things that are told to everyone.

@@ -38,6 +38,8 @@ struct LoopSettings: Sendable {
   var bulkBytes = 65_536
   var channelsMax = 262_144
   var channelsPerConnectionMax = 128
+  /// Of one loop, brought into being by clients of one address.
+  var channelsPerAddressMax = 65_536
   /// One publication's payload.
   var payloadBytesMax = 1024 * 1024
   var echo = WebSocketLimits(messageBytesMax: 16 * 1024 * 1024)
@@ -95,6 +97,7 @@ struct LoopSettings: Sendable {
     bulkBytes = limits.bulkBytes
     channelsMax = limits.linkChannels
     channelsPerConnectionMax = limits.channelsPerConnection
+    channelsPerAddressMax = limits.channelsPerAddress
     payloadBytesMax = limits.publicationBytes
     echo = WebSocketLimits(
       messageBytesMax: limits.echoMessageBytes, fragmentsMax: limits.wsFragments)
