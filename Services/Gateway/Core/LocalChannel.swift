@@ -67,6 +67,8 @@ final class LocalChannel: IdleNode, Flushable {
   /// The page under way may have been read before something that is missing was there.
   var needsAnotherFetch = false
 
+  /// What subscribers are to be spared when they read on from the history.
+  var own = OwnPublications()
   /// By whom it is counted that it was brought into being; nil: by nobody.
   var owner: AddressKey?
 
@@ -142,6 +144,7 @@ final class LocalChannel: IdleNode, Flushable {
     case .ended: return
     }
     subscription.state = .ended
+    own.forget(ObjectIdentifier(subscription))
     if subscription.isCounted { gateway.settings.subscribers.leave(name) }
     subscription.isCounted = false
     noteSubscribers()
@@ -257,6 +260,7 @@ final class LocalChannel: IdleNode, Flushable {
   func goLive(_ subscription: Subscription) {
     if isDirty { flush() }
     leaveJoining(subscription)
+    if !subscription.session.hasOutbox { own.forget(ObjectIdentifier(subscription)) }
     subscription.behindSince = nil
     groups[group(of: subscription)].add(subscription)
   }
@@ -435,9 +439,28 @@ final class LocalChannel: IdleNode, Flushable {
         user: arrival.publisher.user, prefix: envelopePrefix, key: key, merges: merges,
         spare: { [] })
       let publication = single.take()
-      for member in group.members where member.session.clientNumber != arrival.publisher.client {
-        member.deliver(publication)
+      for member in group.members {
+        if member.session.clientNumber != arrival.publisher.client {
+          member.deliver(publication)
+        } else if let at = arrival.position {
+          spare(member, at.offset)
+        }
       }
+    }
+    guard let at = arrival.position else { return }
+    for list in [joining, parked] {
+      for member in list.values where member.session.clientNumber == arrival.publisher.client {
+        own.note(at.offset, by: ObjectIdentifier(member))
+      }
+    }
+  }
+
+  /// What is not for a live subscriber: it may have to be left to the history with what waits for it.
+  private func spare(_ member: Subscription, _ offset: Offset) {
+    if member.session.hasOutbox {
+      own.note(offset, by: ObjectIdentifier(member))
+    } else {
+      own.forget(ObjectIdentifier(member))
     }
   }
 
