@@ -228,7 +228,11 @@ final class Connection: StreamOwner {
   }
 
   func streamPeerFinished(_ stream: Stream) -> Bool {
-    if case .http(let conversation) = mode { conversation.peerFinished() } else { false }
+    switch mode {
+    case .http(let conversation): conversation.peerFinished()
+    case .stream(let session): session.peerFinished()
+    default: false
+    }
   }
 
   func streamEnded(_ stream: Stream, _ end: StreamEnd) {

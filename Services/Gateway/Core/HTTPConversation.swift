@@ -335,10 +335,9 @@ final class HTTPConversation {
 
   func isFirst(_ exchange: HTTPExchange) -> Bool { exchanges.first === exchange }
 
-  /// What follows on this connection is another's, and no request any more. False if the client
-  /// has closed its side.
+  /// What follows on this connection is another's, and no request any more. False if it has ended.
   func handOver(to feed: StreamSession) -> Bool {
-    guard !isClosed, !hasPeerFinished else { return false }
+    guard !isClosed else { return false }
     isClosed = true
     isClosing = true
     giveUpExchanges()
@@ -492,12 +491,13 @@ final class HTTPConversation {
   }
 
   /// The client sends nothing more (RFC 9112 §9.6). What it has asked is answered all the same,
-  /// unless half a request is all there was. Whether anything is still to be said.
+  /// unless half a request is all there was; an answer without end goes on. Whether anything is still
+  /// to be said.
   func peerFinished() -> Bool {
     guard current == nil, !exchanges.isEmpty || stream.queuedBytes > 0 else { return false }
     hasPeerFinished = true
     isClosing = true
-    for exchange in exchanges { exchange.hurried?() }
+    for exchange in exchanges where !exchange.route.isEndless { exchange.hurried?() }
     if exchanges.isEmpty, !isClosed { finishWriting() }
     return true
   }
