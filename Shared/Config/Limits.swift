@@ -54,9 +54,9 @@ public struct Limits: Sendable, Equatable {
   public var bulkBytes = 64 << 10
   public var burstWindow: Duration = .seconds(2)
   public var clientQueueBytes = 1 << 20
-  public var compressionContextBytes = 64 << 20
   /// 0: a share of the memory there is.
   public var clientMemoryBytes = 0
+  public var compressionContextBytes = 64 << 20
   public var recoveryHeldBytes = 4 << 20
 
   // Publications

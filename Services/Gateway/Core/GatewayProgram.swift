@@ -44,7 +44,7 @@ public enum GatewayProgram {
     let routes = RouteBook(context.settings.routes)
     let metrics = GatewayMetrics(context.metrics)
     let authenticator = Authenticator(
-      context.settings.identity, keys: try files.tokenKeys(), metrics.identity)
+      context.settings.identity, keys: try files.tokenKeys(context.settings.identity.keyFiles), metrics.identity)
     var settings = LoopSettings(
       upstreams: Upstreams.Addresses(
         hub: try context.linkAddress(.hub), eventstore: try context.linkAddress(.eventstore),
@@ -220,12 +220,13 @@ final class RunningGateway: RunningService {
     if isLast { context.report(.finished(code: ExitCode.ok, message: nil)) }
   }
 
-  func reload(_ settings: Configuration) {
+  func reload(_ settings: Configuration) -> Set<String> {
     tls?.reload()
-    desk.reload(settings)
+    let left = desk.reload(settings)
     for thread in state.withLock({ $0.threads }) {
       thread.mailbox.post(.adopt(settings.limits, settings.compression))
     }
+    return left
   }
 
   func lookAtFiles() { desk.lookAtFiles() }
