@@ -10,8 +10,7 @@ internal import Platform
 /// a queue: the one that waits longest makes room for a newcomer, at a cost that doesn't depend on how
 /// many there are. So a client that goes through one name after the other lets go of its own.
 ///
-/// INVARIANT: every channel without subscribers is in the queue; one with some may be, until it is
-/// looked at.
+/// INVARIANT: the channels without subscribers are in the queue, and no others.
 final class ChannelDirectory {
   private unowned let gateway: GatewayLoop
   private var channels: [ChannelName: LocalChannel] = [:]
@@ -54,6 +53,9 @@ final class ChannelDirectory {
     gateway.metrics.channels.add(1)
   }
 
+  /// Somebody subscribes to it.
+  func isNeeded(_ channel: LocalChannel) { idle.remove(channel) }
+
   /// Its last subscriber has gone.
   func rests(_ channel: LocalChannel) {
     if channels[channel.name] === channel { idle.renew(channel, gateway.loop.now) }
@@ -84,14 +86,10 @@ final class ChannelDirectory {
     return false
   }
 
-  /// Whether nobody needs it. One with subscribers isn't looked at again before it has none.
+  /// Whether nobody needs it. One that is being opened, or published to, is looked at again later.
   private func leaves(_ channel: LocalChannel) -> Bool {
     if channel.isIdle, !channel.isOpening { return true }
-    if channel.subscriberCount > 0 {
-      idle.remove(channel)
-    } else {
-      idle.renew(channel, gateway.loop.now)
-    }
+    idle.renew(channel, gateway.loop.now)
     return false
   }
 

@@ -132,6 +132,7 @@ final class LocalChannel: IdleNode, Flushable {
   func add(_ subscription: Subscription) {
     lastUsed = gateway.loop.now
     joining[ObjectIdentifier(subscription)] = subscription
+    gateway.channels.isNeeded(self)
     if phase == .live { advance(subscription) } else { gateway.attach(self) }
     noteSubscribers()
   }
