@@ -9,7 +9,7 @@ public struct SettingsChanges: Sendable, Equatable {
   /// As they were until the service is started again.
   public var restart: [String] = []
 
-  /// What could not be taken over, and why the log says: as it was.
+  /// As they were, since they could not be taken over; why, the service says.
   public var left: [String] = []
 
   /// Takes out what a service has not taken over after all.
@@ -21,8 +21,8 @@ public struct SettingsChanges: Sendable, Equatable {
 
   public var isEmpty: Bool { left.isEmpty && atOnce.isEmpty && newcomers.isEmpty && restart.isEmpty }
 
-  /// One line: `in force: limits.pingInterval; needs a restart: gateway.loops; as before: channels`. Empty where nothing
-  /// has changed.
+  /// One line: `in force: limits.pingInterval; needs a restart: gateway.loops; as before: channels`.
+  /// Empty where nothing has changed.
   public var summary: String {
     let parts = [
       ("in force", atOnce), ("for newcomers", newcomers), ("needs a restart", restart),

@@ -163,7 +163,7 @@ extension Limits {
     Limit(
       .clientMemoryBytes, .bytes(\.clientMemoryBytes), 0...(1_024 * giB),
       at: "who holds most is let go: close 1009 or 4008; 503, Retry-After",
-      for: "what all clients of a gateway make it hold, bodies, messages, queues; 0: a quarter of the memory"),
+      for: "what all clients make a gateway hold: bodies, messages, queues; 0: a quarter of the memory"),
     Limit(
       .compressionContextBytes, .bytes(\.compressionContextBytes), 0...(64 * giB),
       at: "the connection keeps no context",

@@ -262,8 +262,9 @@ import Testing
   /// A public key is no secret, whoever names it or doesn't.
   @Test func aPublicKeyIsNoSecretForATokenThatNamesNone() throws {
     let keys = try TokenKeySet(file: Array(pyJWTPEMOfES256.utf8), id: "es")
+    let claims = #"{"sub":"ada","exp":1900000000}"#
     for secret in [Array(pyJWTPEMOfES256.utf8), Array(pyJWTPEMOfES256.utf8.dropLast())] {
-      let forged = signed(#"{"sub":"ada","exp":1900000000}"#, header: #"{"alg":"HS256","typ":"JWT"}"#, key: secret)
+      let forged = signed(claims, header: #"{"alg":"HS256","typ":"JWT"}"#, key: secret)
       #expect(TokenVerifier(keys: keys).refusal(forged) == .wrongAlgorithm)
     }
   }

@@ -44,7 +44,8 @@ public enum GatewayProgram {
     let routes = RouteBook(context.settings.routes)
     let metrics = GatewayMetrics(context.metrics)
     let authenticator = Authenticator(
-      context.settings.identity, keys: try files.tokenKeys(context.settings.identity.keyFiles), metrics.identity)
+      context.settings.identity,
+      keys: try files.tokenKeys(context.settings.identity.keyFiles), metrics.identity)
     var settings = LoopSettings(
       upstreams: Upstreams.Addresses(
         hub: try context.linkAddress(.hub), eventstore: try context.linkAddress(.eventstore),

@@ -17,7 +17,8 @@ enum UpCommand {
 
       State lies in DIR: SAPPHIRE_DATA, else /var/lib/sapphire for root and
       ~/.local/state/sapphire for others. DIR/api.key is the key of the HTTP API, made on the
-      first start; api.keyFile of the configuration names another file. DIR/run has a pid file and a socket per service, and `url`.
+      first start; api.keyFile of the configuration names another file. DIR/run has a pid file
+      and a socket per service, and `url`.
 
       With --tls it speaks https and wss. Without a certificate in the configuration it makes one
       for localhost, 127.0.0.1, ::1 and this machine's name, which browsers warn of until
