@@ -12,6 +12,7 @@ final class EngineCalls: EngineApplication {
 
   var session: ClientSession? { nil }
   var deadline: UInt64? { nil }
+  var heldBytes: Int { 0 }
 
   init(_ engine: EngineClient) {
     self.engine = engine

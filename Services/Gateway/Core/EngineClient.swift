@@ -16,6 +16,8 @@ protocol EngineApplication: AnyObject {
   var deadline: UInt64? { get }
   func deadlineReached(_ now: UInt64)
   func received(_ message: EngineMessage)
+  /// What has come and is not whole, and what waits for the client.
+  var heldBytes: Int { get }
   /// Nothing is queued for the client any more.
   func drained()
   /// The client has closed its side, of its own will or not.
@@ -218,7 +220,9 @@ final class EngineClient {
   func send(_ frame: EngineFrame) {
     // What can't be sent ends the session, or its end is under way; the session says so itself.
     perform { try? $0.send(frame, &$1) }
-    guard engine.directSocket == nil, !isFlushDue else { return }
+    guard engine.directSocket == nil else { return }
+    gateway.memory.grew(by: frame.pollingBytes)
+    guard !isFlushDue else { return }
     isFlushDue = true
     gateway.loop.atTurnEnd { [self] in
       isFlushDue = false
@@ -320,6 +324,14 @@ final class EngineClient {
     application = nil
     ended?.ended(reason)
   }
+
+  // MARK: memory
+
+  /// What its client makes the gateway hold, beside what its WebSocket's connection does.
+  var heldBytes: Int { engine.queuedBytes + (application?.heldBytes ?? 0) }
+
+  /// Lets the client go, and what it holds; it comes back.
+  func letGoForMemory() { perform { $0.terminate(.queueOverflow, &$1) } }
 
   // MARK: deadlines
 

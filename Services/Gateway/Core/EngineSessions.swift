@@ -88,8 +88,9 @@ final class EngineSessions {
   // MARK: what all clients of a loop are asked
 
   /// Once a second, as for connections.
-  func sweep(_ now: Int64, _ due: Authenticator.Due) {
+  func sweep(_ now: Int64, _ due: Authenticator.Due, _ held: inout MemoryTally) {
     for client in clients.values {
+      held.add(client.heldBytes)
       guard let session = client.application?.session else { continue }
       session.checkIdentity(now, due)
       session.checkPatience(gateway.loop.now)
@@ -99,6 +100,12 @@ final class EngineSessions {
   func reportPresence(_ events: inout [MemberEvent]) {
     for client in clients.values { client.application?.session?.reportPresence(&events) }
   }
+
+  func tally(_ held: inout MemoryTally) {
+    for client in clients.values { held.add(client.heldBytes) }
+  }
+
+  var all: some Sequence<EngineClient> { clients.values }
 
   func drain() { for client in clients.values { client.application?.drain() } }
 }

@@ -92,6 +92,7 @@ final class EngineSocket {
         }
       }
       if let fault = receiver.checkRate() { throw fault }
+      receiver.noteGrowth(bytes.count)
     } catch {
       close(error.code, error.reason)
       leave(.lost, as: .failed)
@@ -121,6 +122,14 @@ final class EngineSocket {
     let left = client
     client = nil
     left?.socketEnds(id, what, as: loss)
+  }
+
+  var heldBytes: Int { receiver.heldBytes }
+
+  func letGoForMemory() {
+    close(.messageTooBig, SocketReceiver.noMemory)
+    receiver.forget()
+    leave(.lost, as: .failed)
   }
 
   func sweep(_ now: Instant) {

@@ -60,6 +60,7 @@ final class ConnectionRelay: StreamOwner {
     return bytes.count
   }
 
+  var heldBytes: Int { inner.heldBytes }
   func drained() { inner.resumeReading() }
   func ended() { inner.close() }
 

@@ -93,6 +93,7 @@ final class SocketIOClient: EngineApplication {
     for message in held { hear(message) }
   }
 
+  var heldBytes: Int { connection.heldBytes + earlyBytes + (session?.waitingBytes ?? 0) }
   func drained() { session?.drained() }
   func leaves(_ what: MemberEvent.What) { session?.leaves(what) }
 
