@@ -93,6 +93,10 @@ final class Connection: StreamOwner {
     stream.offerFirst(moved.rest)
   }
 
+  /// Whether nothing would be lost if another loop went on with the connection. With TLS it stays, and
+  /// what is queued, such as the end of a handshake, leaves in its order.
+  var canMove: Bool { secure != nil || stream.queuedBytes == 0 }
+
   /// Gives the connection to the loop that holds its session, with the request that was just read and
   /// what came behind it. False where that can't be.
   func move(to loop: Int, _ head: HTTPRequestHead, _ rest: [UInt8]) -> Bool {

@@ -88,7 +88,7 @@ final class HTTPConversation {
         guard let head = try reader.next(bytes, from: &offset) else { break }
         gateway.metrics.requests.add()
         deadlines.headEnded()
-        if exchanges.isEmpty, stream.queuedBytes == 0, let loop = gateway.engines.otherLoop(of: head) {
+        if exchanges.isEmpty, connection.canMove, let loop = gateway.engines.otherLoop(of: head) {
           let rest = [UInt8](copying: bytes.extracting(offset..<bytes.count))
           return leave(for: loop, head, rest, bytes.count)
         }
