@@ -434,3 +434,19 @@ def test_a_back_end_puts_clients_out(guarded, transports):
             assert (await client.next("error"))["name"] == "disconnected"
             await asyncio.wait_for(gone.wait(), 10)
     within(30, scenario())
+
+
+def test_sessions_that_hold_too_much_are_let_go():
+    """Sessions of long polling hold no connection, and count all the same."""
+    with running("{ gateway: { loops: 2 }, limits: { clientMemoryBytes: '4MiB' } }") as platform:
+        sessions = [_opened(platform) for _ in range(12)]
+        half = b"\x1e".join([b"40", b"452-[\"x\",{\"_placeholder\":true,\"num\":0}]", b"b" + b"AAAA" * 200_000])
+        for session in sessions:
+            platform._request(_post(platform, session, half))
+
+        def gone():
+            text = platform.get("/metrics")[2].decode()
+            return "sapphire_gateway_engineio_closed_total{reason=\"queue_overflow\"} 0" not in text
+        eventually(10, "sessions that are let go", gone)
+        answers = [platform._request(_post(platform, session, b"3"))[0] for session in sessions]
+        assert 400 in answers and 200 in answers
