@@ -25,7 +25,8 @@ struct SocketIOPublicationTests {
     #expect(
       messages(.socketPublication, Payload(json: #"{"x": 1}"#), position("e", 42), user: "ada") == [
         frame(
-          #"42["publication",{"channel":"a:b","epoch":"e","offset":42,"time":5,"user":"ada","data":{"x": 1}}]"#
+          #"42["publication",{"channel":"a:b","epoch":"e","offset":42,"time":5,"user":"ada","#
+            + #""data":{"x": 1}}]"#
         )
       ])
     #expect(

@@ -61,7 +61,9 @@ final class EngineRules: Sendable {
 
   /// How often sessions are looked at: often enough for the shortest of their times.
   var tick: Duration {
-    let shortest = min(engine.pingInterval, engine.pingTimeout, .seconds(10))
+    let shortest = min(
+      engine.pingInterval, engine.pingTimeout, engine.upgradeTimeout, socket.connectTimeout,
+      .seconds(10))
     return max(.milliseconds(10), shortest / 10)
   }
 }
