@@ -123,7 +123,7 @@ let package = Package(
       dependencies: [
         "Bytes", "Platform", "Observe", "JSON", "Loop", "Wire", "Link", "Config", "Service",
         "HTTPCodec", "WebSocketCodec", "Deflate", "Crypto", "ChannelKit", "TLS", "TLSStream",
-        "Schema", "Identity",
+        "Schema", "Identity", "Centrifuge",
       ],
       path: "Services/Gateway/Core", resources: [.embedInCode("Page")], swiftSettings: strict),
     executable(
@@ -188,7 +188,7 @@ let package = Package(
     tests(
       "PresenceTests",
       ["PresenceCore", "Link", "Wire", "Loop", "Observe", "Platform", "Bytes", "TestKit"]),
-    tests("GatewayTests", ["GatewayCore", "Config", "Identity", "ChannelKit", "HTTPCodec", "WebSocketCodec", "Observe", "Wire", "JSON", "Platform", "Bytes", "TestKit"]),
+    tests("GatewayTests", ["GatewayCore", "Centrifuge", "Config", "Identity", "ChannelKit", "HTTPCodec", "WebSocketCodec", "Observe", "Wire", "JSON", "Platform", "Bytes", "TestKit"]),
     tests(
       "ClientTests",
       [

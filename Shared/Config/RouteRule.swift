@@ -59,7 +59,7 @@ public struct RouteRule: Hashable, Sendable {
       return "\(placeholder) can't come first: /health, /api/… and others are Sapphire's own"
     }
     switch first {
-    case "api", "vault": return "/\(first)/… is Sapphire's own"
+    case "api", "vault", "connection": return "/\(first)/… is Sapphire's own"
     case "ws":
       if path.count <= 2 { return "/ws/\(placeholder) is built in; write /ws/NAME/\(placeholder)" }
       if path[1] == .channel || path[1] == .literal("events") {

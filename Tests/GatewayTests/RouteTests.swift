@@ -18,7 +18,8 @@ struct RouteTests {
     (["ws", ""], .notFound), (["ws", "events", ""], .notFound), (["ws", "a", "b"], .notFound),
     (["ws", "events", "a", "b"], .notFound), (["api"], .page("api")), (["a", "b"], .notFound),
     (["api", "publish", ""], .notFound), (["sse"], .eventStream), (["stream"], .lineStream),
-    (["poll"], .poll), (["sse", "x"], .notFound),
+    (["poll"], .poll), (["sse", "x"], .notFound), (["connection", "websocket"], .centrifuge),
+    (["connection"], .page("connection")), (["connection", "x"], .notFound),
   ] as [([String], Route)])
   func eachAddressIsOneDoor(path: [String], route: Route) {
     #expect(Route(HTTPTarget(path: path, query: [])) == route)
@@ -41,7 +42,7 @@ struct RouteTests {
   /// What the configuration refuses to give away is what there is.
   @Test func noRouteOfTheConfigurationHidesABuiltInDoor() {
     let doors = ["health", "live", "ready", "metrics", "channels", "sse", "stream", "poll", "ws", "ws/echo", "ws/a",
-      "ws/events/a", "api/publish", "vault/\(Self.hash)"] + Pages.names
+      "ws/events/a", "api/publish", "vault/\(Self.hash)", "connection/websocket"] + Pages.names
     for door in doors {
       let path = door.split(separator: "/").map(String.init)
       #expect(Route(HTTPTarget(path: path, query: [])) != .notFound)
@@ -63,7 +64,7 @@ struct RouteTests {
   }
 
   @Test func onlySocketsAreUpgradedAndOnlyTheAPIIsPostedTo() {
-    for route in [Route.manyChannels([]), .oneChannel("a"), .events("a"), .echo] {
+    for route in [Route.manyChannels([]), .oneChannel("a"), .events("a"), .echo, .centrifuge] {
       #expect(route.isSocket)
     }
     for route in [Route.health, .api("publish"), .page("x"), .notFound, .vault(sha256: "")] {

@@ -52,6 +52,24 @@ extension ClientSession {
     }
   }
 
+  /// Lets the client wait, without any channel, for the first message that says who it is.
+  func awaitSignIn(_ carrier: any Carrier) {
+    begin(carrier)
+    awaitSignIn([])
+  }
+
+  /// The first message of a protocol that has such a one: says who the client is, by `credential` or
+  /// by its request, where that said it.
+  func signIn(_ credential: Credential?) throws(Refusal) {
+    if let credential {
+      standing = ClientStanding(ClientID(number: clientNumber), try identity(credential))
+    } else if standing.identity == nil, authenticator.settings.isRequired {
+      throw .signInFirst
+    }
+    if let refusal = takeSeat() { throw refusal }
+    awaitsSignIn = nil
+  }
+
   private func identity(_ credential: Credential) throws(Refusal) -> Identity {
     switch credential {
     case .token(let token): try authenticator.identity(token: token)

@@ -11,13 +11,16 @@ extension ClientSession {
   /// Why a client has asked for something too soon after all that it asked before; nil: it may go on.
   /// A publication is none of these.
   func asksTooOften(_ message: ClientMessage) -> Refusal? {
-    guard let account else { return nil }
-    var subscribes = false
     switch message {
-    case .publish: return nil
-    case .subscribe: subscribes = true
-    default: break
+    case .publish: nil
+    case .subscribe: asksTooOften(subscribes: true)
+    default: asksTooOften()
     }
+  }
+
+  /// The same for what is no message of our own protocol.
+  func asksTooOften(subscribes: Bool = false) -> Refusal? {
+    guard let account else { return nil }
     return refusal(account.ask(subscribes: subscribes, gateway.settings.rates, gateway.loop.now))
   }
 

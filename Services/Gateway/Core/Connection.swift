@@ -48,6 +48,7 @@ final class Connection: StreamOwner {
     case http(HTTPConversation)
     case socket(SocketSession)
     case echo(EchoSession)
+    case centrifuge(CentrifugeSocket)
     case stream(StreamSession)
     case ended
   }
@@ -86,6 +87,7 @@ final class Connection: StreamOwner {
   /// From now on what comes is for the socket.
   func become(_ session: SocketSession) { mode = .socket(session) }
   func become(_ session: EchoSession) { mode = .echo(session) }
+  func become(_ session: CentrifugeSocket) { mode = .centrifuge(session) }
   func become(_ session: StreamSession) { mode = .stream(session) }
 
   /// TLS' handshake is over.
@@ -100,6 +102,7 @@ final class Connection: StreamOwner {
     switch mode {
     case .socket(let socket): socket.session
     case .stream(let stream): stream.session
+    case .centrifuge(let socket): socket.session
     case .starting, .securing, .http, .echo, .ended: nil
     }
   }
@@ -109,6 +112,7 @@ final class Connection: StreamOwner {
     switch mode {
     case .socket(let socket): socket.session.checkIdentity(now, due)
     case .stream(let stream): stream.session.checkIdentity(now, due)
+    case .centrifuge(let socket): socket.session.checkIdentity(now, due)
     case .http(let conversation):
       for session in conversation.sessions { session.checkIdentity(now, due) }
     case .starting, .securing, .echo, .ended: break
@@ -126,6 +130,7 @@ final class Connection: StreamOwner {
       case .http(let conversation): step = conversation.received(rest)
       case .socket(let session): step = session.received(rest)
       case .echo(let session): step = session.received(rest)
+      case .centrifuge(let socket): step = socket.received(rest)
       // Nothing that a client of an endless answer says is heard.
       case .stream, .starting, .securing, .ended: return bytes.count
       }
@@ -192,6 +197,7 @@ final class Connection: StreamOwner {
     case .http(let conversation): conversation.drained()
     case .echo(let session): session.drained()
     case .stream(let session): session.drained()
+    case .centrifuge(let socket): socket.drained()
     case .starting, .securing, .ended: break
     }
   }
@@ -208,6 +214,7 @@ final class Connection: StreamOwner {
     case .socket(let session): session.ended()
     case .http(let conversation): conversation.ended()
     case .stream(let session): session.ended()
+    case .centrifuge(let socket): socket.ended()
     case .securing: noteFailure(secure?.connection.failure.map { TLSFailureReason($0) } ?? .left)
     case .echo, .starting: break
     case .ended: return gateway.ended(self)
@@ -231,6 +238,7 @@ final class Connection: StreamOwner {
     case .socket(let session): session.sweep(now)
     case .echo(let session): session.sweep(now)
     case .stream(let session): session.sweep(now)
+    case .centrifuge(let socket): socket.sweep(now)
     case .securing(let since):
       if now.since(since) > gateway.settings.tlsHandshakeMax { giveUpHandshake() }
     case .starting, .ended: break
@@ -251,6 +259,7 @@ final class Connection: StreamOwner {
     case .socket(let session): session.drain()
     case .echo(let session): session.drain()
     case .stream(let session): session.drain()
+    case .centrifuge(let socket): socket.drain()
     case .securing: stream.close()
     case .starting, .ended: break
     }

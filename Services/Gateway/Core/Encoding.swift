@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Centrifuge
 internal import JSON
 internal import WebSocketCodec
 internal import Wire
@@ -17,22 +18,24 @@ enum Encoding: Int, CaseIterable {
   case eventPart
   /// The envelope as a line of its own.
   case line
+  /// A push of the Centrifuge protocol: its JSON in a text frame, or Protobuf in a binary one.
+  case centrifugeJSON, centrifugeProtobuf
 
   /// Whether carriers need to know where each publication ends.
   var hasMarks: Bool {
     switch self {
-    case .raw, .envelope, .event, .rawEvent: false
+    case .raw, .envelope, .event, .rawEvent, .centrifugeJSON, .centrifugeProtobuf: false
     case .eventPart, .line: true
     }
   }
 
   /// Appends one publication in the form of its carrier, compressed where there is a compressor.
   ///
-  /// - Parameter user: whose it is; empty: nobody's who has signed in.
   func append(
-    _ payload: Payload, position: Position?, timeMs: Int64, user: String = "", prefix: [UInt8],
-    compressor: MessageCompressor? = nil, to output: inout [UInt8]
+    _ payload: Payload, position: Position?, timeMs: Int64, publisher: Publisher = Publisher(),
+    prefix: [UInt8], compressor: MessageCompressor? = nil, to output: inout [UInt8]
   ) {
+    let user = publisher.user
     switch self {
     case .raw:
       Self.message(payload.kind.isText ? .text : .binary, payload.bytes, compressor, &output)
@@ -50,13 +53,19 @@ enum Encoding: Int, CaseIterable {
       let body = Self.envelope(
         payload, position: position, timeMs: timeMs, user: user, prefix: prefix)
       JSONLines.append(body, to: &output)
+    case .centrifugeJSON:
+      let push = Self.push(payload, position, timeMs, publisher, prefix, .json)
+      Self.message(.text, push, compressor, &output)
+    case .centrifugeProtobuf:
+      let push = Self.push(payload, position, timeMs, publisher, prefix, .protobuf)
+      Self.message(.binary, push, compressor, &output)
     }
   }
 
   /// Where each message in `bytes` ends, of encodings without marks. For what slow clients leave.
   func ends(_ bytes: borrowing Span<UInt8>) -> [Int] {
     switch self {
-    case .raw, .envelope: Self.frameEnds(bytes)
+    case .raw, .envelope, .centrifugeJSON, .centrifugeProtobuf: Self.frameEnds(bytes)
     case .event, .rawEvent, .eventPart: EventStream.ends(bytes)
     case .line: [bytes.count]
     }

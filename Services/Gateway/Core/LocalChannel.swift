@@ -393,7 +393,7 @@ final class LocalChannel: Flushable {
     for index in groups.indices where !groups[index].isEmpty {
       groups[index].append(
         arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
-        user: arrival.publisher.user, prefix: envelopePrefix, key: key, merges: merges,
+        publisher: arrival.publisher, prefix: envelopePrefix, key: key, merges: merges,
         spare: gateway.loop.takeSpareBuffer)
     }
     guard !isDirty else { return }
@@ -417,7 +417,7 @@ final class LocalChannel: Flushable {
       var single = SubscriberGroup(like: group)
       single.append(
         arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
-        user: arrival.publisher.user, prefix: envelopePrefix, key: key, merges: merges,
+        publisher: arrival.publisher, prefix: envelopePrefix, key: key, merges: merges,
         spare: { [] })
       let publication = single.take()
       for member in group.members where member.session.clientNumber != arrival.publisher.client {

@@ -14,6 +14,8 @@ enum Route: Equatable {
   /// `/ws/events/{channel}`: one channel with a welcome (S003-08).
   case events(String)
   case echo
+  /// `/connection/websocket`: the Centrifuge client protocol.
+  case centrifuge
   /// `OPTIONS *`: what the server can do as a whole (RFC 9110 §9.3.7).
   case server
   /// `/sse`, `/stream`: an answer without end, as events or as lines.
@@ -51,6 +53,7 @@ enum Route: Equatable {
     switch path[0] {
     case "api": return .api(path[1])
     case "vault": return .vault(sha256: path[1])
+    case "connection" where path[1] == "websocket": return .centrifuge
     case "ws" where !path[1].isEmpty: return .oneChannel(path[1])
     default: return .notFound
     }
@@ -83,7 +86,7 @@ enum Route: Equatable {
 
   var isSocket: Bool {
     switch self {
-    case .manyChannels, .oneChannel, .events, .echo: true
+    case .manyChannels, .oneChannel, .events, .echo, .centrifuge: true
     default: false
     }
   }
