@@ -121,22 +121,21 @@ public struct ChannelRules: Hashable, Sendable {
   ///
   /// - Cost: linear in rules and name. Look once per channel and keep the answer.
   public func rule(for channel: ChannelName) -> ChannelRule? {
-    let name = [UInt8](channel.text.utf8)
-    for rule in rules {
-      for pattern in rule.match where pattern.matches(name.span) { return rule }
-    }
-    return nil
+    place(of: channel).map { rules[$0.rule] }
   }
 
   /// Whose channel it is, by the pattern that decides; empty where its name names nobody.
   public func owners(of channel: ChannelName) -> [String] {
+    place(of: channel)?.pattern.owners(of: channel) ?? []
+  }
+
+  /// The index of the rule for `channel`, and which of its patterns decides; at the same cost.
+  public func place(of channel: ChannelName) -> (rule: Int, pattern: ChannelPattern)? {
     let name = [UInt8](channel.text.utf8)
-    for rule in rules {
-      for pattern in rule.match where pattern.matches(name.span) {
-        return pattern.owners(of: channel)
-      }
+    for index in rules.indices {
+      for pattern in rules[index].match where pattern.matches(name.span) { return (index, pattern) }
     }
-    return []
+    return nil
   }
 
   /// The channels of the source documents, and a relay for all others. In force where a

@@ -63,40 +63,40 @@ public typealias WebSocketInflate = (
 /// A compressed message is held as it came and unfolded at its end, so that connections without a
 /// context of their own can share one decompressor, whatever order their fragments come in.
 public struct WebSocketReader: Sendable {
-  private let role: WebSocketRole
-  private let limits: WebSocketLimits
-  private let compression: WebSocketCompression
-  /// The beginning of a header whose end has not come; at most 13 bytes.
-  private var partialHeader: [UInt8] = []
-  /// The frame whose payload is being taken; `payloadBytes` and `mask` are of what is left of it.
-  private var frame: WebSocketFrameHeader?
-  private var control: [UInt8] = []
-  private var message: [UInt8] = []
-  /// The kind of the message being put together; nil between messages.
-  private var kind: WebSocketMessageKind?
-  private var isCompressed = false
-  private var fragments = 0
-  private var text = UTF8Validator()
-  /// Frames begun and messages ended so far, for limits on their rates. They wrap.
-  public private(set) var frameCount: UInt32 = 0
-  public private(set) var messageCount: UInt32 = 0
-  private var isClosed = false
-  private var failure: WebSocketError?
+  private let terms: Terms
+  private var counts = Counts()
+  /// What has begun and not ended, or the end of all; empty otherwise. Kept apart: most of many
+  /// connections stand between two messages.
+  private var begun: [Assembly] = []
+
+  /// What the connection is held to.
+  fileprivate struct Terms {
+    let role: WebSocketRole
+    let compression: WebSocketCompression
+    let limits: WebSocketLimits
+  }
+
+  fileprivate struct Counts {
+    var frames: UInt32 = 0
+    var messages: UInt32 = 0
+  }
 
   public init(
     role: WebSocketRole, limits: WebSocketLimits = WebSocketLimits(),
     compression: WebSocketCompression = .none
   ) {
-    self.role = role
-    self.limits = limits
-    self.compression = compression
+    terms = Terms(role: role, compression: compression, limits: limits)
   }
 
+  /// Frames begun and messages ended so far, for limits on their rates. They wrap.
+  public var frameCount: UInt32 { counts.frames }
+  public var messageCount: UInt32 { counts.messages }
+
   /// Whether it stands between two messages with nothing begun: no deadline needs to run.
-  public var isIdle: Bool { partialHeader.isEmpty && frame == nil && kind == nil }
+  public var isIdle: Bool { begun.first?.isIdle ?? true }
 
   /// Bytes of an unfinished message that are held.
-  public var heldBytes: Int { message.count + control.count }
+  public var heldBytes: Int { begun.first?.heldBytes ?? 0 }
 
   /// The next event in `input[offset...]`, or nil when there is none.
   ///
@@ -115,18 +115,13 @@ public struct WebSocketReader: Sendable {
   public mutating func next(
     _ input: borrowing Span<UInt8>, from offset: inout Int, inflate: WebSocketInflate
   ) throws(WebSocketError) -> WebSocketEvent? {
-    if let failure { throw failure }
-    if isClosed {
-      offset = input.count
-      return nil
+    guard begun.isEmpty else {
+      defer { if begun[0].isFresh { begun = [] } }
+      return try begun[0].next(input, &offset, terms, &counts, inflate)
     }
-    do {
-      return try advance(input, &offset, inflate)
-    } catch {
-      failure = error
-      message = []
-      throw error
-    }
+    var assembly = Assembly()
+    defer { if !assembly.isFresh { begun = [assembly] } }
+    return try assembly.next(input, &offset, terms, &counts, inflate)
   }
 
   /// For who reads a connection with compression and brings nothing to unfold it with.
@@ -135,29 +130,79 @@ public struct WebSocketReader: Sendable {
   ) throws(WebSocketError) {
     throw .invalidCompression
   }
+}
+
+/// One message on its way, with the frame, the control frame and the header that are unfinished.
+private struct Assembly: Sendable {
+  typealias Terms = WebSocketReader.Terms
+  typealias Counts = WebSocketReader.Counts
+
+  /// The beginning of a header whose end has not come; at most 13 bytes.
+  private var partialHeader: [UInt8] = []
+  /// The frame whose payload is being taken; `payloadBytes` and `mask` are of what is left of it.
+  private var frame: WebSocketFrameHeader?
+  private var control: [UInt8] = []
+  private var message: [UInt8] = []
+  /// The kind of the message being put together; nil between messages.
+  private var kind: WebSocketMessageKind?
+  private var isCompressed = false
+  private var fragments = 0
+  private var text = UTF8Validator()
+  private var isClosed = false
+  private var failure: WebSocketError?
+
+  /// Nothing has begun.
+  var isIdle: Bool { partialHeader.isEmpty && frame == nil && kind == nil }
+  /// Nothing need be remembered.
+  var isFresh: Bool { isIdle && !isClosed && failure == nil }
+  var heldBytes: Int { message.count + control.count }
+
+  mutating func next(
+    _ input: borrowing Span<UInt8>, _ offset: inout Int, _ terms: Terms, _ counts: inout Counts,
+    _ inflate: WebSocketInflate
+  ) throws(WebSocketError) -> WebSocketEvent? {
+    if let failure { throw failure }
+    if isClosed {
+      offset = input.count
+      return nil
+    }
+    do {
+      return try advance(input, &offset, terms, &counts, inflate)
+    } catch {
+      failure = error
+      message = []
+      throw error
+    }
+  }
 
   private mutating func advance(
-    _ input: borrowing Span<UInt8>, _ offset: inout Int, _ inflate: WebSocketInflate
+    _ input: borrowing Span<UInt8>, _ offset: inout Int, _ terms: Terms, _ counts: inout Counts,
+    _ inflate: WebSocketInflate
   ) throws(WebSocketError) -> WebSocketEvent? {
     while true {
       if frame == nil {
-        guard let header = try takeHeader(input, &offset) else { return nil }
-        try begin(header)
+        guard let header = try takeHeader(input, &offset, terms) else { return nil }
+        counts.frames &+= 1
+        try begin(header, terms.limits)
       }
       guard try takePayload(input, &offset), let done = frame else { return nil }
       frame = nil
       if done.opcode.isControl { return try endControl(done.opcode) }
-      if done.isFinal, let event = try endMessage(inflate) { return event }
+      if done.isFinal, let event = try endMessage(terms.limits, inflate) {
+        counts.messages &+= 1
+        return event
+      }
     }
   }
 
   private mutating func takeHeader(
-    _ input: borrowing Span<UInt8>, _ offset: inout Int
+    _ input: borrowing Span<UInt8>, _ offset: inout Int, _ terms: Terms
   ) throws(WebSocketError) -> WebSocketFrameHeader? {
+    let limits = terms.limits
     let bytesMax = isCompressed ? limits.compressedBytesMax : limits.messageBytesMax
     let rules = WebSocketFrameHeader.Rules(
-      role: role, isAssembling: kind != nil, payloadBytesMax: bytesMax - message.count,
-      compressedBytesMax: compression == .none ? nil : limits.compressedBytesMax)
+      role: terms.role, isAssembling: kind != nil, payloadBytesMax: bytesMax - message.count,
+      compressedBytesMax: terms.compression == .none ? nil : limits.compressedBytesMax)
     if partialHeader.isEmpty {
       if let header = try WebSocketFrameHeader.parse(input, from: offset, rules) {
         offset += header.headerBytes
@@ -178,9 +223,10 @@ public struct WebSocketReader: Sendable {
     return nil
   }
 
-  private mutating func begin(_ header: WebSocketFrameHeader) throws(WebSocketError) {
+  private mutating func begin(
+    _ header: WebSocketFrameHeader, _ limits: WebSocketLimits
+  ) throws(WebSocketError) {
     frame = header
-    frameCount &+= 1
     switch header.opcode {
     case .text: kind = .text
     case .binary: kind = .binary
@@ -232,7 +278,7 @@ public struct WebSocketReader: Sendable {
   }
 
   private mutating func endMessage(
-    _ inflate: WebSocketInflate
+    _ limits: WebSocketLimits, _ inflate: WebSocketInflate
   ) throws(WebSocketError) -> WebSocketEvent? {
     if isCompressed {
       var plain: [UInt8] = []
@@ -246,7 +292,6 @@ public struct WebSocketReader: Sendable {
     guard let kind else { return nil }
     self.kind = nil
     fragments = 0
-    messageCount &+= 1
     var payload: [UInt8] = []
     swap(&payload, &message)
     return .message(kind, payload)

@@ -16,22 +16,13 @@ struct ClientStandingTests {
     Capability(channels: [try #require(ChannelPattern(pattern))], rights: rights)
   }
 
-  private func settings(anonymous: Bool = false) -> LoopSettings {
-    let access = AccessRules(isLoopback: true, allowsAnonymous: anonymous, keys: APIKeys([]))
-    return LoopSettings(
-      upstreams: Upstreams.Addresses(
-        hub: .unix(path: "h"), eventstore: .unix(path: "e"), presence: .unix(path: "p")),
-      registry: ChannelRegistry(), rules: { _ in ChannelPolicy() }, access: access,
-      authenticator: Authenticator(IdentitySettings(), keys: nil, IdentityMetrics(Metrics())), isEchoOn: false,
-      startedAt: Instant(nanoseconds: 0), renderMetrics: { "" })
-  }
-
   private func may(
     _ right: Rights, _ name: String, _ identity: Identity?, _ policy: ChannelPolicy,
     anonymous: Bool = false, grant: SubscriptionGrant? = nil
   ) -> Bool {
     ClientStanding(ClientID(number: 1), identity).may(
-      right, channel(name), policy, settings(anonymous: anonymous), grant: grant)
+      right, channel(name), policy,
+      AccessRules(isLoopback: true, allowsAnonymous: anonymous, keys: APIKeys([])), grant: grant)
   }
 
   @Test func rulesNameUsersRolesAndOwners() {

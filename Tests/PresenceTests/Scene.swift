@@ -167,7 +167,7 @@ func session(_ text: String) -> MemberKey {
   .session(SessionName(text) ?? { preconditionFailure("a test's session is valid") }())
 }
 func connection(_ client: String, at gateway: String, _ incarnation: UInt64 = 1) -> MemberKey {
-  .client(clientID(client), at: gatewayID(gateway), Incarnation(incarnation))
+  .client(clientID(client), at: GatewayRun(of: gatewayID(gateway), Incarnation(incarnation)))
 }
 
 func joining(

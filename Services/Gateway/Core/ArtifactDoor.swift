@@ -127,7 +127,7 @@ final class ArtifactDoor {
   private func mayRead(_ name: ChannelName, _ identity: Identity?) -> Bool {
     guard let policy = gateway.settings.policy(name) else { return false }
     let client = ClientStanding(ClientID(number: 0), identity)
-    return client.may(.subscribe, name, policy, gateway.settings)
+    return client.may(.subscribe, name, policy, gateway.settings.access)
   }
 
   private func answer(

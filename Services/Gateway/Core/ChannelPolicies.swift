@@ -8,10 +8,13 @@ internal import Service
 /// The configured rules as policies, checked against the channel types once, at start.
 struct ChannelPolicies: Sendable {
   private let rules: ChannelRules
+  /// One for each rule; nil where it depends on whose channel it is.
+  private let policies: [ChannelPolicy?]
 
   /// - Throws: `ConfigurationRefused` when a rule's type can't be made as the rule says.
   init(_ rules: ChannelRules, _ registry: ChannelRegistry) throws {
     self.rules = rules
+    policies = rules.rules.map { $0.namesOwners ? nil : Self.policy($0, owners: []) }
     var problems = ""
     for rule in rules.rules {
       let policy = Self.policy(rule, owners: [])
@@ -29,8 +32,8 @@ struct ChannelPolicies: Sendable {
 
   /// The first rule that matches; a channel that none does doesn't exist.
   func policy(_ name: ChannelName) -> ChannelPolicy? {
-    guard let rule = rules.rule(for: name) else { return nil }
-    return Self.policy(rule, owners: rules.owners(of: name))
+    guard let (rule, pattern) = rules.place(of: name) else { return nil }
+    return policies[rule] ?? Self.policy(rules.rules[rule], owners: pattern.owners(of: name))
   }
 
   /// Whether the same channels would be the same and keep the same, whoever may do what in them.
@@ -78,6 +81,13 @@ struct ChannelPolicies: Sendable {
       case .owner: owners.map { .user(UserID($0)) }
       }
     }
+  }
+}
+
+extension ChannelRule {
+  /// Whether who may do something depends on the channel's name.
+  fileprivate var namesOwners: Bool {
+    [subscribe, publish, readHistory, seePresence].contains { $0?.grants.contains(.owner) == true }
   }
 }
 

@@ -20,7 +20,7 @@ extension ClientSession {
   func may(_ right: Rights, _ subscription: Subscription) -> Bool {
     let name = subscription.channel.name
     guard let policy = gateway.settings.policy(name) else { return false }
-    return standing.may(right, name, policy, gateway.settings, grant: subscription.grant)
+    return standing.may(right, name, policy, gateway.settings.access, grant: subscription.grant)
   }
 
   // MARK: signing in

@@ -135,9 +135,9 @@ final class ClientSession {
       return refuse(name.isReserved ? .permissionDenied : .unknownChannel(name), name.text, id)
     }
     let mayReadHistory =
-      since == .now || standing.may(.history, name, policy, gateway.settings, grant: grant)
+      since == .now || standing.may(.history, name, policy, gateway.settings.access, grant: grant)
     // Who asks for the past is refused; who only comes back goes on, and is told what it misses.
-    guard standing.may(.subscribe, name, policy, gateway.settings, grant: grant),
+    guard standing.may(.subscribe, name, policy, gateway.settings.access, grant: grant),
       mayReadHistory || since != .start
     else { return refuse(.permissionDenied, name.text, id) }
     switch gateway.channel(name) {

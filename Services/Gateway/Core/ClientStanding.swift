@@ -51,7 +51,7 @@ struct ClientStanding {
   ///
   /// - Parameter grant: a subscription token of this channel, which stands for the rule.
   func may(
-    _ right: Rights, _ name: ChannelName, _ policy: ChannelPolicy, _ settings: LoopSettings,
+    _ right: Rights, _ name: ChannelName, _ policy: ChannelPolicy, _ access: AccessRules,
     grant: SubscriptionGrant? = nil
   ) -> Bool {
     guard !name.isReserved else { return false }
@@ -59,7 +59,6 @@ struct ClientStanding {
       if identity.allows(right, in: name) { return true }
       if right == .subscribe, identity.channels.contains(name) { return true }
     }
-    let access = settings.access
     if access.may(right, context, policy) { return true }
     let isOpen = identity?.allows(.subscribe, in: name) ?? false
       || identity?.channels.contains(name) ?? false || grant != nil

@@ -101,6 +101,7 @@ final class RuleBook: Sendable {
   func policy(_ name: ChannelName) -> ChannelPolicy? {
     let rules = rules.withLock { $0 }
     guard let now = rules.current.policy(name) else { return nil }
+    if rules.generations.count == 1 { return now }
     for generation in rules.generations {
       guard var policy = generation.policy(name) else { continue }
       policy.adopt(now)

@@ -13,7 +13,7 @@ enum SocketDoors {
     _ route: Route, _ head: HTTPRequestHead, _ key: String, _ exchange: HTTPExchange,
     _ connection: Connection
   ) -> Bool {
-    let settings = connection.gateway.settings
+    let gateway = connection.gateway
     let target = head.target
     func refuse(_ refusal: Refusal) -> Bool {
       exchange.closes = true
@@ -25,10 +25,10 @@ enum SocketDoors {
       return refuse(.badRequest("Sec-WebSocket-Extensions is not a list of extensions"))
     }
     if route == .echo {
-      guard settings.isEchoOn else {
+      guard gateway.settings.isEchoOn else {
         return refuse(Refusal(104, "not_found", "echo is off here: diagnostics.echo", .notFound))
       }
-      let authenticator = settings.authenticator
+      let authenticator = gateway.settings.authenticator
       if authenticator.settings.isRequired {
         do throws(Refusal) {
           guard try authenticator.identity(head) != nil else { throw .signInFirst }
@@ -36,7 +36,7 @@ enum SocketDoors {
       }
       let compression = accept(key, offers, exchange, connection)
       connection.become(
-        EchoSession(connection, compression, QualityTeller(target, connection.gateway)))
+        EchoSession(connection, compression, QualityTeller(target, gateway)))
       return true
     }
     if route == .centrifuge {
@@ -58,8 +58,8 @@ enum SocketDoors {
       }
       if !names.contains(name) { names.append(name) }
     }
-    guard names.count <= settings.channelsPerConnectionMax else {
-      connection.gateway.metrics.limits.reached(.channelsPerConnection)
+    guard names.count <= gateway.settings.channelsPerConnectionMax else {
+      gateway.metrics.limits.reached(.channelsPerConnection)
       return refuse(.limitExceeded)
     }
     guard let since = Subscription.Since.of(target.query("since"), names) else {
@@ -78,17 +78,17 @@ enum SocketDoors {
         welcomes: isEvents || isEnvelope || target.isOn("presence"))
     }
     door.wantsPresence = target.isOn("presence")
-    guard let who = signIn(head, settings, door, refuse: {
+    guard let who = signIn(head, gateway.settings.authenticator, door, refuse: {
       exchange.closes = true
       exchange.respond(.refusedToken($0))
     }) else { return false }
     let compression = accept(key, offers, exchange, connection)
     let session = ClientSession(
-      connection.gateway, door, session: target.query("session").flatMap { SessionToken($0) },
+      gateway, door, session: target.query("session").flatMap { SessionToken($0) },
       client: connection.client, identity: who.identity)
     let isRaw = door.style != .manyChannels
     let socket = SocketSession(
-      connection, session, compression, QualityTeller(target, connection.gateway),
+      connection, session, compression, QualityTeller(target, gateway),
       acknowledges: isRaw && target.isOn("ack"))
     connection.become(socket)
     if let refusal = who.refusal {
@@ -96,7 +96,7 @@ enum SocketDoors {
       return true
     }
     session.open(socket, names.map { ($0, since[$0] ?? .now) })
-    for text in refused.prefix(settings.channelsPerConnectionMax) {
+    for text in refused.prefix(gateway.settings.channelsPerConnectionMax) {
       session.tell(.error(id: nil, .unknownChannel(text), channel: text))
     }
     return true
@@ -106,14 +106,14 @@ enum SocketDoors {
   ///
   /// A page can't read why a handshake failed, so a ticket that opens nothing is told on the socket.
   private static func signIn(
-    _ head: HTTPRequestHead, _ settings: LoopSettings, _ door: ClientSession.Door,
+    _ head: HTTPRequestHead, _ authenticator: Authenticator, _ door: ClientSession.Door,
     refuse: (Refusal) -> Void
   ) -> (identity: Identity?, refusal: Refusal?)? {
     do throws(Refusal) {
-      let identity = try settings.authenticator.identity(head)
+      let identity = try authenticator.identity(head)
       // On a socket of several channels the first message may say it.
       guard identity != nil || door.style == .manyChannels
-        || !settings.authenticator.settings.isRequired
+        || !authenticator.settings.isRequired
       else { throw .signInFirst }
       return (identity, nil)
     } catch {

@@ -4,10 +4,11 @@ internal import WebSocketCodec
 /// What one socket's client may do in a time, and whether its unfinished message moves. Pure.
 struct SocketWatch {
   private var frames = RateMeter()
-  private var seenFrames: UInt32 = 0
   private var unfoldedBytes = 0
-  private var pace = Pace()
+  private var seenFrames: UInt32 = 0
   private var seenMessages: UInt32 = 0
+  /// Of the unfinished message. Kept apart: most of many sockets have none.
+  private var pace: [Pace] = []
 
   /// BUDGET: what a compressed message unfolds to counts as a frame for each of so many bytes:
   /// a few bytes on the wire may be a thousand times the work.
@@ -33,13 +34,14 @@ struct SocketWatch {
   ) -> Bool {
     guard !reader.isIdle, reader.messageCount == seenMessages else {
       seenMessages = reader.messageCount
-      pace.rest()
+      pace = []
       return false
     }
-    return pace.isTooSlow(
+    if pace.isEmpty { pace = [Pace()] }
+    return pace[0].isTooSlow(
       UInt64(clamping: reader.heldBytes), now, window: window, bytesPerSecond: bytesPerSecond)
   }
 
   /// The client is not read at the moment: it can't come on.
-  mutating func isHeldBack() { pace.rest() }
+  mutating func isHeldBack() { pace = [] }
 }

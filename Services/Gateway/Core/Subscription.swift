@@ -13,15 +13,16 @@ internal import Wire
 ///
 /// Loop-confined; held by the client's session and by its channel.
 final class Subscription {
+  /// Small, as there may be many: what few need for a while is kept apart.
   enum State {
     /// For the channel to be live.
     case waiting(Since)
     /// What was missed is being read; the offset is the last one delivered.
-    case replaying(Replay)
+    indirect case replaying(Replay)
     /// In the channel's list at this index.
     case live(index: Int)
     /// Its client could not take what was published: it goes on from there when it can.
-    case parked(Replay)
+    indirect case parked(Replay)
     case ended
   }
 
@@ -31,7 +32,7 @@ final class Subscription {
     case start
     /// Everything: the history was empty when the client looked last.
     case empty
-    case position(Position)
+    indirect case position(Position)
   }
 
   enum Watching {
@@ -68,40 +69,40 @@ final class Subscription {
   /// The carrier's, at hand for what happens for each delivery; nil where the carrier has to do
   /// something with each publication.
   private let stream: Stream?
-  /// The window of the compression that it shares with others; nil where it shares none.
-  let sharedWindowBits: Int?
   let channel: LocalChannel
-  let encoding: Encoding
-  /// Its client is told of the channel's members.
-  var watching = Watching.no
-  /// Presence has been told that its client is here.
-  var isPresent = false
   /// Kept apart: few have one, and there may be many subscriptions.
   private var ownGrant: OwnGrant?
   private final class OwnGrant {
     let grant: SubscriptionGrant
     init(_ grant: SubscriptionGrant) { self.grant = grant }
   }
+  /// What a plugin wants others to be shown of the client, JSON; empty: what its identity says.
+  var info: [UInt8] = []
+  /// Its place in the client's outbox, while something waits there.
+  var flow: OutboundLanes.Flow?
+  /// Left out since the client was last told: of an answer that is full, or while it was parked what
+  /// stands in no history.
+  var dropped: UInt64 = 0
+  /// What the door needs to find its own things again.
+  var messageID: MessageID?
+  var state: State
+  /// Since when its client gets less than all at once.
+  var behindSince: Instant?
+  /// The window of the compression that it shares with others; nil where it shares none.
+  let sharedWindowBits: Int?
+  let encoding: Encoding
+  /// Its client is told of the channel's members.
+  var watching = Watching.no
+  /// Presence has been told that its client is here.
+  var isPresent = false
   /// Its client came with a position and may not read the history: it goes on from now.
   var isCutOffFromHistory = false
   /// Its client has been told that this token ends soon.
   var isWarned = false
   /// It stands in the ledger of channels that bound their subscribers.
   var isCounted = false
-  /// What a plugin wants others to be shown of the client, JSON; empty: what its identity says.
-  var info: [UInt8] = []
   /// Its client's `connection` message waits for it.
   var isWelcomed = false
-  var state: State
-  /// Left out since the client was last told: of an answer that is full, or while it was parked what
-  /// stands in no history.
-  var dropped: UInt64 = 0
-  /// Its place in the client's outbox, while something waits there.
-  var flow: OutboundLanes.Flow?
-  /// Since when its client gets less than all at once.
-  var behindSince: Instant?
-  /// What the door needs to find its own things again.
-  var messageID: MessageID?
   /// Its client has been told where it goes on from.
   private(set) var hasBegun = false
 

@@ -19,10 +19,10 @@ package struct PresenceJoin: Hashable, Sendable {
     self.info = info
   }
 
-  func key(at gateway: GatewayID, _ incarnation: Incarnation) -> MemberKey {
+  func key(at run: GatewayRun) -> MemberKey {
     if let user { return .user(user) }
     if let session { return .session(session) }
-    return .client(client, at: gateway, incarnation)
+    return .client(client, at: run)
   }
 }
 

@@ -60,6 +60,37 @@ package struct Incarnation: Hashable, Comparable, Sendable, CustomStringConverti
   package var description: String { String(value) }
 }
 
+/// One run of a gateway process. Small, for many connections name theirs: copies share one object.
+package struct GatewayRun: Hashable, Sendable {
+  private final class Name: Sendable {
+    let gateway: GatewayID
+    let incarnation: Incarnation
+
+    init(_ gateway: GatewayID, _ incarnation: Incarnation) {
+      self.gateway = gateway
+      self.incarnation = incarnation
+    }
+  }
+
+  private let name: Name
+
+  package init(of gateway: GatewayID, _ incarnation: Incarnation) {
+    name = Name(gateway, incarnation)
+  }
+
+  package var gateway: GatewayID { name.gateway }
+  package var incarnation: Incarnation { name.incarnation }
+
+  package static func == (a: GatewayRun, b: GatewayRun) -> Bool {
+    a.name === b.name || a.incarnation == b.incarnation && a.gateway == b.gateway
+  }
+
+  package func hash(into hasher: inout Hasher) {
+    hasher.combine(gateway)
+    hasher.combine(incarnation)
+  }
+}
+
 /// One event loop of a gateway process; each has a link of its own.
 package struct LaneNumber: Hashable, Sendable, CustomStringConvertible {
   package let value: UInt16
@@ -89,14 +120,14 @@ package struct PresenceVersion: Hashable, Comparable, Sendable, CustomStringConv
 package enum MemberKey: Hashable, Sendable {
   case user(UserID)
   case session(SessionName)
-  case client(ClientID, at: GatewayID, Incarnation)
+  case client(ClientID, at: GatewayRun)
 
   var byteCount: Int {
     switch self {
     case .user(let user): user.text.utf8.count
     case .session(let session): session.text.utf8.count
-    case .client(let client, let gateway, _):
-      client.text.utf8.count + gateway.text.utf8.count + 8
+    case .client(let client, let run):
+      client.text.utf8.count + run.gateway.text.utf8.count + 8
     }
   }
 }

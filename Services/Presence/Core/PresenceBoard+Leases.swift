@@ -2,10 +2,17 @@
 
 extension PresenceBoard {
   struct Gateway: Sendable {
-    var incarnation: Incarnation
+    let run: GatewayRun
     var leaseUntil: Instant
     var hasLapsed = false
     var lanes: [LaneNumber: Int] = [:]
+
+    var incarnation: Incarnation { run.incarnation }
+
+    init(_ attachment: GatewayAttachment, leaseUntil: Instant) {
+      run = GatewayRun(of: attachment.gateway, attachment.incarnation)
+      self.leaseUntil = leaseUntil
+    }
   }
 
   /// One event loop of a gateway process, and the connections it has in channels.
@@ -87,8 +94,7 @@ extension PresenceBoard {
     guard let known = gateways[id] else {
       guard gateways.count < limits.gatewaysMax else { return refuse(link, .tooManyGateways) }
       if gateways.isEmpty { nextSweep = now + limits.sweepInterval }
-      gateways[id] = Gateway(
-        incarnation: attachment.incarnation, leaseUntil: now + limits.lease)
+      gateways[id] = Gateway(attachment, leaseUntil: now + limits.lease)
       return true
     }
     guard attachment.incarnation >= known.incarnation else {
@@ -97,8 +103,7 @@ extension PresenceBoard {
     }
     if attachment.incarnation > known.incarnation {
       retireLanes(of: id, for: attachment.incarnation, at: now)
-      gateways[id] = Gateway(
-        incarnation: attachment.incarnation, leaseUntil: now + limits.lease)
+      gateways[id] = Gateway(attachment, leaseUntil: now + limits.lease)
       return true
     }
     guard

@@ -13,8 +13,7 @@ extension PresenceBoard {
     let serial: UInt64
     let roster: Int
     let key: MemberKey
-    let gateway: GatewayID
-    let incarnation: Incarnation
+    let run: GatewayRun
     let client: ClientID
     let session: SessionName?
     var info: [UInt8]
@@ -87,18 +86,17 @@ extension PresenceBoard {
   // MARK: Joining
 
   private mutating func admit(_ join: PresenceJoin, lane: Int, link: LinkID) {
-    let gateway = lanes[lane].gateway
-    guard let incarnation = gateways[gateway]?.incarnation else { return }
-    let key = join.key(at: gateway, incarnation)
+    guard let run = gateways[lanes[lane].gateway]?.run else { return }
+    let key = join.key(at: run)
     if let number = rosterNumbers[join.channel] {
       let attendance = Lane.Attendance(client: join.client, roster: number)
       if let known = lanes[lane].connections[attendance] {
         if connections[known].key == key { return confirm(known, join, lane: lane, link: link) }
         drop(known)
       }
-      if let lost = resumable(join, key: key, at: gateway, incarnation) {
+      if let lost = resumable(join, key: key, at: run) {
         counters.resumes += 1
-        insert(join, key: key, roster: number, lane: lane, incarnation)
+        insert(join, key: key, roster: number, lane: lane, run)
         return drop(lost)
       }
     }
@@ -106,7 +104,7 @@ extension PresenceBoard {
       return refuse(join, refusal, link)
     }
     guard let number = roster(of: join.channel) else { return refuse(join, .tooManyChannels, link) }
-    insert(join, key: key, roster: number, lane: lane, incarnation)
+    insert(join, key: key, roster: number, lane: lane, run)
   }
 
   private mutating func refuse(_ join: PresenceJoin, _ refusal: PresenceRefusal, _ link: LinkID) {
@@ -118,7 +116,7 @@ extension PresenceBoard {
     if let refusal = infoRefusal(join.info, replacing: 0) { return refusal }
     if connections.count >= limits.connectionsMax { return .tooManyConnections }
     guard let number = rosterNumbers[join.channel] else { return nil }
-    let siblings = rosters[number].connections(of: key).count
+    let siblings = rosters[number].connections(of: key)?.count ?? 0
     if siblings >= limits.connectionsPerMemberMax { return .tooManyConnectionsOfMember }
     let isFull = rosters[number].memberCount >= limits.membersPerChannelMax
     return siblings == 0 && isFull ? .channelFull : nil
@@ -148,28 +146,26 @@ extension PresenceBoard {
   /// A lost connection of the same member that `join` carries on: the same session, or the very
   /// same connection. Another of the user's devices does not count, for it has a grace of its own.
   private func resumable(
-    _ join: PresenceJoin, key: MemberKey, at gateway: GatewayID, _ incarnation: Incarnation
+    _ join: PresenceJoin, key: MemberKey, at run: GatewayRun
   ) -> Int? {
     guard let number = rosterNumbers[join.channel],
       infoRefusal(join.info, replacing: 0) == nil
     else { return nil }
-    return rosters[number].connections(of: key).first { index in
+    return rosters[number].connections(of: key)?.first { index in
       let other = connections[index]
       guard case .lost = other.state else { return false }
       if let session = join.session, session == other.session { return true }
-      return other.client == join.client && other.gateway == gateway
-        && other.incarnation == incarnation
+      return other.client == join.client && other.run == run
     }
   }
 
   private mutating func insert(
-    _ join: PresenceJoin, key: MemberKey, roster: Int, lane: Int, _ incarnation: Incarnation
+    _ join: PresenceJoin, key: MemberKey, roster: Int, lane: Int, _ run: GatewayRun
   ) {
     lastSerial += 1
     let connection = connections.insert(
       Connection(
-        serial: lastSerial, roster: roster, key: key, gateway: lanes[lane].gateway,
-        incarnation: incarnation, client: join.client, session: join.session, info: join.info,
+        serial: lastSerial, roster: roster, key: key, run: run, client: join.client, session: join.session, info: join.info,
         reportNumber: lanes[lane].reportNumber, state: .live(lane: lane)))
     infoBytes += join.info.count
     counters.joins += 1

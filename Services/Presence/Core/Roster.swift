@@ -9,8 +9,35 @@ internal import Bytes
 struct Roster: Sendable {
   struct Member: Sendable {
     var entry: PresenceEntry
-    /// Indices of its connections, live and lost; never empty.
-    var connections: [Int]
+    /// Indices of its connections, live and lost.
+    var connections: Connections
+  }
+
+  /// One or more; most members have one, which takes no memory of its own.
+  struct Connections: Sendable {
+    private var oldest: Int
+    private var others: [Int] = []
+
+    init(_ only: Int) { oldest = only }
+
+    var count: Int { 1 + others.count }
+
+    mutating func append(_ index: Int) { others.append(index) }
+
+    /// Whether others are left; the last one stays.
+    mutating func remove(_ index: Int) -> Bool {
+      guard index == oldest else {
+        others.removeAll { $0 == index }
+        return true
+      }
+      guard !others.isEmpty else { return false }
+      oldest = others.removeFirst()
+      return true
+    }
+
+    func first(where isMeant: (Int) -> Bool) -> Int? {
+      isMeant(oldest) ? oldest : others.first(where: isMeant)
+    }
   }
 
   let channel: ChannelName
@@ -29,9 +56,9 @@ struct Roster: Sendable {
   var isTouched: Bool { !touched.isEmpty }
   var isUnused: Bool { members.isEmpty && watchers.isEmpty && touched.isEmpty }
 
-  /// Indices of the member's connections; empty if it isn't here.
-  func connections(of key: MemberKey) -> [Int] {
-    slots[key].map { members[$0].connections } ?? []
+  /// Indices of the member's connections; nil if it isn't here.
+  func connections(of key: MemberKey) -> Connections? {
+    slots[key].map { members[$0].connections }
   }
 
   // MARK: Changes within a turn
@@ -44,7 +71,7 @@ struct Roster: Sendable {
       members[slot].connections.append(connection)
       members[slot].entry.info = entry.info
     } else {
-      slots[entry.key] = members.insert(Member(entry: entry, connections: [connection]))
+      slots[entry.key] = members.insert(Member(entry: entry, connections: Connections(connection)))
     }
   }
 
@@ -53,8 +80,7 @@ struct Roster: Sendable {
     guard let slot = slots[key] else { preconditionFailure("a connection has a member") }
     touch(key)
     connectionCount -= 1
-    members[slot].connections.removeAll { $0 == connection }
-    guard members[slot].connections.isEmpty else { return }
+    if members[slot].connections.remove(connection) { return }
     members.remove(at: slot)
     slots[key] = nil
   }

@@ -58,7 +58,7 @@ extension Wire.Member {
 
   /// The member that `key` names, with nothing else known of it.
   init(_ key: MemberKey) {
-    if case .client(let client, _, _) = key {
+    if case .client(let client, _) = key {
       self.init(key: .client(client.number), client: client.number)
     } else {
       self.init(key: Wire.MemberKey(key), client: 0)
@@ -72,7 +72,7 @@ extension Wire.MemberKey {
     case .user(let user): self = .user(user.text)
     case .session(let session): self = .session(session.text)
     // Numbers of connections are unique among all gateways.
-    case .client(let client, _, _): self = .client(client.number)
+    case .client(let client, _): self = .client(client.number)
     }
   }
 }
