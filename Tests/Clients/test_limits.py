@@ -685,14 +685,14 @@ unit("durableIdempotencyWindow", "Tests/EventStoreTests/AppendTests.swift", "key
 @case("commitEvents", TIMES)
 def _(sapphire):
     commands = [{"publish": {"channel": "log:commit", "data": number}} for number in range(50)]
-    replies = api(sapphire, "batch", {"commands": commands, "parallel": True})[1]["result"]["replies"]
+    replies = api(sapphire, "batch", {"commands": commands, "parallel": True})[1]["replies"]
     assert [reply["publish"]["offset"] for reply in replies] == list(range(1, 51))
 
 
 @case("commitBytes", TIMES)
 def _(sapphire):
     commands = [{"publish": {"channel": "log:bytes", "data": "x" * 60000}} for _ in range(12)]
-    replies = api(sapphire, "batch", {"commands": commands, "parallel": True})[1]["result"]["replies"]
+    replies = api(sapphire, "batch", {"commands": commands, "parallel": True})[1]["replies"]
     assert [reply["publish"]["offset"] for reply in replies] == list(range(1, 13))
 
 

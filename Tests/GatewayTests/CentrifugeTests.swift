@@ -1,7 +1,8 @@
 import Bytes
 import Centrifuge
 import ChannelKit
-import HTTPCodec
+@testable import HTTPCodec
+import Identity
 import JSON
 import Testing
 import WebSocketCodec
@@ -58,7 +59,7 @@ struct CentrifugeFormTests {
   /// What arrives in JSON is one value, without a line break, whatever was published.
   @Test func eachKindOfPayloadIsOneValueInJSON() throws {
     for (payload, data, isTagged) in [
-      (Payload(json: "{\"a\":\n 1}"), "{\"a\":  1}", false), (Payload(json: "1"), "1", false),
+      (Payload(json: "{\"a\":\n 1}"), "{\"a\": 1}", false), (Payload(json: "1"), "1", false),
       (Payload(text: "a\n\"b\""), #""a\n\"b\"""#, false), (Payload(text: "{}"), #""{}""#, false),
       (Payload(.uncheckedText, [UInt8]("[1]".utf8)), "[1]", false),
       (Payload(.uncheckedText, [UInt8]("{broken".utf8)), #""{broken""#, false),
@@ -197,5 +198,37 @@ struct PendingSubscriptionTests {
     var given = PendingSubscription()
     given.place = .now
     #expect(!given.isRecovered && given.position == nil)
+  }
+}
+
+struct IdentityOrderOfBackEndsTests {
+  @Test(arguments: [
+    IdentityOrder.subscribe(
+      .init(user: "ann", before: 5),
+      .init(channel: channel("a:b"), info: [UInt8](#"{"x":1}"#.utf8), until: 9, since: position("e", 3))),
+    .subscribe(.init(client: "c"), .init(channel: channel("a"))),
+    .refresh(.init(session: "s"), until: 0), .refresh(.init(user: "ann"), until: 1_900_000_000),
+  ])
+  func whatIsWrittenForOtherGatewaysIsReadByThem(order: IdentityOrder) {
+    let json = order.json(origin: "me")
+    #expect(IdentityOrder(json: json) == order)
+    #expect(IdentityOrder.origin(json: json) == "me")
+  }
+
+  @Test(arguments: [
+    #"{"by":"x","do":"subscribe","user":"u"}"#, #"{"by":"x","do":"refresh","user":"u"}"#,
+    #"{"by":"x","do":"dance","user":"u"}"#,
+  ])
+  func whatALaterVersionWroteIsPassedOver(json: String) {
+    #expect(IdentityOrder(json: [UInt8](json.utf8)) == nil)
+  }
+
+  @Test func aBackEndMovesTheEndOfARight() {
+    var standing = ClientStanding(ClientID(number: 1), Identity(user: "ann", expiresAt: 10))
+    standing.extend(until: 20)
+    #expect(standing.expiresAt == 20 && standing.identity?.user == "ann")
+    var nobody = ClientStanding(ClientID(number: 2))
+    nobody.extend(until: 20)
+    #expect(nobody.expiresAt == nil)
   }
 }

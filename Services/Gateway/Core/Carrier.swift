@@ -43,6 +43,8 @@ protocol Carrier: AnyObject {
   func gathers(_ arrival: Arrival, of subscription: Subscription) -> Bool
   /// All that the first step had for the client has been handed over. May be told again later.
   func begun(_ subscription: Subscription)
+  /// The history was empty when the subscription began, and has an epoch from now on.
+  func historyBegins(_ epoch: Epoch, of subscription: Subscription)
   /// Every channel that was asked for at the beginning has been opened or refused.
   func channelsAnswered()
   /// The session can't go on; the client is told why, as far as the carrier can, and let go.
@@ -58,6 +60,7 @@ extension Carrier {
   func begins(_ subscription: Subscription, after position: Subscription.Since) {}
   func gathers(_ arrival: Arrival, of subscription: Subscription) -> Bool { false }
   func begun(_ subscription: Subscription) {}
+  func historyBegins(_ epoch: Epoch, of subscription: Subscription) {}
 }
 
 /// Why a session ends before its client wants it to.

@@ -197,7 +197,30 @@ extension ClientSession {
       for subscription in subscriptions where subscription.channel.name == name {
         end(subscription.channel, .permissionDenied)
       }
+    case .subscribe(let whom, let admission):
+      guard whom.includes(standing.identity, context, since: cameAt) else { return }
+      admit(admission)
+    case .refresh(let whom, let until):
+      guard standing.identity != nil, whom.includes(standing.identity, context, since: cameAt) else {
+        return
+      }
+      guard until != 0 else { return signOut(.tokenExpired) }
+      standing.extend(until: until)
+      tellSignedIn(nil)
     }
+  }
+
+  /// A back end lets the client into a channel. Where it can't be told of more than it asked for,
+  /// nothing happens.
+  private func admit(_ admission: IdentityOrder.Admission) {
+    guard door.style == .manyChannels, carrier?.hearsClient == true,
+      !subscriptions.contains(where: { $0.channel.name == admission.channel })
+    else { return }
+    let grant = SubscriptionGrant(
+      user: standing.identity?.user, channel: admission.channel, info: admission.info,
+      expiresAt: admission.until)
+    subscribe(
+      admission.channel, admission.since.map { .position($0) } ?? .now, id: nil, grant: grant)
   }
 
   /// Ends what the client may not do any more.

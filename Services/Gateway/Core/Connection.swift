@@ -49,6 +49,7 @@ final class Connection: StreamOwner {
     case socket(SocketSession)
     case echo(EchoSession)
     case centrifuge(CentrifugeSocket)
+    case centrifugeStream(CentrifugeStream)
     case stream(StreamSession)
     case ended
   }
@@ -87,6 +88,7 @@ final class Connection: StreamOwner {
   /// From now on what comes is for the socket.
   func become(_ session: SocketSession) { mode = .socket(session) }
   func become(_ session: EchoSession) { mode = .echo(session) }
+  func become(_ session: CentrifugeStream) { mode = .centrifugeStream(session) }
   func become(_ session: CentrifugeSocket) { mode = .centrifuge(session) }
   func become(_ session: StreamSession) { mode = .stream(session) }
 
@@ -103,6 +105,7 @@ final class Connection: StreamOwner {
     case .socket(let socket): socket.session
     case .stream(let stream): stream.session
     case .centrifuge(let socket): socket.session
+    case .centrifugeStream(let stream): stream.session
     case .starting, .securing, .http, .echo, .ended: nil
     }
   }
@@ -113,6 +116,7 @@ final class Connection: StreamOwner {
     case .socket(let socket): socket.session.checkIdentity(now, due)
     case .stream(let stream): stream.session.checkIdentity(now, due)
     case .centrifuge(let socket): socket.session.checkIdentity(now, due)
+    case .centrifugeStream(let stream): stream.session.checkIdentity(now, due)
     case .http(let conversation):
       for session in conversation.sessions { session.checkIdentity(now, due) }
     case .starting, .securing, .echo, .ended: break
@@ -132,7 +136,7 @@ final class Connection: StreamOwner {
       case .echo(let session): step = session.received(rest)
       case .centrifuge(let socket): step = socket.received(rest)
       // Nothing that a client of an endless answer says is heard.
-      case .stream, .starting, .securing, .ended: return bytes.count
+      case .stream, .centrifugeStream, .starting, .securing, .ended: return bytes.count
       }
       if step == 0 { return taken }
       if let socketLog { socketLog.bytes &+= UInt64(step) }
@@ -198,6 +202,7 @@ final class Connection: StreamOwner {
     case .echo(let session): session.drained()
     case .stream(let session): session.drained()
     case .centrifuge(let socket): socket.drained()
+    case .centrifugeStream(let stream): stream.drained()
     case .starting, .securing, .ended: break
     }
   }
@@ -215,6 +220,7 @@ final class Connection: StreamOwner {
     case .http(let conversation): conversation.ended()
     case .stream(let session): session.ended()
     case .centrifuge(let socket): socket.ended()
+    case .centrifugeStream(let stream): stream.ended()
     case .securing: noteFailure(secure?.connection.failure.map { TLSFailureReason($0) } ?? .left)
     case .echo, .starting: break
     case .ended: return gateway.ended(self)
@@ -239,6 +245,7 @@ final class Connection: StreamOwner {
     case .echo(let session): session.sweep(now)
     case .stream(let session): session.sweep(now)
     case .centrifuge(let socket): socket.sweep(now)
+    case .centrifugeStream(let stream): stream.sweep(now)
     case .securing(let since):
       if now.since(since) > gateway.settings.tlsHandshakeMax { giveUpHandshake() }
     case .starting, .ended: break
@@ -260,6 +267,7 @@ final class Connection: StreamOwner {
     case .echo(let session): session.drain()
     case .stream(let session): session.drain()
     case .centrifuge(let socket): socket.drain()
+    case .centrifugeStream(let stream): stream.drain()
     case .securing: stream.close()
     case .starting, .ended: break
     }

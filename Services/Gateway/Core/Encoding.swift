@@ -20,12 +20,16 @@ enum Encoding: Int, CaseIterable {
   case line
   /// A push of the Centrifuge protocol: its JSON in a text frame, or Protobuf in a binary one.
   case centrifugeJSON, centrifugeProtobuf
+  /// The same in an event, in a line, and as Protobuf that says how long it is.
+  case centrifugeEvent, centrifugeLine, centrifugeBytes
+  /// The push alone, for clients that only listen: in a text frame, an event, a line.
+  case pushFrame, pushEvent, pushLine
 
   /// Whether carriers need to know where each publication ends.
   var hasMarks: Bool {
     switch self {
-    case .raw, .envelope, .event, .rawEvent, .centrifugeJSON, .centrifugeProtobuf: false
-    case .eventPart, .line: true
+    case .eventPart, .line, .centrifugeLine, .centrifugeBytes, .pushLine: true
+    default: false
     }
   }
 
@@ -53,21 +57,21 @@ enum Encoding: Int, CaseIterable {
       let body = Self.envelope(
         payload, position: position, timeMs: timeMs, user: user, prefix: prefix)
       JSONLines.append(body, to: &output)
-    case .centrifugeJSON:
-      let push = Self.push(payload, position, timeMs, publisher, prefix, .json)
-      Self.message(.text, push, compressor, &output)
-    case .centrifugeProtobuf:
-      let push = Self.push(payload, position, timeMs, publisher, prefix, .protobuf)
-      Self.message(.binary, push, compressor, &output)
+    case .centrifugeJSON, .centrifugeProtobuf, .centrifugeEvent, .centrifugeLine, .centrifugeBytes,
+      .pushFrame, .pushEvent, .pushLine:
+      guard let form = centrifuge else { return }
+      let push = form.push(payload, position, timeMs, publisher, prefix)
+      guard form.framing == .frame else { return form.append(line: push, to: &output) }
+      Self.message(form.encoding == .json ? .text : .binary, push, compressor, &output)
     }
   }
 
   /// Where each message in `bytes` ends, of encodings without marks. For what slow clients leave.
   func ends(_ bytes: borrowing Span<UInt8>) -> [Int] {
     switch self {
-    case .raw, .envelope, .centrifugeJSON, .centrifugeProtobuf: Self.frameEnds(bytes)
-    case .event, .rawEvent, .eventPart: EventStream.ends(bytes)
-    case .line: [bytes.count]
+    case .raw, .envelope, .centrifugeJSON, .centrifugeProtobuf, .pushFrame: Self.frameEnds(bytes)
+    case .event, .rawEvent, .eventPart, .centrifugeEvent, .pushEvent: EventStream.ends(bytes)
+    case .line, .centrifugeLine, .centrifugeBytes, .pushLine: [bytes.count]
     }
   }
 

@@ -124,6 +124,8 @@ enum GatewayMail: Sendable {
   case listen(SocketAddress)
   case adopt(Config.Limits, CompressionSettings)
   case drain
+  /// Commands for a stream that the loop holds.
+  case emulated(SessionToken, [UInt8])
 }
 
 /// The gateway's loops and what they have in common. Sendable: its state is behind a lock.
@@ -202,6 +204,14 @@ final class RunningGateway: RunningService {
     for thread in threads { thread.mailbox.post(.drain) }
   }
 
+  /// Whether the loop of that number has taken it.
+  func post(_ mail: GatewayMail, to loop: Int) -> Bool {
+    state.withLock { state in
+      guard state.threads.indices.contains(loop) else { return false }
+      return state.threads[loop].mailbox.post(mail) == .posted
+    }
+  }
+
   func drained() {
     let isLast = state.withLock { state in
       state.drained += 1
@@ -256,6 +266,7 @@ final class GatewayThread {
     self.index = index
     self.claim = claim
     opensAt = loop.now + RunningGateway.patience
+    gateway.hand = { running.post($0, to: $1) }
     gateway.start()
     if index == 0 {
       renewTickets()
@@ -287,6 +298,7 @@ final class GatewayThread {
       case .listen(let address): joinListening(on: address)
       case .adopt(let limits, let compression): gateway.adopt(limits, compression)
       case .drain: drain()
+      case .emulated(let name, let commands): gateway.emulated.received(name, commands)
       }
     }
   }

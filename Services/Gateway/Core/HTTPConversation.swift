@@ -267,6 +267,7 @@ final class HTTPConversation {
     switch exchange.route {
     case .vault: isUpload = head.method == .put
     case .api where head.method == .post && !isForToken: sink = .collect([])
+    case .centrifugeStream where head.method == .post, .emulation: sink = .collect([])
     default: break
     }
     let bytesMax =
@@ -334,12 +335,12 @@ final class HTTPConversation {
 
   /// What follows on this connection is another's, and no request any more. False if the client
   /// has closed its side.
-  func handOver(to feed: StreamSession) -> Bool {
+  func handOver(to feed: any EndlessAnswer) -> Bool {
     guard !isClosed, !hasPeerFinished else { return false }
     isClosed = true
     isClosing = true
     giveUpExchanges()
-    connection.become(feed)
+    feed.takes(connection)
     stream.resumeReading()
     return true
   }

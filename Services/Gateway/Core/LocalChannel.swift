@@ -314,10 +314,19 @@ final class LocalChannel: Flushable {
 
   /// Takes the next publication in order: state first, then the subscribers.
   func apply(_ arrival: Arrival) {
-    if let at = arrival.position { position = at }
+    if let at = arrival.position {
+      if position == nil { historyBegins(at.epoch) }
+      position = at
+    }
     if !joining.isEmpty { recent.append(arrival) }
     if plugin != nil { applyToPlugin(arrival) } else { gather(arrival) }
     if awaitingCount > 0 { promoteThoseAhead() }
+  }
+
+  /// Something stands in the history that was empty: whoever goes by its epoch learns that before
+  /// anything of it comes.
+  func historyBegins(_ epoch: Epoch) {
+    forEachLive { $0.session.carrier?.historyBegins(epoch, of: $0) }
   }
 
   private func applyToPlugin(_ arrival: Arrival) {

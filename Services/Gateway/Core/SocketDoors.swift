@@ -39,8 +39,10 @@ enum SocketDoors {
         EchoSession(connection, compression, QualityTeller(target, gateway)))
       return true
     }
-    if route == .centrifuge {
-      return CentrifugeDoors.openSocket(head, exchange, connection) {
+    if case .centrifuge(let isUnidirectional) = route {
+      return CentrifugeDoors.openSocket(
+        head, exchange, connection, isUnidirectional: isUnidirectional
+      ) {
         accept(key, offers, exchange, connection, subprotocol: $0)
       }
     }

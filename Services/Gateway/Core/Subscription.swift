@@ -136,8 +136,8 @@ final class Subscription {
 
   /// What the client gets from here on follows `position`.
   func begins(after position: Since) {
-    hasBegun = true
     session.begins(self, after: position)
+    hasBegun = true
   }
 
   /// What the first step has for the client has been handed over; what follows comes by itself.
@@ -185,7 +185,7 @@ final class Subscription {
         payload, position: position, timeMs: timeMs, publisher: publisher,
         prefix: channel.envelopePrefix, to: &bytes)
     }
-    if encoding.isCentrifuge {
+    if encoding.centrifuge != nil {
       let arrival = Arrival(
         position: position, timeMs: timeMs, publisher: publisher, payload: payload)
       if session.carrier?.gathers(arrival, of: self) == true { return }

@@ -14,6 +14,7 @@ extension CentrifugeSession {
 
   /// Carries out the commands of one frame; what is answered at once leaves as one frame.
   func received(_ frame: [UInt8]) {
+    if form.isUnidirectional { return receivedAlone(frame) }
     if encoding == .json, let first = frame.first, first != UInt8(ascii: "{"),
       first != UInt8(ascii: "\n")
     {
@@ -27,6 +28,15 @@ extension CentrifugeSession {
         gateway.metrics.messages.add()
         carryOut(command)
       }
+    } catch { disconnect(.badRequest) }
+  }
+
+  /// A client that only listens says once who it is; what else it may say is passed over.
+  private func receivedAlone(_ frame: [UInt8]) {
+    guard !isConnected, !isClosing else { return }
+    gateway.metrics.messages.add()
+    do throws(CentrifugeDecodeError) {
+      connect(0, try CentrifugeCommand.Connect.decode(unidirectionalJSON: frame.span))
     } catch { disconnect(.badRequest) }
   }
 
@@ -100,7 +110,7 @@ extension CentrifugeSession {
       return refuse(name.isReserved ? .permissionDenied : .unknownChannel(name))
     }
     let grant = session.subscriptions.first { $0.channel.name == name }?.grant
-    guard session.standing.may(right, name, policy, gateway.settings, grant: grant) else {
+    guard session.standing.may(right, name, policy, gateway.settings.access, grant: grant) else {
       return refuse(.permissionDenied)
     }
     guard reads < Self.readsMax else {

@@ -20,7 +20,8 @@ extension CentrifugeSession {
     } catch {
       switch error {
       // The client may try again, with another token.
-      case .tokenExpired, .signInFirst: return fail(id, error)
+      case .tokenExpired where !form.isUnidirectional, .signInFirst where !form.isUnidirectional:
+        return fail(id, error)
       default: return session.letGo(error)
       }
     }
@@ -41,7 +42,10 @@ extension CentrifugeSession {
     reply.version = gateway.identity.software
     if let end = session.standing.expiresAt { (reply.expires, reply.ttlSeconds) = (true, timeToLive(end)) }
     reply.pingSeconds = pingSeconds
-    reply.pong = true
+    reply.pong = !form.isUnidirectional
+    if let emulation = transport?.emulation {
+      (reply.node, reply.session) = (emulation.node, emulation.session)
+    }
     return reply
   }
 
@@ -54,7 +58,7 @@ extension CentrifugeSession {
   /// and then it is to hold still.
   func timeToLive(_ end: Int64) -> UInt32 {
     let left = max(0, end - Authenticator.now)
-    return UInt32(clamping: max(1, left - min(10, left / 4)))
+    return UInt32(clamping: max(1, left - min(10, (left + 2) / 3)))
   }
 
   var refreshed: CentrifugeReply.Refresh {
@@ -65,11 +69,17 @@ extension CentrifugeSession {
     return reply
   }
 
+  /// A back end has changed when the connection ends.
+  var extended: CentrifugeReply {
+    var push = CentrifugePush.Refresh()
+    if let end = session.standing.expiresAt { (push.expires, push.ttlSeconds) = (true, timeToLive(end)) }
+    return CentrifugeReply(CentrifugePush(.refresh(push)))
+  }
+
   private func subscribeByToken(_ places: NamedValues<CentrifugeCommand.Subscribe>) {
     for name in session.standing.identity?.channels ?? [] where pending[name] == nil {
       let asked = places[name.text].map { PendingSubscription($0, id: nil) } ?? PendingSubscription()
       pending[name] = asked
-      pending[name]?.wantsMembers = true
       opening?.awaited.insert(name)
       if !session.subscribe(name, asked.since, id: nil) { answered(name, nil) }
     }
@@ -80,7 +90,7 @@ extension CentrifugeSession {
     guard let opening, !isClosing else { return }
     if let timer = opening.timer { gateway.loop.cancel(timer) }
     self.opening = nil
-    let frame = encoding.encode(CentrifugeReply(id: opening.id, .connect(opening.reply)))
+    let frame = form.encode(CentrifugeReply(id: opening.id, .connect(opening.reply)))
     var bytes: [UInt8] = []
     transport?.append(frame, to: &bytes)
     stream.send(bytes)
@@ -131,9 +141,8 @@ extension CentrifugeSession {
     let name = subscription.channel.name
     if pending[name] == nil {
       // Nobody asked for it on this connection: the server has subscribed the client.
-      guard subscription.isWaiting else { return }
+      guard subscription.isWaiting || !subscription.hasBegun else { return }
       pending[name] = PendingSubscription()
-      pending[name]?.wantsMembers = true
     }
     pending[name]?.place = position
     answerIfComplete(subscription)
@@ -168,6 +177,7 @@ extension CentrifugeSession {
       gateway.loop.atTurnEnd { [self] in session.unsubscribe(name) }
       return
     }
+    serverSide.remove(name)
     say(CentrifugeReply(id: id, .subscribe(result(given, subscription))))
     // Publications follow that don't come this way.
     flushBatch()
@@ -195,6 +205,7 @@ extension CentrifugeSession {
     pending[name] = nil
     let subscription = session.subscriptions.first { $0.channel.name == name }
     if let given, let subscription {
+      serverSide.insert(name)
       if let opening {
         opening.reply.subs[name.text] = result(given, subscription)
       } else {
@@ -208,19 +219,38 @@ extension CentrifugeSession {
 
   private func pushSubscribed(_ given: PendingSubscription, _ subscription: Subscription) {
     let channel = subscription.channel.name.text
-    var push = CentrifugePush.Subscribe()
-    push.recoverable = isRecoverable(subscription)
-    push.positioned = push.recoverable
-    let place: Subscription.Since? = given.place
-    if push.recoverable, case .position(let position)? = place {
-      (push.epoch, push.offset) = (position.epoch.text, position.offset.value)
-    }
-    say(CentrifugeReply(CentrifugePush(channel: channel, .subscribe(push))))
+    sayInOrder(subscribed(subscription, at: given.place))
     for publication in given.publications {
       say(CentrifugeReply(CentrifugePush(channel: channel, .publication(publication))))
     }
     flushBatch()
     watchMembers(subscription)
+  }
+
+  private func subscribed(
+    _ subscription: Subscription, at place: Subscription.Since?
+  ) -> CentrifugeReply {
+    var push = CentrifugePush.Subscribe()
+    push.recoverable = isRecoverable(subscription)
+    push.positioned = push.recoverable
+    if push.recoverable, case .position(let position)? = place {
+      (push.epoch, push.offset) = (position.epoch.text, position.offset.value)
+    }
+    return CentrifugeReply(
+      CentrifugePush(channel: subscription.channel.name.text, .subscribe(push)))
+  }
+
+  /// Publications don't say their epoch, and without it the client could not come back to its place:
+  /// so it subscribes anew, and gets the first of them with the answer.
+  func historyBegins(_ epoch: Epoch, of subscription: Subscription) {
+    guard !isClosing, isRecoverable(subscription) else { return }
+    let name = subscription.channel.name
+    if serverSide.contains(name) {
+      let start = Position(epoch: epoch, offset: .zero)
+      return sayInOrder(subscribed(subscription, at: .position(start)))
+    }
+    sayInOrder(CentrifugeReply(CentrifugeUnsubscribeCode.insufficientState.push(channel: name.text)))
+    session.unsubscribe(name)
   }
 
   /// From now on the client is told who comes and goes, itself first.

@@ -11,6 +11,8 @@ internal import Platform
 protocol CentrifugeTransport: AnyObject {
   /// Appends one frame as it goes on the wire.
   func append(_ frame: [UInt8], to output: inout [UInt8])
+  /// What a client has to know that speaks by other requests; nil for one that speaks here.
+  var emulation: (node: String, session: String)? { get }
   /// The client has answered a ping.
   func receivedPong()
   /// Ends the connection; nothing is sent behind it.
@@ -30,7 +32,7 @@ protocol CentrifugeTransport: AnyObject {
 /// Loop-confined.
 final class CentrifugeSession: Carrier {
   let session: ClientSession
-  let encoding: CentrifugeEncoding
+  let form: CentrifugeForm
   let compression: SocketCompression?
   let stream: Stream
   private(set) var transport: (any CentrifugeTransport)?
@@ -41,6 +43,8 @@ final class CentrifugeSession: Carrier {
   var opening: Opening?
   /// Subscriptions under way. At most as many as a client may have channels.
   var pending: [ChannelName: PendingSubscription] = [:]
+  /// Channels that the client did not ask for itself.
+  var serverSide: Set<ChannelName> = []
   /// Channels whose refresh has not been answered.
   var refreshing: [UInt32: ChannelName] = [:]
   /// Histories and presences that are being read.
@@ -66,16 +70,17 @@ final class CentrifugeSession: Carrier {
   }
 
   init(
-    _ session: ClientSession, _ encoding: CentrifugeEncoding, _ stream: Stream,
+    _ session: ClientSession, _ form: CentrifugeForm, _ stream: Stream,
     _ compression: SocketCompression?
   ) {
     self.session = session
-    self.encoding = encoding
+    self.form = form
     self.stream = stream
     self.compression = compression
   }
 
   var gateway: GatewayLoop { session.gateway }
+  var encoding: CentrifugeEncoding { form.encoding }
 
   /// The client is heard from now on.
   func start(_ transport: any CentrifugeTransport) {
@@ -120,7 +125,7 @@ final class CentrifugeSession: Carrier {
   /// An answer, or a push that is no channel's own: it overtakes what waits.
   func say(_ reply: CentrifugeReply) {
     guard !isClosing else { return }
-    let frame = encoding.encode(reply)
+    let frame = form.encode(reply)
     if isBatching { return encoding.append(frame, to: &batch) }
     send(control: framed(frame))
   }
@@ -131,10 +136,10 @@ final class CentrifugeSession: Carrier {
   }
 
   /// The same, in its place among what was said and published before.
-  private func sayInOrder(_ reply: CentrifugeReply) {
+  func sayInOrder(_ reply: CentrifugeReply) {
     guard !isClosing else { return }
     flushBatch()
-    let bytes = framed(encoding.encode(reply))
+    let bytes = framed(form.encode(reply))
     send(bytes, 0, bytes.count)
   }
 
@@ -176,7 +181,7 @@ final class CentrifugeSession: Carrier {
     case .error(let id, let refusal, let channel):
       refused(CentrifugeTag(id), refusal, channel.flatMap { ChannelName($0) })
     case .signedIn(let id, _, _, _):
-      if let tag = CentrifugeTag(id) { say(CentrifugeReply(id: tag.id, .refresh(refreshed))) }
+      say(CentrifugeTag(id).map { CentrifugeReply(id: $0.id, .refresh(refreshed)) } ?? extended)
     case .unrecoverable(let lost): lostPlace(lost)
     // What the client goes by as complete is not: it comes back, and finds that out.
     case .gap(let channel, _): if isRecoverable(channel) { disconnect(.insufficientState) }

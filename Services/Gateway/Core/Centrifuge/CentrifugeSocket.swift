@@ -19,17 +19,23 @@ final class CentrifugeSocket: CentrifugeTransport {
   var session: ClientSession { centrifuge.session }
 
   init(
-    _ connection: Connection, _ session: ClientSession, _ encoding: CentrifugeEncoding,
+    _ connection: Connection, _ session: ClientSession, _ form: CentrifugeForm,
     _ compression: SocketCompression?
   ) {
     self.connection = connection
-    centrifuge = CentrifugeSession(session, encoding, connection.stream, compression)
+    centrifuge = CentrifugeSession(session, form, connection.stream, compression)
     receiver = SocketReceiver(
       connection, connection.gateway.settings.message, compression, messageLimit: .wsMessageBytes,
       nil)
   }
 
-  func start() { centrifuge.start(self) }
+  /// - Parameter connect: what the address says in place of a first message.
+  func start(_ connect: [UInt8]?) {
+    centrifuge.start(self)
+    if let connect { centrifuge.received(connect) }
+  }
+
+  var emulation: (node: String, session: String)? { nil }
 
   // MARK: what the client is sent
 
@@ -122,7 +128,11 @@ final class CentrifugeSocket: CentrifugeTransport {
     guard !centrifuge.isClosing else { return }
     switch receiver.sweep(now, stream, isHeldBack: isHeldBack) {
     case .nothing, .late: break
-    case .ping: if centrifuge.isConnected { centrifuge.ping() }
+    case .ping:
+      guard centrifuge.isConnected else { return }
+      centrifuge.ping()
+      // Who only listens answers no ping of the protocol.
+      if centrifuge.form.isUnidirectional { send(.ping, []) }
     case .close(let fault): closeSocket(fault.code, fault.reason)
     case .drop: centrifuge.disconnect(.noPong)
     }

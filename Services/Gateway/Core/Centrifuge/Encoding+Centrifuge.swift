@@ -4,29 +4,17 @@ internal import ChannelKit
 internal import JSON
 internal import Wire
 
-/// Publications as the Centrifuge protocol has them. Pure.
-extension Encoding {
-  /// Whether the first step of a subscription goes into the answer to it.
-  var isCentrifuge: Bool { self == .centrifugeJSON || self == .centrifugeProtobuf }
-
-  init(_ encoding: CentrifugeEncoding) {
-    switch encoding {
-    case .json: self = .centrifugeJSON
-    case .protobuf: self = .centrifugeProtobuf
-    }
-  }
-
-  /// A frame with one publication, alone.
-  static func push(
+extension CentrifugeForm {
+  /// One publication, alone in its frame.
+  func push(
     _ payload: Payload, _ position: Position?, _ timeMs: Int64, _ publisher: Publisher,
-    _ prefix: [UInt8], _ encoding: CentrifugeEncoding
+    _ prefix: [UInt8]
   ) -> [UInt8] {
     let publication = CentrifugePublication(
       payload, position: position, timeMs: timeMs, publisher: publisher, in: encoding)
     // What stands before the name in `Encoding.prefix`, and the quote behind it.
     let channel = String(decoding: prefix.dropFirst(12).dropLast(), as: UTF8.self)
-    return encoding.encode(
-      CentrifugeReply(CentrifugePush(channel: channel, .publication(publication))))
+    return encode(CentrifugeReply(CentrifugePush(channel: channel, .publication(publication))))
   }
 }
 
