@@ -1,5 +1,6 @@
 """A platform for each file of tests, and clients of centrifuge-python that end with their test."""
 import asyncio
+import os
 import sys
 
 import pytest
@@ -37,9 +38,19 @@ def sapphire(tmp_path_factory):
         platform.remove()
 
 
-@pytest.fixture(params=["json", "protobuf"])
-def codec(request):
-    return request.param
+CODECS = ["json", "protobuf"]
+
+
+def pytest_generate_tests(metafunc):
+    """Both codecs for every test that speaks one; what waits for clocks has one of them, both with LONG=1."""
+    if "codec" not in metafunc.fixturenames:
+        return
+    waits = metafunc.definition.get_closest_marker("waits") and os.environ.get("LONG") != "1"
+    metafunc.parametrize("codec", CODECS[1:] if waits else CODECS)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "waits: for clocks, which tick alike for both codecs")
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ def test_a_client_comes_and_goes_as_often_as_it_likes(people, codec):
     people(body)
 
 
+@pytest.mark.waits
 def test_it_stays_while_nothing_is_said(people):
     async def body(person):
         client = await person(max_server_ping_delay=1.5).come()
@@ -80,6 +81,7 @@ def test_an_expired_token_is_replaced(people):
     people(body)
 
 
+@pytest.mark.waits
 def test_a_connection_is_refreshed_before_it_ends(people):
     async def body(person):
         asked = []
@@ -93,6 +95,7 @@ def test_a_connection_is_refreshed_before_it_ends(people):
     people(body)
 
 
+@pytest.mark.waits
 def test_without_a_new_token_it_ends_and_the_client_asks_to_come_back(people):
     async def body(person):
         client = await person(token=signing.token("ann", life=2)).come()
@@ -238,6 +241,7 @@ def test_members_are_seen_and_seen_to_come_and_go(people, codec):
 
 # Subscription tokens, server-side channels, the server API.
 
+@pytest.mark.waits
 def test_a_subscription_token_opens_its_channel(people, codec):
     async def body(person):
         channel = name("hidden", codec)

@@ -113,7 +113,7 @@ def test_channels_of_the_token_recover_as_well(people, sapphire, codec):
     people(body)
 
 
-@pytest.mark.parametrize("service", ["gateway", "hub"])
+@pytest.mark.parametrize("service", ["gateway", "hub", "eventstore"])
 def test_nothing_is_lost_or_doubled_when_one_dies(people, sapphire, codec, service):
     async def body(person):
         channel = f"kept:dies-{codec}-{service}"

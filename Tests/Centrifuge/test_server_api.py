@@ -76,6 +76,7 @@ def test_a_back_end_lets_clients_into_channels_and_out_again(api, people, codec)
     people(body)
 
 
+@pytest.mark.waits
 def test_a_back_end_moves_the_end_of_a_connection(api, people, codec):
     async def body(person):
         user = f"refresh-{codec}"
