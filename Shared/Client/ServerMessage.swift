@@ -37,8 +37,8 @@ public struct ServerRefusal: Error, Hashable, Sendable, CustomStringConvertible 
   /// Whether the same request may be granted later.
   public var isTemporary: Bool {
     [
-      "internal", "unavailable", "overloaded", "limit_exceeded", "rate_limited", "out_of_space",
-      "outcome_unknown",
+      "internal", "unavailable", "store_unavailable", "overloaded", "limit_exceeded", "rate_limited",
+      "out_of_space", "outcome_unknown",
     ].contains(code)
   }
 

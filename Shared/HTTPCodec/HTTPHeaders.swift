@@ -33,7 +33,11 @@ public struct HTTPHeaders: Sendable {
 
   /// The values of all fields of that name, in order.
   public func all(_ name: String) -> [String] {
-    fields.filter { equalsIgnoringCase(bytes, $0.name, name) }.map { text($0.value) }
+    var values: [String] = []
+    for field in fields where equalsIgnoringCase(bytes, field.name, name) {
+      values.append(text(field.value))
+    }
+    return values
   }
 
   public func contains(_ name: String) -> Bool {

@@ -94,15 +94,26 @@ public enum WebSocketHandshake {
     key.utf8.count == 24 && key.hasSuffix("==") && bytes(base64: key)?.count == 16
   }
 
+  /// Whether one of the comma-separated lists names `token`, which is in lower case.
   private static func hasToken(_ token: String, in values: [String]) -> Bool {
-    values.contains { tokens($0).contains { $0.lowercased() == token } }
+    values.contains { value in
+      elements(value).contains { element in
+        element.count == token.utf8.count
+          && zip(element, token.utf8).allSatisfy { ($0 >= 0x41 && $0 <= 0x5A ? $0 | 0x20 : $0) == $1 }
+      }
+    }
   }
 
   private static func tokens(_ value: String) -> [String] {
-    value.split(separator: ",").compactMap { part in
-      let trimmed = part.drop { $0 == " " || $0 == "\t" }
-      let end = trimmed.lastIndex { $0 != " " && $0 != "\t" }
-      return end.map { String(trimmed[...$0]) }
+    elements(value).compactMap { $0.isEmpty ? nil : String(Substring($0)) }
+  }
+
+  /// What stands between commas, without the white space around it.
+  private static func elements(_ value: String) -> [Substring.UTF8View] {
+    func isSpace(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
+    return value.utf8.split(separator: UInt8(ascii: ",")).map { part in
+      let start = part.drop(while: isSpace)
+      return start[..<(start.lastIndex { !isSpace($0) }.map { start.index(after: $0) } ?? start.startIndex)]
     }
   }
 }

@@ -39,7 +39,7 @@ def test_a_disk_that_fails_for_ever_costs_durable_publishing_alone_until_it_work
 
     def refused():
         status, headers, answer = publish("log:d", "during")
-        return status == 503 and int(headers["Retry-After"]) >= 1 and answer["error"]["code"] == 152
+        return status == 503 and int(headers["Retry-After"]) >= 1 and answer["error"]["name"] == "store_unavailable"
 
     eventually(5, "503 for what must not be lost", refused)
 

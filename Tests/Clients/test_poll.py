@@ -129,8 +129,10 @@ def test_a_chain_of_polls_misses_nothing_while_the_gateway_is_killed(sapphire):
     got = {name: [] for name in names}
     done, faults = threading.Event(), []
 
+    begin = answered(sapphire, *names)["position"]
+
     def read():
-        position = answered(sapphire, *names)["position"]
+        position = begin
         while not done.is_set():
             with contextlib.suppress(OSError, http.client.HTTPException):
                 status, _, answer = poll(sapphire, *names, since=position, timeout=2)
@@ -144,7 +146,6 @@ def test_a_chain_of_polls_misses_nothing_while_the_gateway_is_killed(sapphire):
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
-    eventually(10, "the first position", lambda: reader.is_alive())
     writer = Writer(sapphire, names)
     for _ in range(2):
         seen = len(got["log:a"])

@@ -293,7 +293,7 @@ struct ClientAccountTests {
     var settings = LoopSettings(
       upstreams: Upstreams.Addresses(
         hub: .unix(path: "h"), eventstore: .unix(path: "e"), presence: .unix(path: "p")),
-      registry: ChannelRegistry(), rules: { _ in ChannelPolicy() },
+      registry: ChannelRegistry(), policy: { _ in ChannelPolicy() },
       access: AccessRules(isLoopback: true, allowsAnonymous: true, keys: APIKeys([])),
       authenticator: Authenticator(IdentitySettings(), keys: nil, IdentityMetrics(Metrics())),
       isEchoOn: true, startedAt: Instant(nanoseconds: 0), renderMetrics: { "" })

@@ -67,7 +67,8 @@ extension ServiceTests {
           FrameLoss(.channelOpened, .fromService, role: .gateway),
         ] { proxy.swallow(loss) }
         let before = proxy.swallowed
-        try Self.publish("lost", "live:x", loop, cluster)
+        // On the socket itself: another loop would have to open the channel first.
+        socket.send("lost")
         let lostAt = SystemClock.monotonic()
         try loop.wait("word of it", within: .seconds(5), state: { "\(texts())" }) {
           texts().last?.contains(#""type":"gap""#) == true

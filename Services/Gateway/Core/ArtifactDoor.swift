@@ -67,7 +67,7 @@ final class ArtifactDoor {
     // An empty content has a length too, though its request has no body.
     guard let size = head.contentLength ?? (head.headers.contains("content-length") ? 0 : nil)
     else { throw Refusal(107, "length_required", "say Content-Length", HTTPStatus(411)) }
-    guard let store = gateway.upstreams.eventstore else { throw .unavailable }
+    guard let store = gateway.upstreams.eventstore else { throw .storeUnavailable }
     guard makeRoomForUpload() else { throw .overloaded }
     let transfer = takeTransfer()
     let upload = ArtifactUpload(transfer, exchange, store, on: gateway.loop) { [weak self] in
@@ -94,7 +94,7 @@ final class ArtifactDoor {
 
   private func find(_ hash: [UInt8], _ head: HTTPRequestHead, _ exchange: HTTPExchange) {
     guard let store = gateway.upstreams.eventstore else {
-      return exchange.respond(.error(.unavailable))
+      return exchange.respond(.error(.storeUnavailable))
     }
     let key = gateway.settings.access.keys.find(APIKeys.offered(head.headers))
     let identity: Identity?
@@ -156,7 +156,7 @@ final class ArtifactDoor {
     answer.length = count
     if head.method == .head { return exchange.respond(answer) }
     guard let store = gateway.upstreams.eventstore else {
-      return exchange.respond(.error(.unavailable))
+      return exchange.respond(.error(.storeUnavailable))
     }
     guard makeRoomForDownload() else { return exchange.respond(.error(.overloaded)) }
     let transfer = takeTransfer()
@@ -182,7 +182,7 @@ final class ArtifactDoor {
   }
 
   func linkLost() {
-    for upload in Array(uploads.values) { upload.failed(.unavailable) }
+    for upload in Array(uploads.values) { upload.failed(.storeUnavailable) }
     for download in Array(downloads.values) { download.failed() }
   }
 }

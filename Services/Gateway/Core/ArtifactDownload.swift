@@ -84,7 +84,7 @@ final class ArtifactDownload {
   func failed() {
     guard !isOver else { return }
     cancel()
-    if isStreaming { exchange.abort() } else { exchange.respond(.error(.unavailable)) }
+    if isStreaming { exchange.abort() } else { exchange.respond(.error(.storeUnavailable)) }
   }
 
   private func cancel() {

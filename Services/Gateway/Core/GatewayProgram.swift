@@ -49,7 +49,7 @@ public enum GatewayProgram {
       upstreams: Upstreams.Addresses(
         hub: try context.linkAddress(.hub), eventstore: try context.linkAddress(.eventstore),
         presence: try context.linkAddress(.presence)),
-      registry: registry, rules: { book.policy($0) },
+      registry: registry, policy: { book.policy($0) },
       routes: { routes.routes }, access: access(context, address, keys), authenticator: authenticator,
       isEchoOn: context.settings.diagnostics.echoIsOn(listening: [endpoint(address)]),
       startedAt: SystemClock.monotonic(),

@@ -169,7 +169,7 @@ final class HTTPConversation {
 
   /// Whether the connection is another protocol's from here on.
   private func begin(_ asked: HTTPRequestHead) -> Bool {
-    let (route, head) = gateway.settings.route(asked)
+    let (route, head) = Route.find(asked, gateway.settings.routes())
     let client = gateway.settings.proxies.client(of: connection.client, head.headers)
     let exchange = HTTPExchange(self, head, route, client)
     exchanges.append(exchange)

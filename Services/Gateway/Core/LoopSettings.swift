@@ -9,7 +9,8 @@ internal import WebSocketCodec
 struct LoopSettings: Sendable {
   var upstreams: Upstreams.Addresses
   var registry: ChannelRegistry
-  var rules: @Sendable (ChannelName) -> ChannelPolicy?
+  /// Nil where no rule matches: there is no such channel.
+  var policy: @Sendable (ChannelName) -> ChannelPolicy?
   /// The routes of the configuration; none takes the address of a built-in door.
   var routes: @Sendable () -> [RouteRule] = { [] }
   var access: AccessRules
@@ -128,19 +129,6 @@ struct LoopSettings: Sendable {
     pongMax = limits.pongTimeout
     pollMax = limits.pollTimeout
   }
-
-  /// Which door a request is for, and the request as that door reads it.
-  func route(_ head: HTTPRequestHead) -> (Route, HTTPRequestHead) {
-    for rule in routes() {
-      guard let channel = rule.channel(of: head.target.path) else { continue }
-      var head = head
-      return (Route.custom(rule.door, channel, &head.target), head)
-    }
-    return (Route(head), head)
-  }
-
-  /// Nil where no rule matches: there is no such channel.
-  func policy(_ name: ChannelName) -> ChannelPolicy? { rules(name) }
 
   /// Whether the limits of clients bind this peer.
   func binds(_ peer: PeerIdentity) -> Bool { !(exemptsLoopback && peer.isLoopback) }

@@ -264,7 +264,9 @@ final class Publishing {
     _ request: PublishRequest, _ payload: Payload, _ expected: Offset?,
     _ completion: @escaping Completion
   ) {
-    guard let store = gateway.upstreams.eventstore else { return completion(.failure(.unavailable)) }
+    guard let store = gateway.upstreams.eventstore else {
+      return completion(.failure(.storeUnavailable))
+    }
     let limit = gateway.settings.publishMax
     let message = Append(
       remainingMs: publishMaxMs, stream: request.channel.name,

@@ -56,6 +56,10 @@ struct Refusal: Error, Equatable, Sendable {
   static let unavailable = Refusal(
     152, "unavailable", "a service that this needs can't be reached; try again",
     .serviceUnavailable, retryAfterMs: 1000)
+  static let storeUnavailable = Refusal(
+    152, "store_unavailable",
+    "the event store can't be reached: nothing that has to last is taken or served now; try again",
+    .serviceUnavailable, retryAfterMs: 1000)
   static let overloaded = Refusal(
     153, "overloaded", "too much is waiting already; try again", .serviceUnavailable,
     retryAfterMs: 1000)

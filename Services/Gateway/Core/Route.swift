@@ -80,6 +80,18 @@ enum Route: Equatable {
     }
   }
 
+  /// Which door a request is for, and the request as that door reads it.
+  static func find(
+    _ head: HTTPRequestHead, _ rules: [RouteRule]
+  ) -> (route: Route, head: HTTPRequestHead) {
+    for rule in rules {
+      guard let channel = rule.channel(of: head.target.path) else { continue }
+      var head = head
+      return (custom(rule.door, channel, &head.target), head)
+    }
+    return (Route(head), head)
+  }
+
   /// The door that a route of the configuration leads to, for the channel of that name. Doors that
   /// take channels from the query find it there, before others.
   static func custom(_ door: RouteRule.Door, _ channel: String, _ target: inout HTTPTarget) -> Route {

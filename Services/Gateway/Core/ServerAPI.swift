@@ -177,7 +177,7 @@ final class ServerAPI {
     _ hash: [UInt8], to name: ChannelName, _ completion: @escaping (Refusal?) -> Void
   ) {
     if key.allowsEverywhere(.history) { return completion(nil) }
-    guard let store = gateway.upstreams.eventstore else { return completion(.unavailable) }
+    guard let store = gateway.upstreams.eventstore else { return completion(.storeUnavailable) }
     let find = FindArtifact(remainingMs: gateway.settings.publishMaxMs, sha256: hash)
     gateway.ask(store, find, expecting: ArtifactStreams.self) { [key] result in
       switch result {
