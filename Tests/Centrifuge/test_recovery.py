@@ -165,6 +165,22 @@ def test_a_history_that_died_with_the_hub_is_told_as_lost(people, sapphire, code
     people(body, 30)
 
 
+def test_a_channel_of_the_token_whose_history_died_is_told_as_lost(people, sapphire, codec):
+    async def body(person):
+        channel = f"room:mine-{codec}"
+        await publish(sapphire, channel, [0])
+        client = await person(token=signing.token("ann", channels=[channel])).come()
+        await asyncio.to_thread(sapphire.kill, "hub")
+        # Libraries ask for no such channel anew by itself: they come back as a whole.
+        again = await until("being sent back", lambda: client.all_of("connecting")[1:], 15)
+        assert again[0].code == 3010
+        told = await until("the channel", lambda: [c for kind, c in client.server_told if kind == "subscribed"][1:])
+        assert told[0].was_recovering and not told[0].recovered
+        await publish(sapphire, channel, [1])
+        await until("what follows", lambda: (channel, {"n": 1}) in client.server_publications)
+    people(body, 30)
+
+
 def test_a_gateway_that_stops_says_so(people, sapphire, codec):
     async def body(person):
         with Gateway(sapphire) as other:

@@ -213,7 +213,8 @@ extension ClientSession {
   /// A back end lets the client into a channel. Where it can't be told of more than it asked for,
   /// nothing happens.
   private func admit(_ admission: IdentityOrder.Admission) {
-    guard door.style == .manyChannels, carrier?.hearsClient == true,
+    let isTold = door.encoding.centrifuge != nil || carrier?.hearsClient == true
+    guard door.style == .manyChannels, isTold,
       !subscriptions.contains(where: { $0.channel.name == admission.channel })
     else { return }
     let grant = SubscriptionGrant(

@@ -103,6 +103,7 @@ final class CentrifugeSession: Carrier {
   func limitUnsent() { stream.limitUnsent() }
   var queuedBytes: Int { stream.queuedBytes + (opening?.early.count ?? 0) }
   var isBlocked: Bool { stream.isBlocked }
+  var hearsClient: Bool { !form.isUnidirectional }
 
   func tellWhenEmpty() {
     if let opening { opening.wantsDrained = true } else { stream.tellWhenEmpty() }
@@ -226,7 +227,7 @@ final class CentrifugeSession: Carrier {
   private func lostPlace(_ lost: ServerMessage.Unrecoverable) {
     if pending[lost.channel] != nil {
       pending[lost.channel]?.isLost = true
-    } else if lost.reason == .epochChanged {
+    } else if lost.reason == .epochChanged, !serverSide.contains(lost.channel) {
       resubscribe(lost.channel)
     } else if isRecoverable(lost.channel) {
       disconnect(.insufficientState)
