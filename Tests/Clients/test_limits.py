@@ -311,7 +311,7 @@ def _(sapphire):
 
 @case("batchCommands", SIZES)
 def _(sapphire):
-    assert api(sapphire, "batch", {"commands": [{"info": {}}] * 3})[1]["result"]
+    assert api(sapphire, "batch", {"commands": [{"info": {}}] * 3})[1]["replies"]
     assert api(sapphire, "batch", {"commands": [{"info": {}}] * 4})[1]["error"]["code"] == 107
     assert api(sapphire, "broadcast", {"channels": ["a"] * 4, "data": 1})[1]["error"]["code"] == 107
 

@@ -39,23 +39,22 @@ enum Encoding: Int, CaseIterable {
     _ payload: Payload, position: Position?, timeMs: Int64, publisher: Publisher = Publisher(),
     prefix: [UInt8], compressor: MessageCompressor? = nil, to output: inout [UInt8]
   ) {
-    let user = publisher.user
     switch self {
     case .raw:
       Self.message(payload.kind.isText ? .text : .binary, payload.bytes, compressor, &output)
     case .envelope:
       let body = Self.envelope(
-        payload, position: position, timeMs: timeMs, user: user, prefix: prefix)
+        payload, position: position, timeMs: timeMs, user: publisher.user, prefix: prefix)
       Self.message(.text, body, compressor, &output)
     case .event, .eventPart:
       let body = Self.envelope(
-        payload, position: position, timeMs: timeMs, user: user, prefix: prefix)
+        payload, position: position, timeMs: timeMs, user: publisher.user, prefix: prefix)
       EventStream.append(
         id: self == .event ? Self.id(position, prefix) : nil, data: body, to: &output)
     case .rawEvent: Self.appendRawEvent(payload, Self.id(position, prefix), to: &output)
     case .line:
       let body = Self.envelope(
-        payload, position: position, timeMs: timeMs, user: user, prefix: prefix)
+        payload, position: position, timeMs: timeMs, user: publisher.user, prefix: prefix)
       JSONLines.append(body, to: &output)
     case .centrifugeJSON, .centrifugeProtobuf, .centrifugeEvent, .centrifugeLine, .centrifugeBytes,
       .pushFrame, .pushEvent, .pushLine:
