@@ -9,13 +9,24 @@ public struct SettingsChanges: Sendable, Equatable {
   /// As they were until the service is started again.
   public var restart: [String] = []
 
-  public var isEmpty: Bool { atOnce.isEmpty && newcomers.isEmpty && restart.isEmpty }
+  /// As they were, since they could not be taken over; why, the service says.
+  public var left: [String] = []
 
-  /// One line: `in force: limits.pingInterval; needs a restart: gateway.loops`. Empty where nothing
-  /// has changed.
+  /// Takes out what a service has not taken over after all.
+  public mutating func leave(_ names: Set<String>) {
+    left = (atOnce + newcomers).filter(names.contains)
+    atOnce.removeAll(where: names.contains)
+    newcomers.removeAll(where: names.contains)
+  }
+
+  public var isEmpty: Bool { left.isEmpty && atOnce.isEmpty && newcomers.isEmpty && restart.isEmpty }
+
+  /// One line: `in force: limits.pingInterval; needs a restart: gateway.loops; as before: channels`.
+  /// Empty where nothing has changed.
   public var summary: String {
     let parts = [
       ("in force", atOnce), ("for newcomers", newcomers), ("needs a restart", restart),
+      ("as before", left),
     ]
     return parts.filter { !$0.1.isEmpty }
       .map { "\($0.0): \($0.1.joined(separator: ", "))" }.joined(separator: "; ")
@@ -98,7 +109,7 @@ extension Configuration {
     Setting("tls.minimum", \.tls.minimum, .restart, .gateway),
     Setting("tls.resumption", \.tls.resumption, .restart, .gateway),
     Setting("tls.strictTransportSecurity", \.tls.strictTransportSecurity, .restart, .gateway),
-    Setting("identity.keyFiles", \.identity.keyFiles, .restart, .gateway),
+    Setting("identity.keyFiles", \.identity.keyFiles, .atOnce, .gateway),
     Setting("identity.algorithms", \.identity.algorithms, .restart, .gateway),
     Setting("identity.issuer", \.identity.issuer, .restart, .gateway),
     Setting("identity.audience", \.identity.audience, .restart, .gateway),

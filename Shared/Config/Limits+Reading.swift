@@ -59,10 +59,14 @@ extension Limits {
       (.publicationBytes, .clientQueueBytes, "a client's queue has to hold one publication"),
       (.publicationBytes, .commitBytes, "a commit has to hold one publication"),
       (.publicationBytes, .httpBodyBytes, "a body has to hold one publication"),
+      (.clientQueueBytes, .clientMemoryBytes, "it has to hold one client's queue"),
+      (.wsMessageBytes, .clientMemoryBytes, "it has to hold one message"),
+      (.httpBodyBytes, .clientMemoryBytes, "it has to hold one body"),
     ]
     for pair in pairs {
       guard let small = Self.table.first(where: { $0.name == pair.small }),
         let big = Self.table.first(where: { $0.name == pair.big }),
+        big.name != .clientMemoryBytes || clientMemoryBytes > 0,
         value(of: small) > value(of: big)
       else { continue }
       reading.report(

@@ -100,6 +100,10 @@ extension Limits {
       .channelsPerConnection, .count(\.channelsPerConnection), 1...100_000, at: "error 106",
       for: "channels that one connection has subscribed to"),
     Limit(
+      .channelsPerAddress, .count(\.channelsPerAddress), 1...16_777_216,
+      at: "one without subscribers closed, else error 106",
+      for: "channels of a loop that clients of one address brought into being; not for loopback peers"),
+    Limit(
       .requestsPerSecond, .count(\.requestsPerSecond), 1...10_000_000, at: "429, Retry-After",
       for: "requests without an API key from one address; not for loopback peers"),
     Limit(
@@ -157,6 +161,10 @@ extension Limits {
       at: "each channel's slowConsumer",
       for: "what waits for one slow client; others are not slowed"),
     Limit(
+      .clientMemoryBytes, .bytes(\.clientMemoryBytes), 0...(1_024 * giB),
+      at: "who holds most is let go: close 1009 or 4008; 503, Retry-After",
+      for: "what all clients make a gateway hold: bodies, messages, queues; 0: a quarter of the memory"),
+    Limit(
       .compressionContextBytes, .bytes(\.compressionContextBytes), 0...(64 * giB),
       at: "the connection keeps no context",
       for: "contexts of compression that connections keep, all together", uptake: .newcomers),
@@ -197,7 +205,7 @@ extension Limits {
   private static let services: [Limit] = [
     Limit(
       .linkChannels, .count(\.linkChannels), 16...16_777_216,
-      at: "those without subscribers closed, else error 106",
+      at: "the one longest without subscribers closed, else error 106",
       for: "channels of one gateway loop, which are the names opened on its link",
       by: [.gateway, .hub]),
     Limit(

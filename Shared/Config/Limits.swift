@@ -34,6 +34,7 @@ public struct Limits: Sendable, Equatable {
   public var connectionsPerAddress = 1_000
   public var connectionsPerUser = 100
   public var channelsPerConnection = 128
+  public var channelsPerAddress = 65_536
   public var requestsPerSecond = 200
   public var framesPerSecond = 1_000
   public var publicationsPerSecond = 200
@@ -53,6 +54,8 @@ public struct Limits: Sendable, Equatable {
   public var bulkBytes = 64 << 10
   public var burstWindow: Duration = .seconds(2)
   public var clientQueueBytes = 1 << 20
+  /// 0: a share of the memory there is.
+  public var clientMemoryBytes = 0
   public var compressionContextBytes = 64 << 20
   public var recoveryHeldBytes = 4 << 20
 
@@ -93,13 +96,13 @@ public enum LimitName: String, Sendable, CaseIterable, Hashable {
   case wsMessageBytes, wsFragments, wsInflateRatio, tlsHandshakeTimeout, wsHandshakeTimeout, wsFrameTimeout
   case echoMessageBytes
   case pingInterval, pongTimeout
-  case connections, connectionsPerAddress, connectionsPerUser, channelsPerConnection
+  case connections, connectionsPerAddress, connectionsPerUser, channelsPerConnection, channelsPerAddress
   case requestsPerSecond, framesPerSecond, publicationsPerSecond, subscriptionsPerSecond
   case controlRate, stateRate, ephemeralRate, bulkRate
   case controlRatePerUser, stateRatePerUser, ephemeralRatePerUser, bulkRatePerUser
   case controlRatePerAddress, stateRatePerAddress, ephemeralRatePerAddress, bulkRatePerAddress
   case bulkBytes, burstWindow
-  case clientQueueBytes, compressionContextBytes, recoveryHeldBytes
+  case clientQueueBytes, clientMemoryBytes, compressionContextBytes, recoveryHeldBytes
   case publicationBytes, idempotencyKeyBytes, durableIdempotencyWindow, idempotencyWindow
   case idempotencyKeys, commitEvents, commitBytes, appendQueueBytes
   case linkChannels, requestTimeout

@@ -55,7 +55,7 @@ public struct TokenKey: Sendable {
     case key(PublicKey)
   }
 
-  /// `kid`; nil for the one key of a set that tokens need not name.
+  /// `kid`; nil for a key that no token can name.
   public let id: String?
   public let algorithm: TokenAlgorithm
   public let mark: KeyMark
@@ -98,14 +98,13 @@ extension TokenKey: CustomStringConvertible, CustomDebugStringConvertible, Custo
 public struct TokenKeySet: Sendable {
   public static let keysMax = 64
 
-  /// By the id's bytes: text would also compare equal to its other normal forms. Nil is the id of a
-  /// key that tokens need not name.
+  /// By the id's bytes: text would also compare equal to its other normal forms. Nil is the id of the
+  /// one key that has none.
   private var keys: [[UInt8]?: TokenKey] = [:]
   /// The `kid`s of keys in a JWK Set that are for something else, or of a kind not used here.
   public internal(set) var ignored: [String] = []
 
-  /// - Errors: `.ambiguous` for two keys of one id, or a key without an id beside others;
-  ///   `.empty`, `.tooMany`.
+  /// - Errors: `.ambiguous` for two keys of one id, or two without one; `.empty`, `.tooMany`.
   public init(_ keys: [TokenKey]) throws(TokenKeyError) {
     guard !keys.isEmpty else { throw .empty }
     guard keys.count <= Self.keysMax else { throw .tooMany }
@@ -114,7 +113,6 @@ public struct TokenKeySet: Sendable {
         throw .ambiguous
       }
     }
-    guard self.keys[nil] == nil || keys.count == 1 else { throw .ambiguous }
   }
 
   /// The keys of several files together.
@@ -130,6 +128,16 @@ public struct TokenKeySet: Sendable {
   /// Whether a key is among them, whatever it is called now.
   public func contains(_ mark: KeyMark) -> Bool { keys.values.contains { $0.mark == mark } }
 
-  /// The key of exactly that id; of no id only where the one key has none.
-  func key(id: String?) -> TokenKey? { keys[id.map { Array($0.utf8) }] }
+  /// The key of exactly that id.
+  func key(id: String) -> TokenKey? { keys[Array(id.utf8)] }
+
+  /// BUDGET: keys that the signature of one token is checked by.
+  static let triedMax = 4
+
+  /// The keys that a token which names none may be signed with: those of its algorithm. None where
+  /// there are more than `triedMax`: then tokens have to say which.
+  func keys(of algorithm: TokenAlgorithm) -> [TokenKey] {
+    let found = all.filter { $0.algorithm == algorithm }
+    return found.count > Self.triedMax ? [] : found
+  }
 }

@@ -98,6 +98,9 @@ public final class Stream: LoopHandler, Flushable {
   @inline(__always)
   public var queuedBytes: Int { transformed == nil ? queue.count : queue.count + transformedBytes }
 
+  /// The same with what the peer sent and nobody has taken yet.
+  public var heldBytes: Int { queuedBytes + unread.count }
+
   private var transformedBytes: Int { transformed?.count ?? 0 }
 
   /// Whether the kernel has refused bytes that are still queued, or they wait for the transform.

@@ -98,11 +98,13 @@ public protocol RunningService: Sendable {
   /// Stop taking new work, finish what was accepted, then report `finished`. Any thread.
   func drain()
   /// The configuration was read again and is sound, whether it has changed or not. Any thread.
-  func reload(_ settings: Configuration)
+  ///
+  /// Returns the names of settings that could not be taken over and are as they were.
+  func reload(_ settings: Configuration) -> Set<String>
 }
 
 extension RunningService {
-  public func reload(_ settings: Configuration) {}
+  public func reload(_ settings: Configuration) -> Set<String> { [] }
 }
 
 /// The main thread of a service: reads the command line and the configuration, starts the service,
@@ -241,11 +243,14 @@ final class ServiceRunner {
       logger.levels.set(levels)
     }
     drainMax = settings.limits.drainTimeout
-    let changes = ServiceName(rawValue: description.name).map {
+    var changes = ServiceName(rawValue: description.name).map {
       settings.changes(for: $0, since: latest, started: started)
     }
-    latest = settings
-    service?.reload(settings)
+    let left = service?.reload(settings) ?? []
+    changes?.leave(left)
+    var taken = settings
+    if left.contains("channels") { taken.channels = latest.channels }
+    latest = taken
     let summary = changes?.summary ?? ""
     logger.info(
       "the configuration was read again\(summary.isEmpty ? " and is the same" : "; \(summary)")")

@@ -8,6 +8,7 @@ import websockets
 from websockets.asyncio.client import connect
 
 import signing
+from platform_under_test import running
 
 URL = "/connection/websocket"
 
@@ -213,3 +214,37 @@ def test_a_line_break_in_a_payload_breaks_no_frame(sapphire):
         await asyncio.to_thread(sapphire.post, "/api/publish", b'{"channel":"room:lines","data":{"a":\n\n[1,\n2]}}', sapphire.key)
         assert (await client.next("pub"))["push"]["pub"]["data"] == {"a": [1, 2]}
     talk(sapphire, body)
+
+
+def test_where_everybody_signs_in_nobody_is_anonymous(tmp_path):
+    keys = signing.key_file(str(tmp_path))
+    rules = f'{{ identity: {{ keyFiles: "{keys}", required: true }}, channels: [ {{ match: "*" }} ] }}'
+    with running(rules) as platform:
+        async def by_token(client):
+            assert (await client.ask(connect={}))["error"]["code"] == 101
+            await client.come(token=signing.token("ann"))
+            return await who(client)
+
+        async def by_ticket(client):
+            await client.come()
+            return await who(client)
+
+        async def who(client):
+            await client.ask(subscribe={"channel": "room:a", "join_leave": True})
+            return (await client.next("join"))["push"]["join"]["info"]["user"]
+        assert talk(platform, by_token) == "ann"
+        ticket = platform.post("/api/ticket", {"sub": "bob"}, platform.key)[2]["result"]["ticket"]
+        assert talk(platform, by_ticket, f"{URL}?ticket={ticket}") == "bob"
+        # Used up: the handshake is refused.
+        with pytest.raises(websockets.InvalidStatus) as caught:
+            talk(platform, by_ticket, f"{URL}?ticket={ticket}")
+        assert caught.value.response.status_code == 401
+
+
+def test_a_compressed_publication_is_the_same_for_whoever_wants_it(sapphire):
+    async def body(client):
+        await client.come()
+        await client.ask(subscribe={"channel": "room:deflate"})
+        await asyncio.to_thread(sapphire.publish, "room:deflate", {"text": "again and again " * 500})
+        return (await client.next("pub"))["push"]["pub"]["data"]
+    assert talk(sapphire, body) == talk(sapphire, body, compression=None)

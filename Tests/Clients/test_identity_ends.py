@@ -17,6 +17,7 @@ import websockets
 
 from platform_under_test import Sapphire, eventually, next_json, next_of, within
 from raw_http import Wire
+from signing import b64
 from test_identity import KEYS, api, ask, bearer, connected, ending, is_ready, sign, started
 from test_identity import status_of, token
 
@@ -279,6 +280,66 @@ def test_keys_in_pem_rotate_by_the_names_of_their_files():
             assert status_of(platform, made) == 200, name
         other = platform.run("token", "make", "--key", f"{files['old']}.key", "--id", "new", "--user", "ada").strip()
         assert status_of(platform, other) == 401
+    finally:
+        platform.stop()
+        platform.remove()
+
+
+def test_keys_of_tokens_without_kid_rotate_by_overlapping():
+    """One file, two, one again, each by SIGHUP: what a key has opened stays as long as the key, and newcomers get in by
+    each key that is there, though no token names one."""
+    platform = Sapphire()
+    paths = {name: os.path.join(platform.folder, name) for name in ("old", "new")}
+    for path in paths.values():
+        subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", f"{path}.key"], check=True, capture_output=True)
+        subprocess.run(["openssl", "pkey", "-in", f"{path}.key", "-pubout", "-out", f"{path}.pem"], check=True,
+                       capture_output=True)
+
+    def made(name):
+        now = int(time.time())
+        message = b64({"alg": "EdDSA", "typ": "JWT"}) + "." + b64({"sub": name, "iat": now, "exp": now + 600})
+        text = os.path.join(platform.folder, "message")
+        with open(text, "w") as file:
+            file.write(message)
+        signature = subprocess.run(["openssl", "pkeyutl", "-sign", "-inkey", f"{paths[name]}.key", "-rawin", "-in", text],
+                                   check=True, capture_output=True).stdout
+        return f"{message}.{b64(signature)}"
+    tokens = {name: made(name) for name in paths}
+
+    def configured(*names):
+        return json.dumps({"identity": {"keyFiles": [f"{paths[name]}.pem" for name in names]}})
+
+    def reload(*names):
+        with open(os.path.join(platform.folder, "sapphire.json5"), "w") as file:
+            file.write(configured(*names))
+        platform.process.send_signal(signal.SIGHUP)
+
+    def statuses():
+        return [status_of(platform, tokens[name]) for name in ("old", "new")]
+
+    def listening(name):
+        wire = Wire(platform)
+        wire.send(wire.head("GET /stream?channel=a", f"Authorization: Bearer {tokens[name]}"))
+        assert b" 200 " in wire._until(b"\r\n\r\n")
+        return wire
+
+    def hears(wire, text):
+        platform.publish("a", text)
+        return text in wire._until(text.encode() + b'"').decode()
+    try:
+        platform.start(configured("old"))
+        assert statuses() == [200, 401]
+        with listening("old") as first:
+            reload("old", "new")
+            eventually(10, "both keys are taken", lambda: statuses() == [200, 200])
+            with listening("new") as second:
+                assert hears(first, "one") and hears(second, "two")
+                reload("new")
+                eventually(10, "the old key is not taken", lambda: statuses() == [401, 200])
+                assert hears(second, "three"), "what the new key opened stays"
+                eventually(10, "what the old key opened has ended", lambda: first.socket.recv(1 << 16) == b"")
+                named = platform.run("token", "make", "--key", f"{paths['new']}.key", "--id", "new", "--user", "ada").strip()
+                assert status_of(platform, named) == 200, "the file's name is the key's, in one file too"
     finally:
         platform.stop()
         platform.remove()

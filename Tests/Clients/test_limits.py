@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import select
 import signal
 import socket
 import struct
@@ -50,7 +51,11 @@ CLASSES = """{ gateway: { anonymous: "on", loops: 2 }, identity: { keyFiles: "KE
     f'{name}Rate{scope}: "{count}/m"' for name in ("control", "state", "ephemeral", "bulk")
     for scope, count in (("", 4), ("PerUser", 6), ("PerAddress", 8)))
 # What would bind the other cases too.
+MEMORY = """{ gateway: { loops: 2 }, limits: { clientMemoryBytes: "4MiB", httpBodyBytes: "2MiB", wsMessageBytes: "2MiB" } }"""
 LINKS = """{ limits: { linkChannels: 16 } }"""
+# Names that strangers bring into being.
+NAMES = """{ gateway: { loops: 1 }, limits: { loopbackExempt: false, linkChannels: 32, channelsPerAddress: 12,
+  publicationsPerSecond: 1000000, subscriptionsPerSecond: 1000000, framesPerSecond: 1000000, controlRate: "none" } }"""
 
 CASES = {}
 ALONE = set()
@@ -94,7 +99,7 @@ def counted(platform, limit):
 @pytest.fixture(scope="module")
 def platforms():
     """The platforms, started together; the cases that take time are under way from the beginning."""
-    running = {text: Sapphire() for text in (SIZES, TIMES, RATES, CLASSES, LINKS)}
+    running = {text: Sapphire() for text in (SIZES, TIMES, RATES, CLASSES, MEMORY, LINKS, NAMES)}
     pool = concurrent.futures.ThreadPoolExecutor(24)
     try:
         for started in [pool.submit(platform.start, text.replace("KEYS", key_file(platform.folder)))
@@ -445,6 +450,25 @@ def _(sapphire):
         assert json.loads(wire.answer().body)["error"]["code"] == 106
 
 
+@case("channelsPerAddress", NAMES)
+def _(sapphire):
+    async def subscribe(socket, name, what="subscribe"):
+        await socket.send(json.dumps({"type": what, "id": name, "channel": name}))
+        return (await answer_with_id(socket))["type"]
+
+    async def run():
+        async with connected(sapphire, "/ws", "127.0.6.1") as one, connected(sapphire, "/ws", "127.0.6.1") as two:
+            assert [await subscribe(one, f"a{n}") for n in range(6)] == ["ack"] * 6
+            assert [await subscribe(two, f"a{n}") for n in range(3, 12)] == ["ack"] * 9
+            assert await subscribe(two, "a12") == "error", "the address has its 12"
+            assert await subscribe(two, "a0") == "ack", "those that are there are open to it"
+            async with connected(sapphire, "/ws", "127.0.6.2") as other:
+                assert await subscribe(other, "b") == "ack", "another address has room"
+            assert await subscribe(two, "a11", "unsubscribe") == "ack"
+            assert await subscribe(two, "a13") == "ack", "its own idle one makes room"
+    within(20, run())
+
+
 @case("requestsPerSecond", RATES)
 def _(sapphire):
     with Bound(sapphire, "127.0.3.1") as wire:
@@ -616,6 +640,83 @@ def _(sapphire):
         flood(sapphire, "log:slow", 2500)
         seen = [next_frame(slow)[1] for _ in range(2501)]
         assert [int(payload[:6]) for payload in seen[:-1]] == list(range(2500)), "read on from the history"
+
+
+def held(sapphire):
+    body = sapphire.get("/metrics", **{"X-API-Key": sapphire.key})[2].decode()
+    return int(re.search(r"^sapphire_gateway_client_memory_bytes\S* (\d+)$", body, re.MULTILINE).group(1))
+
+
+@case("clientMemoryBytes", MEMORY)
+def _(sapphire):
+    """Who holds most goes, whatever it holds and on whatever loop; the others go on."""
+    mib = 1 << 20
+
+    def settled(wires, size):
+        """Who of those that have sent so much, and wait, was let go, once all of it has come in."""
+        before = counted(sapphire, "clientMemoryBytes")
+
+        def ended():
+            gone = select.select([wire.socket for wire in wires], [], [], 0)[0]
+            stay = len(wires) - len(gone)
+            if gone and stay * size <= held(sapphire) <= 4 * mib:
+                return [wire for wire in wires if wire.socket in gone]
+        gone = eventually(10, "enough of them were let go", ended)
+        assert 1 <= len(gone) < len(wires) and counted(sapphire, "clientMemoryBytes") >= before
+        return gone
+    with contextlib.ExitStack() as stack:
+        small = [stack.enter_context(upgraded(sapphire, "/ws/echo")) for _ in range(8)]
+        for wire in small:
+            wire.send(frame(0x82, claimed=4000) + bytes(1000))
+        # Unfinished messages.
+        large = [stack.enter_context(upgraded(sapphire, "/ws/echo")) for _ in range(5)]
+        for wire in large:
+            with contextlib.suppress(OSError):
+                wire.send(frame(0x82, claimed=mib + 1000) + bytes(mib))
+        gone = settled(large, mib)
+        for wire in large:
+            if wire in gone:
+                assert close_code(wire) == 1009
+            else:
+                wire.send(bytes(1000))
+                assert next_frame(wire) == (0x82, bytes(mib + 1000)), "who stays goes on"
+        # Unfinished bodies.
+        bodies = [stack.enter_context(Wire(sapphire)) for _ in range(4)]
+        for wire in bodies:
+            with contextlib.suppress(OSError):
+                wire.send(wire.head("POST /api/publish", key(sapphire), f"Content-Length: {2 * mib}") + bytes(3 * mib // 2))
+        for wire in settled(bodies, 3 * mib // 2):
+            refused(wire.answer(), 503, retry_after="1", connection="close")
+        for wire in bodies:
+            wire.socket.close()
+        # Queues of clients that do not read.
+        slow = [stack.enter_context(upgraded(sapphire, "/ws/mem", Wire(sapphire, 20, receive_buffer=4096))) for _ in range(6)]
+        eventually(5, "subscribed", lambda: json.loads(sapphire.get("/channels")[2])["channels"].get("mem") == 6)
+        count = counted(sapphire, "clientMemoryBytes")
+
+        async def fill():
+            async with sapphire.socket("/ws") as socket:
+                for number in range(400):
+                    # One by one, so that no link drops what its receiver is to hold.
+                    await socket.send(json.dumps({"id": number, "channel": "mem", "data": "x" * 60_000}))
+                    while (await next_json(socket)).get("id") != number:
+                        pass
+                    if number % 10 == 9 and counted(sapphire, "clientMemoryBytes") > count:
+                        return
+        within(30, fill())
+        codes = []
+
+        def read(wire):
+            with contextlib.suppress(OSError, AssertionError):
+                codes.append(close_code(wire))
+        readers = [threading.Thread(target=read, args=(wire,), daemon=True) for wire in slow]
+        for reader in readers:
+            reader.start()
+        eventually(10, "a close of a slow consumer", lambda: codes)
+        assert set(codes) == {4008}, codes
+        for wire in small:
+            wire.send(bytes(3000))
+            assert next_frame(wire) == (0x82, bytes(4000)), "whoever holds little is let alone"
 
 
 @case("compressionContextBytes", TIMES)
@@ -847,3 +948,40 @@ def test_as_many_subscribe_as_may_however_many_come_at_once(sapphire):
             # Presence keeps the lost a while; those who say goodbye leave at once.
             await asyncio.to_thread(eventually, 20, "everybody left", left)
     within(60, run())
+
+
+@pytest.mark.configuration(NAMES)
+def test_names_that_come_and_go_keep_nobody_from_a_channel(sapphire):
+    """Row 74: a client goes through fresh names, published to or subscribed and left; the loop and the hub have room
+    for 32. Another client's fresh channels open all the same, each at once."""
+    async def run():
+        async with connected(sapphire, "/ws", "127.0.6.5") as hostile, connected(sapphire, "/ws", "127.0.6.6") as other:
+            answers = {"ack": 0, "error": 0}
+
+            async def drain():
+                while True:
+                    kind = (await next_json(hostile)).get("type")
+                    answers[kind] = answers.get(kind, 0) + 1
+            draining = asyncio.ensure_future(drain())
+            for turn in range(60):
+                for number in range(20):
+                    name = f"{'n' * 200}{turn}-{number}"
+                    await hostile.send(json.dumps({"id": 1, "channel": "p" + name, "data": 1}))
+                    await hostile.send(json.dumps({"type": "subscribe", "id": 2, "channel": "s" + name}))
+                    await hostile.send(json.dumps({"type": "unsubscribe", "id": 3, "channel": "s" + name}))
+                name = f"mine-{turn}"
+                await other.send(json.dumps({"type": "subscribe", "id": "mine", "channel": name}))
+                answer = await answer_with_id(other)
+                assert answer["type"] == "ack", (turn, answer)
+                await other.send(json.dumps({"channel": name, "data": turn}))
+                while (message := await next_json(other)).get("channel") != name or "data" not in message:
+                    pass
+                await other.send(json.dumps({"type": "unsubscribe", "id": "left", "channel": name}))
+                await answer_with_id(other)
+            body = sapphire.get("/metrics", **{"X-API-Key": sapphire.key})[2].decode()
+            channels = re.search(r"^sapphire_gateway_channels\S* (\d+)$", body, re.MULTILINE)
+            assert int(channels.group(1)) <= 32, channels.group(0)
+            draining.cancel()
+            return answers
+    answers = within(30, run())
+    assert answers["ack"] > 1000, answers

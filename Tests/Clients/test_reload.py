@@ -188,6 +188,36 @@ def test_the_other_services_take_their_limits_over(platform):
                     "in force: limits.appendQueueBytes, limits.drainTimeout", services=("eventstore",))
 
 
+def test_rules_that_are_not_taken_over_are_not_said_to_be():
+    """What channels keep may change so often and not more: then the old rules stand, and the line says so, each time."""
+    running = Running()
+    try:
+        running.start(f"{{ {BEFORE} }}")
+        gateway = running.pid("gateway")
+
+        def reload(size, *words):
+            path, begin = os.path.join(running.folder, "sapphire.json5"), os.path.getsize(running.log)
+            with open(path, "w") as file:
+                file.write(f'{{ channels: [ {{ match: "kept:*", history: {{ size: {size} }} }}, {{ match: "*" }} ], gateway: {{ loops: 2 }} }}')
+            os.kill(gateway, signal.SIGHUP)
+
+            def line():
+                with open(running.log, errors="replace") as log:
+                    log.seek(begin)
+                    return next((line for line in log if "the configuration was read again" in line), None)
+            said = eventually(10, "the configuration was read again", line)
+            assert all(word in said for word in words), (size, said)
+            return said
+        for size in range(11, 11 + 63):
+            reload(size, "in force: channels;")
+        for size in (100, 101, 101):
+            assert "in force" not in reload(size, "; as before: channels")
+        reload(73, "again; needs a restart: channels")
+    finally:
+        running.stop()
+        running.remove()
+
+
 def test_what_needs_a_restart_is_named_each_time(platform):
     changed = f"""{{ {BEFORE.replace("loops: 2", "loops: 1")}, diagnostics: {{ echo: "off" }},
                      limits: {{ durableIdempotencyWindow: "2d", pingInterval: "20s" }} }}"""

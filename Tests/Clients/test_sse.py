@@ -595,3 +595,37 @@ def test_lines_are_one_json_value_each_and_resume(sapphire):
     with feed(sapphire, "log:a", "route", path="/stream", since=f"log:a={envelope['epoch']}:1") as again:
         lines = [again.line(), again.line()]
         assert sorted(str(line.get("data")) for line in lines) == ["None", "two"]
+
+
+def connections(sapphire):
+    text = sapphire.get("/metrics")[2].decode()
+    return next(int(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith("sapphire_gateway_connections"))
+
+
+@pytest.mark.parametrize("door", ["sse", "stream"])
+def test_a_client_that_has_said_all_goes_on_listening(sapphire, door):
+    """As `printf … | nc` does: it closes its side and reads on, however early that is."""
+    for waits in (False, True):
+        with Wire(sapphire) as wire:
+            wire.send(wire.head(f"GET /{door}?channel=half"))
+            if waits:
+                wire._until(b"connection")
+            wire.socket.shutdown(socket.SHUT_WR)
+            if not waits:
+                wire._until(b"connection")
+            for number in range(3):
+                sapphire.publish("half", f"number {number}")
+                wire._until(f"number {number}".encode())
+
+
+@pytest.mark.parametrize("door", ["sse", "stream"])
+def test_a_client_that_has_gone_is_found_at_once(sapphire, door):
+    before = connections(sapphire)
+    wires = [Wire(sapphire) for _ in range(10)]
+    for wire in wires:
+        wire.send(wire.head(f"GET /{door}?channel=left"))
+        wire._until(b"connection")
+    assert connections(sapphire) >= before + 10
+    for wire in wires:
+        wire.socket.close()
+    eventually(3, "none of them is there", lambda: connections(sapphire) <= before + 1)

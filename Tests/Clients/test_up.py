@@ -66,3 +66,32 @@ def read(path):
             return file.read().strip()
     except OSError:
         return None
+
+
+def test_the_key_file_that_the_configuration_names_is_the_one():
+    """The gateway's, and that of the commands that look for it; one that isn't there yet is made."""
+    platform = Sapphire()
+    path = os.path.join(platform.folder, "elsewhere", "keys")
+    os.mkdir(os.path.dirname(path))
+    try:
+        platform.start(f'{{ api: {{ keyFile: "{path}" }} }}')
+        assert os.stat(path).st_mode & 0o777 == 0o600 and not os.path.exists(os.path.join(platform.data, "api.key"))
+        with open(path) as file:
+            key = file.read().strip()
+        assert platform.post("/api/publish", {"channel": "a", "data": 1}, key)[0] == 200
+        assert platform.post("/api/publish", {"channel": "a", "data": 1}, "x" * 43)[0] == 401
+        platform.run("publish", "a", "one")
+        made = platform.run("key", "make", "shop", "--scopes", "publish").strip()
+        with open(path) as file:
+            assert "name=shop" in file.read()
+        eventually(10, "the new key opens", lambda: platform.post("/api/publish", {"channel": "a", "data": 1}, made)[0] == 200)
+        platform.stop()
+        # Without it the data directory has a file of its own again.
+        platform.lines.clear()
+        platform.start()
+        assert platform.key and platform.key != key
+        assert platform.post("/api/publish", {"channel": "a", "data": 1}, platform.key)[0] == 200
+        platform.run("publish", "a", "two")
+    finally:
+        platform.stop()
+        platform.remove()

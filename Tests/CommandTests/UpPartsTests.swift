@@ -50,6 +50,13 @@ private func directory(
     return ServicePlan(programs: "/bin", data: data, configuration: configuration, environment: [])
   }
 
+  @Test func aKeyFileOfTheConfigurationIsTheGatewaysOwnToFind() throws {
+    var plan = try plan(configuration: "/etc/s.json5")
+    plan.namesKeyFile = true
+    let arguments = plan.program(.gateway, publicAddress: .tcp(host: "::1", port: 8000)).arguments
+    #expect(!arguments.contains("--api-key-file") && arguments.contains("/etc/s.json5"))
+  }
+
   @Test func theGatewayIsToldItsPeersAndTheKeyFileButNeverTheKey() throws {
     let program = try plan(configuration: nil)
       .program(.gateway, publicAddress: .tcp(host: "::1", port: 8000))

@@ -36,6 +36,15 @@ import Testing
         + "needs a restart: gateway.loops")
   }
 
+  @Test func whatWasNotTakenOverIsSaidToBeAsBefore() {
+    var found = changes("{limits:{connections:7}, channels:[{match:'a'}], gateway:{loops:2}}", .gateway)
+    #expect(found.atOnce.contains("channels"))
+    found.leave(["channels", "routes"])
+    #expect(found.atOnce == ["limits.connections"] && found.left == ["channels"])
+    #expect(found.summary.hasPrefix("in force: limits.connections; needs a restart: "))
+    #expect(found.summary.hasSuffix("; as before: channels"))
+  }
+
   @Test func aServiceNamesWhatConcernsIt() {
     let text = "{limits:{connections:7, hubChannels:99}, gateway:{loops:2}, log:{level:'debug'}}"
     #expect(changes(text, .hub).atOnce == ["limits.hubChannels", "log.level"])
@@ -90,7 +99,9 @@ import Testing
   @Test(arguments: LimitName.allCases)
   func everyLimitIsNamedWhenItChanges(name: LimitName) throws {
     let limit = try #require(Limits.table.first { $0.name == name })
-    let other = LimitsTests.check(limit, limit.range.lowerBound).configuration
+    let isLowest = Limits().value(of: limit) == limit.range.lowerBound
+    let value = isLowest ? limit.range.upperBound : limit.range.lowerBound
+    let other = LimitsTests.check(limit, value).configuration
     let concerned = ServiceName.allCases.filter { service in
       let found = other.changes(for: service, since: Configuration(), started: Configuration())
       let named = found.atOnce + found.newcomers + found.restart

@@ -159,6 +159,7 @@ import Testing
     ("{limits:{publicationBytes:'2MiB'}}", "limits.publicationBytes", "clientQueueBytes"),
     ("{limits:{pongTimeout:'30s'}}", "limits.pongTimeout", "pingInterval"),
     ("{limits:{httpFieldBytes:'32KiB'}}", "limits.httpFieldBytes", "httpHeadBytes"),
+    ("{limits:{clientMemoryBytes:'2MiB'}}", "limits.httpBodyBytes", "clientMemoryBytes"),
     ("{presence:{grace:'1m'}}", "presence.grace", "lease"),
     ("{links:{hub:'10.0.0.1:7000'}}", "links.keyFile", "secret"),
     ("{links:{hub:'10.0.0.1:0',keyFile:'k'}}", "links.hub", "port 0"),

@@ -36,6 +36,17 @@ import Wire
     }
   }
 
+  /// A list by number may hold it for long.
+  @Test func whoIsForgottenHoldsNoEvents() throws {
+    let kept = KeptChannel(
+      channel("a"), epoch: Epoch(random: (1, 2)), policy: HistoryPolicy(count: 5, ageMs: 100))
+    for number in 0..<3 { _ = kept.add(event("\(number)"), 0) }
+    kept.discard()
+    #expect(kept.isForgotten && kept.count == 0 && kept.bytes == 0 && kept[0] == nil)
+    kept.trim(1_000)
+    #expect(kept.dropFirst() == 0)
+  }
+
   @Test(arguments: 1...40 as ClosedRange<UInt64>)
   func theRingHoldsWhatAListWould(_ seed: UInt64) throws {
     var generator = SeededGenerator(seed: seed)

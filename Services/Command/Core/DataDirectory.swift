@@ -4,6 +4,7 @@ internal import Platform
 ///
 ///     DIR/                0700
 ///       api.key           0600, the key of the HTTP API
+///       api.key.at        the path of that file, where the configuration names another
 ///       tls/              0700, what `up --tls` has made: certificate.pem and key.pem, both 0600
 ///       eventstore/       durable streams
 ///       vault-watch/      what `sapphire vault watch` has announced
@@ -17,6 +18,7 @@ struct DataDirectory: Equatable {
 
   var run: FilePath { FilePath("\(path)/run") }
   var key: FilePath { FilePath("\(path)/api.key") }
+  var keyPlace: FilePath { FilePath("\(path)/api.key.at") }
   var url: FilePath { FilePath("\(path)/run/url") }
   var lock: FilePath { FilePath("\(path)/run/up.lock") }
   var secrets: FilePath { FilePath("\(path)/tls") }
@@ -31,6 +33,13 @@ struct DataDirectory: Equatable {
 
   func socket(of service: SupervisedService) -> SocketAddress {
     .unix(path: "\(path)/run/\(service.rawValue).sock")
+  }
+
+  /// The file of API keys that the last `up` was configured with.
+  var keyFile: FilePath {
+    guard let bytes = try? Files.read(keyPlace, bytesMax: 4_096) else { return key }
+    let line = String(decoding: bytes.prefix { $0 != 10 }, as: UTF8.self)
+    return line.hasPrefix("/") ? FilePath(line) : key
   }
 
   /// The directory that `--data` or the environment names, absolute.

@@ -29,7 +29,7 @@ struct Server: Equatable {
     /// What DIR/run/url says; nil where no server runs there.
     var file: String?
     var keyVariable: String?
-    /// What DIR/api.key says.
+    /// What the file of API keys says, DIR/api.key as a rule.
     var keyFile: String?
     /// The certificates of --ca or SAPPHIRE_CA.
     var certificates: [UInt8]?
@@ -71,7 +71,7 @@ extension CommandContext {
     }
     if let data {
       hints.file = firstLine(data.url)
-      hints.keyFile = firstLine(data.key)
+      hints.keyFile = firstLine(data.keyFile)
       hints.ownCertificate = try? Files.read(data.certificate, bytesMax: Self.certificatesMax)
     }
     hints.certificates = try certificates(arguments)

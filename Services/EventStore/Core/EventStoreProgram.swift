@@ -92,7 +92,10 @@ struct RunningEventStore: RunningService {
   let context: ServiceContext
 
   func drain() { thread.mailbox.post(.drain) }
-  func reload(_ settings: Configuration) { store.adopt(WriteBounds(settings.limits)) }
+  func reload(_ settings: Configuration) -> Set<String> {
+    store.adopt(WriteBounds(settings.limits))
+    return []
+  }
 }
 
 extension WriteBounds {

@@ -36,6 +36,7 @@ final class ArtifactUpload {
     self.finished = finished
   }
 
+  var heldBytes: Int { waiting.count }
   var isHoldingBack: Bool { !isOver && waiting.count > Self.waitingMax }
 
   func start(_ hash: [UInt8], size: UInt64, within limit: Duration) {

@@ -56,6 +56,9 @@ final class Authenticator: Sendable {
     lookAgain()
   }
 
+  /// Whether there are keys to check tokens by.
+  var takesTokens: Bool { state.withLock { $0.verifier != nil } }
+
   /// Keys or rules are others: all that is open is looked at again, on every loop.
   func lookAgain() { state.withLock { $0.changeCount &+= 1 } }
 

@@ -22,7 +22,7 @@ struct ClientLedgers: Sendable {
 /// of them refuses costs nothing at the others.
 final class ClientAccount {
   private let ledgers: ClientLedgers
-  private let address: AddressKey
+  let address: AddressKey
   private var own = Meters()
   /// INVARIANT: set exactly while the user's ledger counts this connection.
   private var user: UserKey?

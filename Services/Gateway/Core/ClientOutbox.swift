@@ -43,6 +43,7 @@ final class ClientOutbox {
   /// Keeps what follows the first `sent` bytes, which the stream has taken. What is left of a message
   /// that was begun goes to the stream, and a window of what follows it.
   func hold(_ publications: EncodedPublications, from sent: Int, of subscription: Subscription) {
+    gateway.memory.grew(by: publications.bytes.count - sent)
     let ends = publications.ends(subscription.encoding)
     let isMergeable = publications.keys.count == ends.count
     var start = 0
@@ -71,6 +72,7 @@ final class ClientOutbox {
 
   /// Keeps something for this client alone that is part of a channel's order.
   func hold(_ parcel: Parcel, of subscription: Subscription) {
+    gateway.memory.grew(by: parcel.size)
     _ = lanes.append(parcel, to: flow(of: subscription))
     checkPinned()
   }

@@ -80,10 +80,6 @@ extension ClientSession: UnaskedPublisher {
     }
   }
 
-  /// BUDGET: channels that one connection may bring into being by publishing; they are forgotten
-  /// a minute after their last use.
-  private static let openedMax = 100_000
-
   private func openForPublishing(_ name: ChannelName) -> Result<LocalChannel, Refusal> {
     if let known = gateway.existing(name), known.isNamed { return .success(known) }
     guard name.isReserved || gateway.settings.policy(name) != nil else {
@@ -94,9 +90,7 @@ extension ClientSession: UnaskedPublisher {
       standing.identity?.allows(.publish, in: name) ?? false
         || gateway.publishing.mayPublish(context, in: name)
     else { return .failure(.permissionDenied) }
-    guard opened < Self.openedMax else { return .failure(.limitExceeded) }
-    opened += 1
-    return gateway.channel(name)
+    return gateway.channel(name, for: account?.address)
   }
 
   private func publishUnanswered(_ request: PublishRequest) {

@@ -51,8 +51,6 @@ final class ClientSession {
   private var limitsUnsent = false
   /// Bytes that waited and were given to the connection since.
   var committedBytes: UInt64 = 0
-  /// Channels that this session brought into being by publishing.
-  var opened = 0
   /// Something was published in the name that the client had then.
   var hasPublished = false
   /// Who the client is.
@@ -140,7 +138,7 @@ final class ClientSession {
     guard standing.may(.subscribe, name, policy, gateway.settings.access, grant: grant),
       mayReadHistory || since != .start
     else { return refuse(.permissionDenied, name.text, id) }
-    switch gateway.channel(name) {
+    switch gateway.channel(name, for: account?.address) {
     case .failure(let refusal): return refuse(refusal, name.text, id)
     case .success(let channel):
       var effects: [Effect] = []
@@ -278,6 +276,9 @@ final class ClientSession {
   /// Bytes that wait, without what the carrier has.
   var waitingBytes: Int { outbox?.bytes ?? 0 }
 
+  /// What waits here, and what the carrier has.
+  var carriedBytes: Int { waitingBytes + (carrier?.queuedBytes ?? 0) }
+
   /// Whether more than a window stands before what is sent now.
   var holdsBack: Bool {
     if outbox != nil { return true }
@@ -342,6 +343,9 @@ final class ClientSession {
     outbox?.commitLast(all: all)
     dropOutbox()
   }
+
+  /// Nobody will take it any more.
+  func forgetWaiting() { dropOutbox() }
 
   /// Once a second: lets a client go that has been behind for longer than a channel's rule has
   /// patience.

@@ -110,6 +110,41 @@ final class Connection: StreamOwner {
     }
   }
 
+  // MARK: what it holds
+
+  /// What its client makes the gateway hold: what has come and is not whole, and what waits for it.
+  var heldBytes: Int {
+    switch mode {
+    case .socket(let socket): stream.heldBytes + socket.heldBytes
+    case .http(let conversation): stream.heldBytes + conversation.heldBytes
+    case .echo(let echo): stream.heldBytes + echo.heldBytes
+    case .stream(let session): stream.heldBytes + session.heldBytes
+    case .centrifuge(let socket): stream.heldBytes + socket.heldBytes
+    case .centrifugeStream(let session): stream.heldBytes + session.heldBytes
+    case .starting, .securing, .ended: stream.heldBytes
+    }
+  }
+
+  /// Its client has been told to go, or nobody is there.
+  var isLeaving: Bool { !stream.isOpen }
+
+  /// BUDGET: of a client that is let go since there is no memory, what it still may read.
+  private static let lastBytesMax = 256 * 1024
+
+  /// Lets the client go, and what it holds: all clients together hold too much, and it the most.
+  func letGoForMemory() {
+    switch mode {
+    case .socket(let socket): socket.letGoForMemory()
+    case .http(let conversation): conversation.letGoForMemory()
+    case .echo(let echo): echo.letGoForMemory()
+    case .stream(let session): session.letGoForMemory()
+    case .centrifuge(let socket): socket.letGoForMemory()
+    case .centrifugeStream(let session): session.letGoForMemory()
+    case .starting, .securing, .ended: break
+    }
+    if stream.queuedBytes > Self.lastBytesMax { stream.abort() }
+  }
+
   /// Whether the clients that this connection carries are still who they were.
   func checkIdentity(_ now: Int64, _ due: Authenticator.Due) {
     switch mode {
@@ -208,7 +243,12 @@ final class Connection: StreamOwner {
   }
 
   func streamPeerFinished(_ stream: Stream) -> Bool {
-    if case .http(let conversation) = mode { conversation.peerFinished() } else { false }
+    switch mode {
+    case .http(let conversation): conversation.peerFinished()
+    case .stream(let session): session.peerFinished()
+    case .centrifugeStream(let session): session.peerFinished()
+    default: false
+    }
   }
 
   func streamEnded(_ stream: Stream, _ end: StreamEnd) {

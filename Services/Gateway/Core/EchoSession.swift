@@ -38,6 +38,7 @@ final class EchoSession {
           return bytes.count
         }
       }
+      receiver.noteGrowth(bytes.count)
       if let fault = receiver.checkRate() { throw fault }
     } catch {
       close(error.code, error.reason)
@@ -54,6 +55,7 @@ final class EchoSession {
 
   private func echo(_ kind: WebSocketMessageKind, _ payload: [UInt8]) {
     let compressor = compression?.compressor
+    gateway.memory.grew(by: payload.count)
     connection.stream.send {
       if let compressor {
         compressor.append(kind == .text ? .text : .binary, payload.span, into: &$0)
@@ -73,6 +75,15 @@ final class EchoSession {
   private func close(_ code: WebSocketCloseCode, _ reason: String) {
     connection.stream.send { WebSocketFrame.close(code, reason: reason, into: &$0) }
     connection.stream.closeAfterWriting()
+  }
+
+  var heldBytes: Int { receiver.heldBytes }
+
+  func letGoForMemory() {
+    let isReading = receiver.heldBytes >= connection.stream.queuedBytes
+    receiver.forget()
+    if isReading { return close(.messageTooBig, SocketReceiver.noMemory) }
+    close(WebSocketCloseCode(4008), "slow consumer")
   }
 
   func drained() {

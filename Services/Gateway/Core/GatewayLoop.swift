@@ -21,7 +21,6 @@ final class GatewayLoop {
   let metrics: GatewayMetrics
   let identity: LinkIdentity
   let index: Int
-  private var channels: [ChannelName: LocalChannel] = [:]
   /// By the hub's channel number.
   private var byNumber: [LocalChannel?] = []
   private var changedSubscribers: [LocalChannel] = []
@@ -41,7 +40,6 @@ final class GatewayLoop {
   private var seenOrders = Authenticator.Seen()
   /// Connections that are being told why they can't come in.
   private var turnedAway = 0
-  private var madeRoomAt = Instant(nanoseconds: 0)
 
   init(
     _ loop: EventLoop, _ settings: LoopSettings, logger: Logger, metrics: GatewayMetrics,
@@ -62,6 +60,7 @@ final class GatewayLoop {
   }
 
   // These refer back to the loop, so they are made when first used.
+  private(set) lazy var channels = ChannelDirectory(self)
   private(set) lazy var upstreams = Upstreams(
     settings.upstreams, identity: identity, gateway: self)
   private(set) lazy var presence = PresenceReporter(self)
@@ -70,6 +69,7 @@ final class GatewayLoop {
   private(set) lazy var identityFeed = IdentityFeed(self)
   private(set) lazy var health = HealthReport(self)
   private(set) lazy var emulated = EmulatedStreams(self)
+  private(set) lazy var memory = LoopMemory(self)
   private(set) lazy var compression = LoopCompression(
     settings.compression, contextBytesMax: settings.compressionContextBytesMax,
     ratioMax: settings.inflateRatioMax, freeBytes: settings.inflateFreeBytes, metrics)
@@ -138,6 +138,7 @@ final class GatewayLoop {
     next.adopt(limits)
     next.compression = compression
     settings = next
+    memory.adopt(next.memoryMax)
     self.compression.adopt(
       compression, contextBytesMax: next.compressionContextBytesMax,
       ratioMax: next.inflateRatioMax, freeBytes: next.inflateFreeBytes)
@@ -179,13 +180,11 @@ final class GatewayLoop {
   private func sweep() {
     sweepCount &+= 1
     lookAtConnections()
-    if sweepCount % 10 == 0 {
-      closeIdleChannels(after: .seconds(60))
-      if index == 0 {
-        settings.ledgers.addresses.forgetIdle(loop.now)
-        settings.ledgers.users.forgetIdle(loop.now)
-        settings.reconnects.forgetOld(loop.now)
-      }
+    channels.sweep()
+    if sweepCount % 10 == 0, index == 0 {
+      settings.ledgers.addresses.forgetIdle(loop.now)
+      settings.ledgers.users.forgetIdle(loop.now)
+      settings.reconnects.forgetOld(loop.now)
     }
     loop.after(.seconds(1)) { [self] in sweep() }
   }
@@ -195,28 +194,41 @@ final class GatewayLoop {
   private func lookAtConnections() {
     let due = settings.authenticator.due(&seenOrders)
     if due.looksAgain {
-      for channel in channels.values { channel.adopt(settings.policy(channel.name)) }
+      for channel in channels.all { channel.adopt(settings.policy(channel.name)) }
     }
     let now = Authenticator.now
+    var held = MemoryTally()
     for connection in connections.values {
       connection.sweep(loop.now)
       connection.checkIdentity(now, due)
       connection.session?.checkPatience(loop.now)
+      held.add(connection.heldBytes)
     }
+    memory.counted(held)
+  }
+
+  func tallyConnections() -> MemoryTally {
+    var held = MemoryTally()
+    for connection in connections.values { held.add(connection.heldBytes) }
+    return held
+  }
+
+  func forEachChannelHolding(_ body: (LocalChannel) -> Void) {
+    guard memory.heldByChannels > 0 else { return }
+    for channel in channels.all where channel.heldBytes > 0 { body(channel) }
   }
 
   // MARK: channels
 
   /// The channel on this loop, made if need be. Nil where no more channels can be kept.
-  func channel(_ name: ChannelName) -> Result<LocalChannel, Refusal> {
+  ///
+  /// - Parameter owner: whose clients it is made for, where limits bind them.
+  func channel(_ name: ChannelName, for owner: AddressKey? = nil) -> Result<LocalChannel, Refusal> {
     guard !name.isReserved else { return .failure(.permissionDenied) }
     if let known = channels[name] {
       return known.isNamed ? .success(known) : .failure(.unknownChannel(name))
     }
-    guard hasRoomForChannel() else {
-      metrics.limits.reached(.linkChannels)
-      return .failure(.limitExceeded)
-    }
+    guard channels.hasRoom(for: owner) else { return .failure(.limitExceeded) }
     guard let policy = settings.policy(name) else { return .failure(.unknownChannel(name)) }
     let made: AnyChannel
     do throws(ChannelOptionsError) {
@@ -227,19 +239,8 @@ final class GatewayLoop {
       return .failure(.internalError)
     }
     let channel = LocalChannel(name, policy, self, made)
-    channels[name] = channel
-    metrics.channels.add(1)
+    channels.insert(channel, for: owner)
     return .success(channel)
-  }
-
-  /// Makes room at the bound by closing those that nobody subscribes to. One walk, and not again
-  /// within a second.
-  private func hasRoomForChannel() -> Bool {
-    guard channels.count >= settings.channelsMax else { return true }
-    guard loop.now.since(madeRoomAt) >= .seconds(1) else { return false }
-    madeRoomAt = loop.now
-    closeIdleChannels(after: .zero)
-    return channels.count < settings.channelsMax
   }
 
   func existing(_ name: ChannelName) -> LocalChannel? { channels[name] }
@@ -320,15 +321,14 @@ final class GatewayLoop {
     changedSubscribers.removeAll(keepingCapacity: changedSubscribers.count < 1024)
   }
 
-  private func closeIdleChannels(after unused: Duration) {
-    for channel in channels.values
-    where channel.isIdle && !channel.isOpening && loop.now.since(channel.lastUsed) >= unused {
-      channels[channel.name] = nil
-      metrics.channels.add(-1)
-      guard channel.handle != .none else { continue }
-      byNumber[Int(channel.handle.number)] = nil
-      upstreams.hub?.send(CloseChannel(handle: channel.handle))
+  /// Has the hub forget that this loop has the channel open. False where it can't be told now.
+  func detach(_ channel: LocalChannel) -> Bool {
+    guard channel.handle != .none else { return true }
+    guard let hub = upstreams.hub, hub.send(CloseChannel(handle: channel.handle)) == .sent else {
+      return false
     }
+    byNumber[Int(channel.handle.number)] = nil
+    return true
   }
 
   /// Asks another service and waits as long as the configuration lets it. That no answer came in
@@ -401,19 +401,19 @@ final class GatewayLoop {
   // MARK: news from the hub
 
   func hubOpened(_ link: Link) {
-    for channel in channels.values where !channel.isIdle || channel.policy.isDurable {
+    for channel in channels.all where !channel.isIdle || channel.policy.isDurable {
       attach(channel)
     }
   }
 
   func hubLost() {
     byNumber.removeAll()
-    for channel in channels.values { channel.detached() }
+    for channel in channels.all { channel.detached() }
   }
 
   /// The store may be another than before: every channel that it keeps compares its head.
   func storeOpened(_ link: Link) {
-    for channel in channels.values where channel.policy.isDurable { channel.catchUp() }
+    for channel in channels.all where channel.policy.isDurable { channel.catchUp() }
     if index == 0 { identityFeed.storeOpened() }
   }
 
@@ -447,7 +447,7 @@ final class GatewayLoop {
   /// The hub left out publications: every channel with a history compares its head, or does so
   /// again if it is about to.
   func missedPublications() {
-    for channel in channels.values where channel.policy.history != .none { channel.catchUp() }
+    for channel in channels.all where channel.policy.history != .none { channel.catchUp() }
   }
 
   // MARK: draining

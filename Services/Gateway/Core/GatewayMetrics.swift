@@ -6,6 +6,7 @@ struct GatewayMetrics: Sendable {
   let accepted: Counter
   let refusedConnections: Counter
   let channels: Gauge
+  let clientMemory: Gauge
   let publications: Counter
   let deliveries: Counter
   let replayed: Counter
@@ -29,6 +30,9 @@ struct GatewayMetrics: Sendable {
       "sapphire_gateway_refused_total", "Connections closed at once for want of room.")
     channels = metrics.gauge(
       "sapphire_gateway_channels", "Channels known to the loops; one counts once a loop.")
+    clientMemory = metrics.gauge(
+      "sapphire_gateway_client_memory_bytes",
+      "What clients make the gateway hold: unfinished messages and bodies, queues, held publications.")
     publications = metrics.counter(
       "sapphire_gateway_publications_total", "Publications that came to a loop.")
     deliveries = metrics.counter(

@@ -44,7 +44,8 @@ public enum GatewayProgram {
     let routes = RouteBook(context.settings.routes)
     let metrics = GatewayMetrics(context.metrics)
     let authenticator = Authenticator(
-      context.settings.identity, keys: try files.tokenKeys(), metrics.identity)
+      context.settings.identity,
+      keys: try files.tokenKeys(context.settings.identity.keyFiles), metrics.identity)
     var settings = LoopSettings(
       upstreams: Upstreams.Addresses(
         hub: try context.linkAddress(.hub), eventstore: try context.linkAddress(.eventstore),
@@ -126,6 +127,8 @@ enum GatewayMail: Sendable {
   case drain
   /// Commands for a stream that the loop holds.
   case emulated(SessionToken, [UInt8])
+  /// Another loop needs to know what clients make this one hold.
+  case countMemory
 }
 
 /// The gateway's loops and what they have in common. Sendable: its state is behind a lock.
@@ -170,11 +173,19 @@ final class RunningGateway: RunningService {
     if case .unix = address { count = 1 }
     let first = AddressClaim(address)
     try first.check()
+    settings.memory.onPressure { [weak self] index in self?.countMemory(but: index) }
     for index in 0..<count {
       let thread = try LoopThread<GatewayMail>(name: "gateway-\(index)") { [self] loop in
         try GatewayThread(loop, settings, metrics, context, self, index, first).receive
       }
       state.withLock { $0.threads.append(thread) }
+    }
+  }
+
+  private func countMemory(but index: Int) {
+    let threads = state.withLock { $0.threads }
+    for (place, thread) in threads.enumerated() where place != index {
+      thread.mailbox.post(.countMemory)
     }
   }
 
@@ -220,12 +231,13 @@ final class RunningGateway: RunningService {
     if isLast { context.report(.finished(code: ExitCode.ok, message: nil)) }
   }
 
-  func reload(_ settings: Configuration) {
+  func reload(_ settings: Configuration) -> Set<String> {
     tls?.reload()
-    desk.reload(settings)
+    let left = desk.reload(settings)
     for thread in state.withLock({ $0.threads }) {
       thread.mailbox.post(.adopt(settings.limits, settings.compression))
     }
+    return left
   }
 
   func lookAtFiles() { desk.lookAtFiles() }
@@ -299,6 +311,7 @@ final class GatewayThread {
       case .adopt(let limits, let compression): gateway.adopt(limits, compression)
       case .drain: drain()
       case .emulated(let name, let commands): gateway.emulated.received(name, commands)
+      case .countMemory: gateway.memory.countSoon()
       }
     }
   }

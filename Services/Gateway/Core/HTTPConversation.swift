@@ -149,8 +149,11 @@ final class HTTPConversation {
     case .collect(var body):
       reading.sink = .discard
       body.append(copying: bytes)
+      gateway.memory.grew(by: bytes.count)
       reading.sink = .collect(body)
-    case .artifact(let upload): upload.received(bytes)
+    case .artifact(let upload):
+      gateway.memory.grew(by: bytes.count)
+      upload.received(bytes)
     case .discard: break
     }
   }
@@ -333,10 +336,9 @@ final class HTTPConversation {
 
   func isFirst(_ exchange: HTTPExchange) -> Bool { exchanges.first === exchange }
 
-  /// What follows on this connection is another's, and no request any more. False if the client
-  /// has closed its side.
+  /// What follows on this connection is another's, and no request any more. False if it has ended.
   func handOver(to feed: any EndlessAnswer) -> Bool {
-    guard !isClosed, !hasPeerFinished else { return false }
+    guard !isClosed else { return false }
     isClosed = true
     isClosing = true
     giveUpExchanges()
@@ -461,6 +463,26 @@ final class HTTPConversation {
     Refusal(107, "request_timeout", "\(what) did not come in time", .requestTimeout)
   }
 
+  // MARK: memory
+
+  /// Of the body that is being read, and of requests and answers under way.
+  var heldBytes: Int { heldBodyBytes + exchanges.reduce(0) { $0 + $1.heldBytes } }
+
+  private var heldBodyBytes: Int {
+    switch current?.sink {
+    case .collect(let body): body.count
+    case .artifact(let upload): upload.heldBytes
+    case .discard, nil: 0
+    }
+  }
+
+  /// A body that can't be held is refused; whoever doesn't take its answers gets no more of them.
+  func letGoForMemory() {
+    let body = heldBodyBytes
+    guard body > 0, body >= stream.queuedBytes + heldBytes - body else { return stream.abort() }
+    fail(.noMemory)
+  }
+
   /// The clients whose answers wait for publications.
   var sessions: [ClientSession] { exchanges.compactMap(\.session) }
 
@@ -470,12 +492,13 @@ final class HTTPConversation {
   }
 
   /// The client sends nothing more (RFC 9112 §9.6). What it has asked is answered all the same,
-  /// unless half a request is all there was. Whether anything is still to be said.
+  /// unless half a request is all there was; an answer without end goes on. Whether anything is still
+  /// to be said.
   func peerFinished() -> Bool {
     guard current == nil, !exchanges.isEmpty || stream.queuedBytes > 0 else { return false }
     hasPeerFinished = true
     isClosing = true
-    for exchange in exchanges { exchange.hurried?() }
+    for exchange in exchanges where !exchange.route.isEndless { exchange.hurried?() }
     if exchanges.isEmpty, !isClosed { finishWriting() }
     return true
   }

@@ -26,6 +26,8 @@ final class HTTPExchange {
   var receivedBytes: UInt64 = 0
   private var sentBytes: UInt64 = 0
   private var status = 0
+  /// Of its body, while it is carried out.
+  private var bodyBytes = 0
   /// What becomes of it is noted when its connection ends.
   private(set) var isHandedOver = false
   /// Pages of the origin that asks are told nothing.
@@ -71,6 +73,7 @@ final class HTTPExchange {
 
   func finishRequest(_ body: [UInt8]) {
     guard let conversation else { return }
+    bodyBytes = body.count
     RequestHandler(conversation.owner).handle(self, body)
   }
 
@@ -81,8 +84,14 @@ final class HTTPExchange {
     status = answer.status.rawValue
     sentBytes = UInt64(bytes.count)
     response = bytes
+    bodyBytes = 0
+    conversation.owner.memory.grew(by: bytes.count)
     conversation.answered()
   }
+
+  /// What it makes the gateway hold: its body, until it is answered, then the answer, until those
+  /// before it have gone out; what waits for a client with subscriptions.
+  var heldBytes: Int { bodyBytes + (response?.count ?? session?.carriedBytes ?? 0) }
 
   /// The answer with what every answer says.
   private func completed(_ answer: Response) -> Response {

@@ -36,14 +36,14 @@ struct IdentityFiles: Sendable {
   }
 
   /// The keys of all files of `identity.keyFiles`; nil where there is none.
-  func tokenKeys() throws -> TokenKeySet? {
+  func tokenKeys(_ paths: [String]) throws -> TokenKeySet? {
     let settings = context.settings.identity
-    guard !settings.keyFiles.isEmpty else { return nil }
+    guard !paths.isEmpty else { return nil }
     var sets: [TokenKeySet] = []
-    for path in settings.keyFiles {
+    for path in paths {
       let bytes = try Files.read(FilePath(path), bytesMax: TokenKeySet.fileBytesMax)
       do throws(TokenKeyError) {
-        sets.append(try TokenKeySet(file: bytes, id: Self.keyID(of: path, in: settings)))
+        sets.append(try TokenKeySet(file: bytes, id: Self.keyID(of: path)))
       } catch { throw refused("\(path): \(error.text)") }
     }
     let keys: TokenKeySet
@@ -57,10 +57,8 @@ struct IdentityFiles: Sendable {
     return keys
   }
 
-  /// The `kid` of the key in a PEM file: the file's name without its ending, where there are several
-  /// files; of one alone tokens need not name the key.
-  private static func keyID(of path: String, in settings: IdentitySettings) -> String? {
-    guard settings.keyFiles.count > 1 else { return nil }
+  /// The `kid` of the key in a PEM file: the file's name without its ending.
+  private static func keyID(of path: String) -> String {
     let name = path.split(separator: "/").last ?? ""
     return String(name.split(separator: ".").first ?? name)
   }
@@ -70,8 +68,8 @@ struct IdentityFiles: Sendable {
   }
 
   /// What tells whether a file has changed; a file that can't be seen has no mark.
-  func marks() -> [FileStatus?] {
-    (context.settings.identity.keyFiles + [apiKeyFile].compactMap { $0 }).map {
+  func marks(_ keyFiles: [String]) -> [FileStatus?] {
+    (keyFiles + [apiKeyFile].compactMap { $0 }).map {
       try? Files.status(FilePath($0))
     }
   }
@@ -140,6 +138,8 @@ final class IdentityDesk: Sendable {
   private let marks: Mutex<[FileStatus?]>
   /// The keys that the configuration lists.
   private let listedKeys: Mutex<[APIKeyRule]>
+  /// The files with keys of tokens that it names.
+  private let keyFiles: Mutex<[String]>
 
   init(
     _ context: ServiceContext, _ files: IdentityFiles, _ keys: APIKeys,
@@ -153,13 +153,14 @@ final class IdentityDesk: Sendable {
     self.book = book
     self.routes = routes
     self.registry = registry
-    marks = Mutex(files.marks())
+    marks = Mutex(files.marks(context.settings.identity.keyFiles))
     listedKeys = Mutex(context.settings.apiKeys)
+    keyFiles = Mutex(context.settings.identity.keyFiles)
   }
 
   /// Reads the files of keys again if one of them has changed.
   func lookAtFiles() {
-    let now = files.marks()
+    let now = files.marks(keyFiles.withLock { $0 })
     let hasChanged = marks.withLock { marks in
       defer { marks = now }
       return marks != now
@@ -168,13 +169,22 @@ final class IdentityDesk: Sendable {
     authenticator.tidy()
   }
 
-  /// On SIGHUP: keys, and who may do what by the rules of channels.
-  func reload(_ settings: Configuration) {
+  /// On SIGHUP: keys, and who may do what by the rules of channels. The settings that are left as
+  /// they were.
+  func reload(_ settings: Configuration) -> Set<String> {
     listedKeys.withLock { $0 = settings.apiKeys }
+    keyFiles.withLock { $0 = settings.identity.keyFiles }
     readKeys()
+    return replaceRules(settings) ? [] : ["channels"]
+  }
+
+  private func replaceRules(_ settings: Configuration) -> Bool {
+    var isTaken = false
     do {
       routes.replace(settings.routes)
-      switch book.replace(try ChannelPolicies(settings.channels, registry)) {
+      let replacement = book.replace(try ChannelPolicies(settings.channels, registry))
+      isTaken = replacement != .tooMany
+      switch replacement {
       case .whole: context.logger.info("the rules of channels were read again")
       case .rightsOnly:
         context.logger.warning(
@@ -190,6 +200,7 @@ final class IdentityDesk: Sendable {
       context.logger.error(
         "the rules of channels could not be read; the old ones stand", ["reason": .text("\(error)")])
     }
+    return isTaken
   }
 
   private func readKeys() {
@@ -200,9 +211,10 @@ final class IdentityDesk: Sendable {
       context.logger.error(
         "the API keys could not be read; the old ones stand", ["reason": .text("\(error)")])
     }
-    guard !context.settings.identity.keyFiles.isEmpty else { return }
+    let paths = keyFiles.withLock { $0 }
+    guard !paths.isEmpty || authenticator.takesTokens else { return }
     do {
-      authenticator.replace(try files.tokenKeys())
+      authenticator.replace(try files.tokenKeys(paths))
       context.logger.info("the keys of tokens were read again")
     } catch {
       context.logger.error(
@@ -222,7 +234,7 @@ extension TokenKeyError {
   var text: String {
     switch self {
     case .malformed(let reason), .weak(let reason): reason
-    case .ambiguous: "two keys have the same kid, or a key without a kid stands beside others"
+    case .ambiguous: "two keys have the same kid, or two have none"
     case .empty: "there is no key that could be used"
     case .tooMany: "there are more than \(TokenKeySet.keysMax) keys"
     }

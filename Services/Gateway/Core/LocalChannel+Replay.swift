@@ -199,7 +199,9 @@ extension LocalChannel {
     }
     if let epoch = page.epoch {
       for event in page.events where event.offset > replay.delivered {
-        send(Arrival(event, epoch), to: subscription)
+        if !own.contains(event.offset, by: ObjectIdentifier(subscription)) {
+          send(Arrival(event, epoch), to: subscription)
+        }
         replay.delivered = event.offset
       }
     }
@@ -246,7 +248,9 @@ extension LocalChannel {
       }
       for arrival in recent.list {
         guard let at = arrival.position, at.offset > replay.delivered else { continue }
-        send(arrival, to: subscription)
+        if !own.contains(at.offset, by: ObjectIdentifier(subscription)) {
+          send(arrival, to: subscription)
+        }
         (replay.epoch, replay.delivered) = (at.epoch, at.offset)
       }
     }

@@ -25,7 +25,7 @@ struct Arrival {
 /// In every state but *live* publications are held, bounded; what does not fit is read again from
 /// the history. Subscribers in the groups get each offset once, in order, or are told what they
 /// miss. Loop-confined.
-final class LocalChannel: Flushable {
+final class LocalChannel: IdleNode, Flushable {
   enum Phase { case detached, catchingUp, live }
 
   let name: ChannelName
@@ -67,6 +67,11 @@ final class LocalChannel: Flushable {
   /// The page under way may have been read before something that is missing was there.
   var needsAnotherFetch = false
 
+  /// What subscribers are to be spared when they read on from the history.
+  var own = OwnPublications()
+  /// By whom it is counted that it was brought into being; nil: by nobody.
+  var owner: AddressKey?
+
   /// One for each encoding that somebody here has got.
   private var groups: [SubscriberGroup] = []
   /// Subscribers that are not live yet.
@@ -99,9 +104,10 @@ final class LocalChannel: Flushable {
     slow = SlowLadder(policy, merges: isMergedType)
     merges = slow.merge != nil
     let reached = gateway.metrics.limits.recoveryHeldBytes
-    held = HeldArrivals(bytesMax: gateway.settings.heldBytesMax, reached)
-    recent = HeldArrivals(bytesMax: gateway.settings.heldBytesMax, reached)
+    held = HeldArrivals(bytesMax: gateway.settings.heldBytesMax, reached, gateway.memory)
+    recent = HeldArrivals(bytesMax: gateway.settings.heldBytesMax, reached, gateway.memory)
     lastUsed = gateway.loop.now
+    super.init()
     if let plugin, case .latestPerKey(let framesPerSecond) = plugin.delivery {
       merging = LatestPerKey(framesPerSecond: framesPerSecond)
     }
@@ -126,6 +132,7 @@ final class LocalChannel: Flushable {
   func add(_ subscription: Subscription) {
     lastUsed = gateway.loop.now
     joining[ObjectIdentifier(subscription)] = subscription
+    gateway.channels.isNeeded(self)
     if phase == .live { advance(subscription) } else { gateway.attach(self) }
     noteSubscribers()
   }
@@ -138,10 +145,12 @@ final class LocalChannel: Flushable {
     case .ended: return
     }
     subscription.state = .ended
+    own.forget(ObjectIdentifier(subscription))
     if subscription.isCounted { gateway.settings.subscribers.leave(name) }
     subscription.isCounted = false
     noteSubscribers()
     lastUsed = gateway.loop.now
+    if subscriberCount == 0 { gateway.channels.rests(self) }
   }
 
   /// Those who are live now, for things that are told to everyone.
@@ -252,6 +261,7 @@ final class LocalChannel: Flushable {
   func goLive(_ subscription: Subscription) {
     if isDirty { flush() }
     leaveJoining(subscription)
+    if !subscription.session.hasOutbox { own.forget(ObjectIdentifier(subscription)) }
     subscription.behindSince = nil
     groups[group(of: subscription)].add(subscription)
   }
@@ -291,6 +301,16 @@ final class LocalChannel: Flushable {
   }
 
   // MARK: arrivals
+
+  /// What stays here until it can be applied, or is needed for a seam.
+  var heldBytes: Int { held.heldBytes + recent.heldBytes }
+
+  /// Forgets that: whoever needs it reads it again from the history.
+  func letGoOfHeld() {
+    if !held.isEmpty, phase == .catchingUp { needsAnotherFetch = true }
+    held.removeAll()
+    recent.removeAll()
+  }
 
   /// A publication from the hub.
   func received(_ arrival: Arrival) {
@@ -429,9 +449,28 @@ final class LocalChannel: Flushable {
         publisher: arrival.publisher, prefix: envelopePrefix, key: key, merges: merges,
         spare: { [] })
       let publication = single.take()
-      for member in group.members where member.session.clientNumber != arrival.publisher.client {
-        member.deliver(publication)
+      for member in group.members {
+        if member.session.clientNumber != arrival.publisher.client {
+          member.deliver(publication)
+        } else if let at = arrival.position {
+          spare(member, at.offset)
+        }
       }
+    }
+    guard let at = arrival.position else { return }
+    for list in [joining, parked] {
+      for member in list.values where member.session.clientNumber == arrival.publisher.client {
+        own.note(at.offset, by: ObjectIdentifier(member))
+      }
+    }
+  }
+
+  /// What is not for a live subscriber: it may have to be left to the history with what waits for it.
+  private func spare(_ member: Subscription, _ offset: Offset) {
+    if member.session.hasOutbox {
+      own.note(offset, by: ObjectIdentifier(member))
+    } else {
+      own.forget(ObjectIdentifier(member))
     }
   }
 
@@ -471,28 +510,36 @@ struct HeldArrivals {
   private var bytes = 0
   private let bytesMax: Int
   private let reached: Counter
+  private let memory: LoopMemory
 
   static let countMax = 4_096
+  /// What an arrival takes beside its payload.
+  private static let overheadBytes = 128
 
-  init(bytesMax: Int, _ reached: Counter) {
+  init(bytesMax: Int, _ reached: Counter, _ memory: LoopMemory) {
     self.bytesMax = bytesMax
     self.reached = reached
+    self.memory = memory
   }
 
   var isEmpty: Bool { list.isEmpty }
+  var heldBytes: Int { bytes + list.count * Self.overheadBytes }
 
   mutating func append(_ arrival: Arrival) {
     list.append(arrival)
     bytes += arrival.payload.bytes.count
+    memory.channelsHold(arrival.payload.bytes.count + Self.overheadBytes)
     if list.count > Self.countMax || bytes > bytesMax { shrink() }
   }
 
   /// Drops the older half, so that the cost stays constant per arrival.
   private mutating func shrink() {
+    let before = heldBytes
     let half = max(1, list.count / 2)
     reached.add(UInt64(half))
     for arrival in list[..<half] { bytes -= arrival.payload.bytes.count }
     list.removeFirst(half)
+    memory.channelsHold(heldBytes - before)
   }
 
   mutating func takeAll() -> [Arrival] {
@@ -502,6 +549,8 @@ struct HeldArrivals {
   }
 
   mutating func removeAll() {
+    guard !list.isEmpty else { return }
+    memory.channelsHold(-heldBytes)
     list = []
     bytes = 0
   }

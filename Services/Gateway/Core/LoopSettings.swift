@@ -39,6 +39,8 @@ struct LoopSettings: Sendable {
   var bulkBytes = 65_536
   var channelsMax = 262_144
   var channelsPerConnectionMax = 128
+  /// Of one loop, brought into being by clients of one address.
+  var channelsPerAddressMax = 65_536
   /// One publication's payload.
   var payloadBytesMax = 1024 * 1024
   var echo = WebSocketLimits(messageBytesMax: 16 * 1024 * 1024)
@@ -63,6 +65,9 @@ struct LoopSettings: Sendable {
   var compressionContextBytesMax = 64 * 1024 * 1024
   /// Of channels with `maxSubscribers`, shared by all loops.
   let subscribers = SubscriberLedger()
+  /// What clients make the gateway hold, those of all loops together.
+  let memory = ClientMemory()
+  var memoryMax = Int.max
   /// What may wait for one client.
   var queueBytesMax = 1024 * 1024
   var artifactBytesMax = 1024 * 1024 * 1024
@@ -95,6 +100,7 @@ struct LoopSettings: Sendable {
     bulkBytes = limits.bulkBytes
     channelsMax = limits.linkChannels
     channelsPerConnectionMax = limits.channelsPerConnection
+    channelsPerAddressMax = limits.channelsPerAddress
     payloadBytesMax = limits.publicationBytes
     echo = WebSocketLimits(
       messageBytesMax: limits.echoMessageBytes, fragmentsMax: limits.wsFragments)
@@ -106,12 +112,16 @@ struct LoopSettings: Sendable {
     batchMax = limits.batchCommands
     bodyBytesMax = limits.httpBodyBytes
     queueBytesMax = limits.clientQueueBytes
+    memoryMax = limits.clientMemoryBytes > 0 ? limits.clientMemoryBytes : Self.memoryShare
     inflateRatioMax = limits.wsInflateRatio
     compressionContextBytesMax = limits.compressionContextBytes
     artifactBytesMax = limits.vaultFileBytes
     publishMax = limits.requestTimeout
     adoptTimes(limits)
   }
+
+  /// A quarter of the memory there is, for clients that are let go by nothing else.
+  private static let memoryShare = max(64 << 20, (MachineMemory.bytes ?? 4 << 30) / 4)
 
   private mutating func adoptTimes(_ limits: Limits) {
     head = HTTPLimits(

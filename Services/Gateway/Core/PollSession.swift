@@ -72,6 +72,7 @@ final class PollSession: Carrier {
   func deliver(_ publications: EncodedPublications, of subscription: Subscription) {
     guard exchange != nil else { return }
     lines.append(contentsOf: publications.bytes)
+    gateway.memory.grew(by: publications.bytes.count)
     if let last = publications.marks.last(where: { $0.position != nil })?.position {
       stand(at: .position(last), in: subscription.channel.name)
     }
@@ -130,19 +131,29 @@ final class PollSession: Carrier {
     answer()
   }
 
-  /// A channel with a history that is not open yet, and of which the client has no place: an answer
-  /// without one would hide from it what is published until it asks again.
-  private var lacksAPlace: Bool {
-    places.contains { name, place in
-      place == .now && unsettled.contains(name)
-        && (gateway.settings.policy(name)?.history ?? .none) != .none
+  /// Whether the answer would say nothing of any channel: none is open yet, and of none with a history
+  /// the client has a place. Without one it would not know what it misses until it asks again.
+  private var knowsNothing: Bool {
+    unsettled.count == places.count
+      && places.contains { name, place in
+        place == .now && (gateway.settings.policy(name)?.history ?? .none) != .none
+      }
+      && !places.contains { $0.place != .now }
+  }
+
+  /// Names the channels that could not be opened in time: the others' answer does not wait for them.
+  private func nameUnsettled() {
+    for place in places where unsettled.contains(place.name) {
+      messages.append(
+        ServerMessage.error(id: nil, .unavailable, channel: place.name.text).json)
     }
   }
 
   private func answer() {
     guard exchange != nil else { return }
     // What there is, is not lost: the client asks again from where it was.
-    guard !lacksAPlace else { return respond(.error(.unavailable)) }
+    guard !knowsNothing else { return respond(.error(.unavailable)) }
+    nameUnsettled()
     for subscription in session.subscriptions where subscription.dropped > 0 {
       // With a history the next poll gets them.
       if subscription.channel.policy.history == .none { subscription.relieved() }

@@ -63,6 +63,9 @@ struct Refusal: Error, Equatable, Sendable {
   static let overloaded = Refusal(
     153, "overloaded", "too much is waiting already; try again", .serviceUnavailable,
     retryAfterMs: 1000)
+  static let noMemory = Refusal(
+    153, "overloaded", "there is no room for so large a body now; try again", .serviceUnavailable,
+    retryAfterMs: 1000)
   static let slowConsumer = Refusal(
     160, "slow_consumer", "too slow for a durable channel: come back with your position",
     .serviceUnavailable, retryAfterMs: 1000)

@@ -36,6 +36,9 @@ struct SocketReceiver {
     keepAlive = SocketKeepAlive(gateway.loop.now, begins: teller != nil)
   }
 
+  /// Why an unfinished message is given up: what it is for can be had in smaller ones, or later.
+  static let noMemory = "the gateway has no room for so much: come again"
+
   /// Why a socket is closed.
   struct Fault: Error {
     var code: WebSocketCloseCode
@@ -69,6 +72,23 @@ struct SocketReceiver {
   ) throws(WebSocketError) -> WebSocketEvent? {
     guard let compression else { return try reader.next(bytes, from: &offset) }
     return try compression.next(&reader, bytes, &offset, &watch)
+  }
+
+  /// Bytes of a message that is not whole.
+  var heldBytes: Int { reader.heldBytes }
+
+  /// Nothing more is read: what has come of a message is forgotten.
+  mutating func forget() { reader = WebSocketReader(role: .server) }
+
+  /// BUDGET: an unfinished message is noted as growth from here on; smaller ones are found once a
+  /// second.
+  private static let smallBytes = 16 * 1024
+
+  /// Behind each read: what it has left unfinished.
+  ///
+  /// - Parameter bytes: of the read.
+  func noteGrowth(_ bytes: Int) {
+    if reader.heldBytes > Self.smallBytes { gateway.memory.grew(by: bytes) }
   }
 
   /// Once behind each read: the fault of a client that sends more frames than it may.

@@ -92,6 +92,7 @@ final class SocketSession: Carrier {
         case .close(let code, _): return answerClose(code, bytes.count)
         }
       }
+      receiver.noteGrowth(bytes.count)
       if let fault = receiver.checkRate() { throw fault }
     } catch {
       close(error.code, error.reason)
@@ -199,6 +200,17 @@ final class SocketSession: Carrier {
     stream.send { WebSocketFrame.close(code, reason: reason, into: &$0) }
     stream.closeAfterWriting()
     gateway.loop.after(.seconds(2)) { [connection] in connection.close() }
+  }
+
+  var heldBytes: Int { receiver.heldBytes + session.waitingBytes }
+
+  func letGoForMemory() {
+    if receiver.heldBytes >= stream.queuedBytes + session.waitingBytes {
+      close(.messageTooBig, SocketReceiver.noMemory)
+    } else {
+      session.cutOff()
+    }
+    receiver.forget()
   }
 
   func sweep(_ now: Instant) {

@@ -272,6 +272,23 @@ final class StreamSession: Carrier, EndlessAnswer {
     beat.began(stream.progress(), now)
   }
 
+  var heldBytes: Int { session.waitingBytes + early.count }
+
+  func letGoForMemory() {
+    session.cutOff()
+    session.forgetWaiting()
+  }
+
+  /// The client has closed its side, and may still read: it has said all it had to. One that is gone
+  /// answers a heartbeat with a reset, so that it is found at once.
+  func peerFinished() -> Bool {
+    guard !isClosing else { return stream.queuedBytes > 0 }
+    if stream.queuedBytes == 0 {
+      stream.send(form == .events ? EventStream.heartbeat : JSONLines.heartbeat)
+    }
+    return true
+  }
+
   func drain() { session.drain() }
 
   func ended() {

@@ -84,7 +84,8 @@ extension HubLimits {
 struct RunningHub: RunningService {
   let thread: LoopThread<HubMail>
   func drain() { thread.mailbox.post(.drain) }
-  func reload(_ settings: Configuration) {
+  func reload(_ settings: Configuration) -> Set<String> {
     thread.mailbox.post(.adopt(HubLimits(settings.limits)))
+    return []
   }
 }

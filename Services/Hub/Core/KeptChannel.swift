@@ -26,7 +26,7 @@ final class KeptChannel {
   var slot: Int?
   var isHolding: Bool { slot != nil }
   /// `MemoryHistory` has let go of it.
-  var isForgotten = false
+  private(set) var isForgotten = false
 
   /// When it was last put at the new end of its list.
   fileprivate(set) var listedMs: Int64 = 0
@@ -108,6 +108,13 @@ final class KeptChannel {
   private func isTooOld(_ nowMs: Int64) -> Bool {
     guard let first = ring[oldest] else { return true }
     return nowMs - first.addedMs > policy.ageMs
+  }
+
+  /// Nobody finds it any more; who still holds it holds no events.
+  func discard() {
+    isForgotten = true
+    ring = []
+    (oldest, count, bytes) = (0, 0, 0)
   }
 
   /// Drops the oldest event; gives the bytes it counted for.

@@ -132,7 +132,7 @@ final class MemoryHistory: ChannelHistory {
     bytes -= channel.bytes
     if channel.isHolding { letGo(channel) } else { idle.remove(channel) }
     channels[channel.name] = nil
-    channel.isForgotten = true
+    channel.discard()
   }
 
   func read(

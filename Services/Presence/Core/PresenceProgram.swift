@@ -58,8 +58,9 @@ enum PresenceMail: Sendable {
 struct RunningPresence: RunningService {
   let thread: LoopThread<PresenceMail>
   func drain() { thread.mailbox.post(.drain) }
-  func reload(_ settings: Configuration) {
+  func reload(_ settings: Configuration) -> Set<String> {
     thread.mailbox.post(.adopt(PresenceLimits(settings)))
+    return []
   }
 }
 

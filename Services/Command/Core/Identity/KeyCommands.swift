@@ -7,8 +7,8 @@ internal import Platform
 /// keeps its digest.
 enum KeyCommands {
   private static let places: [Option] = [
-    .value("--data", "DIR", "the data directory whose api.key it is"),
-    .value("--file", "FILE", "another key file, the one of api.keyFile"),
+    .value("--data", "DIR", "the data directory whose key file it is"),
+    .value("--file", "FILE", "another key file"),
   ]
 
   static let make = Command(
@@ -90,7 +90,7 @@ enum KeyCommands {
       if let file = arguments["--file"] {
         try body(FilePath(file))
       } else {
-        try body(try context.dataDirectory(arguments).key)
+        try body(try context.dataDirectory(arguments).keyFile)
       }
       return .ok
     } catch let error as UsageError {

@@ -14,6 +14,8 @@ struct ServicePlan: Equatable {
   var data: DataDirectory
   /// A configuration file for all four.
   var configuration: String?
+  /// Whether the configuration names the file of API keys; else it is the data directory's.
+  var namesKeyFile = false
   var environment: [String]
 
   /// The program for `service`; the gateway listens on `publicAddress`.
@@ -34,7 +36,8 @@ struct ServicePlan: Equatable {
     case .gateway:
       words = ["--listen", publicAddress.authority, "--hub", endpoint(.hub)]
       words += ["--eventstore", endpoint(.eventstore), "--presence", endpoint(.presence)]
-      words += ["--api-key-file", data.key.description, "--data", data.path]
+      if !namesKeyFile { words += ["--api-key-file", data.key.description] }
+      words += ["--data", data.path]
     }
     if let configuration { words += ["--config", configuration] }
     return words

@@ -17,7 +17,8 @@ enum UpCommand {
 
       State lies in DIR: SAPPHIRE_DATA, else /var/lib/sapphire for root and
       ~/.local/state/sapphire for others. DIR/api.key is the key of the HTTP API, made on the
-      first start. DIR/run has a pid file and a socket per service, and `url`.
+      first start; api.keyFile of the configuration names another file. DIR/run has a pid file
+      and a socket per service, and `url`.
 
       With --tls it speaks https and wss. Without a certificate in the configuration it makes one
       for localhost, 127.0.0.1, ::1 and this machine's name, which browsers warn of until
@@ -60,7 +61,7 @@ enum UpCommand {
       }
       defer { withExtendedLifetime(lock) {} }
       awaitEarlierServices(data)
-      try makeKey(data.key)
+      plan.namesKeyFile = try prepareKey(data, settings.configuration.api.keyFile)
       if arguments.has("--tls"), settings.configuration.tls.certificate == nil {
         plan.environment += try localCertificate(data, context.console)
       }
@@ -165,6 +166,23 @@ enum UpCommand {
       return false
     }
     return program.lastComponent == [UInt8](service.executableName.utf8)
+  }
+
+  /// Makes the file of API keys where there is none, and notes where it is, so that other commands
+  /// find it. Whether the configuration names it.
+  private static func prepareKey(_ data: DataDirectory, _ configured: String?) throws(SystemError)
+    -> Bool
+  {
+    guard let configured else {
+      try makeKey(data.key)
+      try? Files.remove(data.keyPlace)
+      return false
+    }
+    let path = configured.hasPrefix("/") ? configured : "\(try Files.workingDirectory())/\(configured)"
+    try makeKey(FilePath(path))
+    try Files.replace(
+      data.keyPlace, with: [UInt8]("\(path)\n".utf8), mode: 0o600, durability: .synced)
+    return true
   }
 
   private static func makeKey(_ path: FilePath) throws(SystemError) {

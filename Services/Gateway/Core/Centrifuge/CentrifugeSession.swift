@@ -97,6 +97,14 @@ final class CentrifugeSession: Carrier {
     session.ended()
   }
 
+  /// What waits for the client besides what its session and its stream hold.
+  var heldBytes: Int {
+    let gathered = pending.values.reduce(0) { sum, given in
+      given.publications.reduce(sum) { $0 + $1.data.count }
+    }
+    return gathered + batch.count + (opening?.early.count ?? 0)
+  }
+
   // MARK: the way to the client
 
   var directStream: Stream? { stream }

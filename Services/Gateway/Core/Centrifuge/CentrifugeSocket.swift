@@ -75,6 +75,7 @@ final class CentrifugeSocket: CentrifugeTransport {
         }
       }
       if let fault = receiver.checkRate() { throw fault }
+      receiver.noteGrowth(bytes.count)
     } catch {
       closeSocket(error.code, error.reason)
       return bytes.count
@@ -136,6 +137,17 @@ final class CentrifugeSocket: CentrifugeTransport {
     case .close(let fault): closeSocket(fault.code, fault.reason)
     case .drop: centrifuge.disconnect(.noPong)
     }
+  }
+
+  var heldBytes: Int { receiver.heldBytes + session.waitingBytes + centrifuge.heldBytes }
+
+  func letGoForMemory() {
+    if receiver.heldBytes >= stream.queuedBytes + session.waitingBytes {
+      closeSocket(.messageTooBig, SocketReceiver.noMemory)
+    } else {
+      session.cutOff()
+    }
+    receiver.forget()
   }
 
   func drain() { session.drain() }

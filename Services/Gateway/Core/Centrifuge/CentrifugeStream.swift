@@ -117,6 +117,20 @@ final class CentrifugeStream: CentrifugeTransport, EndlessAnswer {
     beat.began(stream.progress(), now)
   }
 
+  var heldBytes: Int { session.waitingBytes + centrifuge.heldBytes }
+
+  func letGoForMemory() {
+    session.cutOff()
+    session.forgetWaiting()
+  }
+
+  /// The client has closed its side, and may still read. One that is gone answers with a reset.
+  func peerFinished() -> Bool {
+    guard !centrifuge.isClosing else { return stream.queuedBytes > 0 }
+    if stream.queuedBytes == 0, centrifuge.isConnected { centrifuge.ping() }
+    return true
+  }
+
   func drain() { session.drain() }
 
   func ended() {
