@@ -1,5 +1,6 @@
 """centrifuge-python that comes back: to its place, to a place that is gone, over dead gateways and hubs."""
 import asyncio
+import os
 
 import pytest
 
@@ -179,6 +180,23 @@ def test_a_channel_of_the_token_whose_history_died_is_told_as_lost(people, sapph
         await publish(sapphire, channel, [1])
         await until("what follows", lambda: (channel, {"n": 1}) in client.server_publications)
     people(body, 30)
+
+
+def test_whoever_comes_back_to_another_gateway_is_at_the_same_place(people, sapphire, codec):
+    async def body(person):
+        channel = f"kept:elsewhere-{codec}"
+        await publish(sapphire, channel, [0])
+        client = await person().come()
+        listener = await client.listen(channel)
+        await client.disconnect()
+        await publish(sapphire, channel, [1, 2])
+        with Gateway(sapphire, configuration=os.path.join(sapphire.folder, "sapphire.json5")) as other:
+            client._address = other.url.replace("http", "ws", 1) + "/connection/websocket"
+            await client.come()
+            await until("what was missed", lambda: len(listener.data) == 2)
+            assert numbers(listener) == [1, 2] and listener.all_of("subscribed")[1].recovered
+            await client.disconnect()
+    people(body)
 
 
 def test_a_gateway_that_stops_says_so(people, sapphire, codec):
