@@ -11,7 +11,7 @@ public import JSON
 /// subscriptions, numeric channel ids, compression dictionaries. Their fields are skipped like any
 /// that isn't known, except `type`, so that who asks for them can be refused.
 ///
-/// Pure: no socket, no clock, no queue. Any thread. The gateway does not speak it yet.
+/// Pure: no socket, no clock, no queue. Any thread. The gateway speaks it: docs/CENTRIFUGE.md.
 public enum CentrifugeEncoding: Sendable, Hashable, CaseIterable {
   /// One JSON object a line. Payloads are JSON, passed on with their very bytes but line breaks.
   case json

@@ -59,13 +59,13 @@ public struct RouteRule: Hashable, Sendable {
       return "\(placeholder) can't come first: /health, /api/… and others are Sapphire's own"
     }
     switch first {
-    case "api", "vault", "socket.io", "engine.io": return "/\(first)/… is Sapphire's own"
+    case "api", "vault", "connection", "socket.io", "engine.io": return "/\(first)/… is Sapphire's own"
     case "ws":
       if path.count <= 2 { return "/ws/\(placeholder) is built in; write /ws/NAME/\(placeholder)" }
       if path[1] == .channel || path[1] == .literal("events") {
         return "/ws/events/\(placeholder) is built in"
       }
-    case "health", "live", "ready", "metrics", "channels", "sse", "stream", "poll":
+    case "health", "live", "ready", "metrics", "channels", "sse", "stream", "poll", "emulation":
       if path.count == 1 { return "/\(first) is built in" }
     default:
       if path.count == 1, first.utf8.contains(UInt8(ascii: ".")) {

@@ -106,6 +106,19 @@ public struct SubscriptionGrant: Equatable, Sendable {
   /// The key of its token.
   public var key: KeyMark?
 
+  public init(
+    user: String? = nil, channel: ChannelName, info: [UInt8]? = nil, tokenID: String? = nil,
+    session: String? = nil, issuedAt: Int64? = nil, expiresAt: Int64? = nil
+  ) {
+    self.user = user
+    self.channel = channel
+    self.info = info
+    self.tokenID = tokenID
+    self.session = session
+    self.issuedAt = issuedAt
+    self.expiresAt = expiresAt
+  }
+
   /// Whether it lets `identity` into `channel`: it was made out to that user and that channel.
   public func admits(_ identity: Identity, to channel: ChannelName) -> Bool {
     guard self.channel == channel else { return false }

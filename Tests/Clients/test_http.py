@@ -89,7 +89,7 @@ def test_lists_channels_by_patterns_of_any_length_but_takes_no_longer_one_than_a
                 else:
                     assert answer["error"]["name"] == "bad_request", length
             answer = sapphire.post("/api/batch", {"commands": [{"channels": {"pattern": "a" * 65_536}}]}, sapphire.key)[2]
-            assert "error" in answer["result"]["replies"][0]
+            assert "error" in answer["replies"][0]
             assert "order:1" in sapphire.post("/api/channels", {}, sapphire.key)[2]["result"]["channels"]
     asyncio.run(scenario())
 

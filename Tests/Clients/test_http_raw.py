@@ -433,7 +433,7 @@ def test_a_batch_that_asks_for_more_than_fits_is_told_what_was_left_out(sapphire
         status, _, answer = sapphire.post(
             "/api/batch", {"commands": [command] * 60, "parallel": parallel}, sapphire.key)
         assert status == 200
-        replies = answer["result"]["replies"]
+        replies = answer["replies"]
         done = [reply for reply in replies if "history" in reply]
         size = len(json.dumps(done))
         assert len(replies) == 60 and 16 << 20 <= size <= 21 << 20, (len(done), size)

@@ -316,7 +316,7 @@ def _(sapphire):
 
 @case("batchCommands", SIZES)
 def _(sapphire):
-    assert api(sapphire, "batch", {"commands": [{"info": {}}] * 3})[1]["result"]
+    assert api(sapphire, "batch", {"commands": [{"info": {}}] * 3})[1]["replies"]
     assert api(sapphire, "batch", {"commands": [{"info": {}}] * 4})[1]["error"]["code"] == 107
     assert api(sapphire, "broadcast", {"channels": ["a"] * 4, "data": 1})[1]["error"]["code"] == 107
 
@@ -786,14 +786,14 @@ unit("durableIdempotencyWindow", "Tests/EventStoreTests/AppendTests.swift", "key
 @case("commitEvents", TIMES)
 def _(sapphire):
     commands = [{"publish": {"channel": "log:commit", "data": number}} for number in range(50)]
-    replies = api(sapphire, "batch", {"commands": commands, "parallel": True})[1]["result"]["replies"]
+    replies = api(sapphire, "batch", {"commands": commands, "parallel": True})[1]["replies"]
     assert [reply["publish"]["offset"] for reply in replies] == list(range(1, 51))
 
 
 @case("commitBytes", TIMES)
 def _(sapphire):
     commands = [{"publish": {"channel": "log:bytes", "data": "x" * 60000}} for _ in range(12)]
-    replies = api(sapphire, "batch", {"commands": commands, "parallel": True})[1]["result"]["replies"]
+    replies = api(sapphire, "batch", {"commands": commands, "parallel": True})[1]["replies"]
     assert [reply["publish"]["offset"] for reply in replies] == list(range(1, 13))
 
 

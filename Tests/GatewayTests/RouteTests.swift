@@ -1,3 +1,4 @@
+import Centrifuge
 import Config
 @testable import HTTPCodec
 import Testing
@@ -18,9 +19,17 @@ struct RouteTests {
     (["ws", ""], .notFound), (["ws", "events", ""], .notFound), (["ws", "a", "b"], .notFound),
     (["ws", "events", "a", "b"], .notFound), (["api"], .page("api")), (["a", "b"], .notFound),
     (["api", "publish", ""], .notFound), (["sse"], .eventStream), (["stream"], .lineStream),
-    (["poll"], .poll), (["sse", "x"], .notFound), (["socket.io", ""], .engine(.socketIO)),
-    (["socket.io"], .engine(.socketIO)), (["engine.io", ""], .engine(.engineIO)),
-    (["socket.io", "x"], .notFound),
+    (["poll"], .poll), (["sse", "x"], .notFound), (["connection", "websocket"], .centrifuge(isUnidirectional: false)),
+    (["connection", "uni_websocket"], .centrifuge(isUnidirectional: true)), (["emulation"], .emulation),
+    (["connection", "sse"], .centrifugeStream(CentrifugeForm(encoding: .json, framing: .event))),
+    (["connection", "http_stream"], .centrifugeStream(CentrifugeForm(encoding: .json, framing: .line))),
+    (["connection", "uni_sse"],
+      .centrifugeStream(CentrifugeForm(encoding: .json, framing: .event, isUnidirectional: true))),
+    (["connection", "uni_http_stream"],
+      .centrifugeStream(CentrifugeForm(encoding: .json, framing: .line, isUnidirectional: true))),
+    (["socket.io", ""], .engine(.socketIO)), (["socket.io"], .engine(.socketIO)),
+    (["engine.io", ""], .engine(.engineIO)), (["socket.io", "x"], .notFound),
+    (["connection"], .page("connection")), (["connection", "x"], .notFound),
   ] as [([String], Route)])
   func eachAddressIsOneDoor(path: [String], route: Route) {
     #expect(Route(HTTPTarget(path: path, query: [])) == route)
@@ -43,7 +52,8 @@ struct RouteTests {
   /// What the configuration refuses to give away is what there is.
   @Test func noRouteOfTheConfigurationHidesABuiltInDoor() {
     let doors = ["health", "live", "ready", "metrics", "channels", "sse", "stream", "poll", "ws", "ws/echo", "ws/a",
-      "ws/events/a", "socket.io", "engine.io", "api/publish", "vault/\(Self.hash)"] + Pages.names
+      "ws/events/a", "api/publish", "vault/\(Self.hash)", "connection/websocket", "connection/uni_sse", "emulation", "socket.io",
+      "engine.io"] + Pages.names
     for door in doors {
       let path = door.split(separator: "/").map(String.init)
       #expect(Route(HTTPTarget(path: path, query: [])) != .notFound)
@@ -65,7 +75,7 @@ struct RouteTests {
   }
 
   @Test func onlySocketsAreUpgradedAndOnlyTheAPIIsPostedTo() {
-    for route in [Route.manyChannels([]), .oneChannel("a"), .events("a"), .echo] {
+    for route in [Route.manyChannels([]), .oneChannel("a"), .events("a"), .echo, .centrifuge(isUnidirectional: true)] {
       #expect(route.isSocket)
     }
     for route in [Route.health, .api("publish"), .page("x"), .notFound, .vault(sha256: "")] {

@@ -40,6 +40,13 @@ protocol Carrier: AnyObject {
   /// The first step of a subscription is settled: what follows `position` is what its client gets;
   /// `.empty`: nothing as yet; `.now`: there is no history.
   func begins(_ subscription: Subscription, after position: Subscription.Since)
+  /// A publication of that first step, until it has `begun`: true where the carrier takes it into
+  /// the answer to the subscription, and nothing else is to be done with it.
+  func gathers(_ arrival: Arrival, of subscription: Subscription) -> Bool
+  /// All that the first step had for the client has been handed over. May be told again later.
+  func begun(_ subscription: Subscription)
+  /// The history was empty when the subscription began, and has an epoch from now on.
+  func historyBegins(_ epoch: Epoch, of subscription: Subscription)
   /// Every channel that was asked for at the beginning has been opened or refused.
   func channelsAnswered()
   /// The session can't go on; the client is told why, as far as the carrier can, and let go.
@@ -54,6 +61,9 @@ extension Carrier {
   var takesPages: Bool { true }
   var compression: SocketCompression? { nil }
   func begins(_ subscription: Subscription, after position: Subscription.Since) {}
+  func gathers(_ arrival: Arrival, of subscription: Subscription) -> Bool { false }
+  func begun(_ subscription: Subscription) {}
+  func historyBegins(_ epoch: Epoch, of subscription: Subscription) {}
 }
 
 /// Why a session ends before its client wants it to.

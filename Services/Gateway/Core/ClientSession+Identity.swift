@@ -52,6 +52,24 @@ extension ClientSession {
     }
   }
 
+  /// Lets the client wait, without any channel, for the first message that says who it is.
+  func awaitSignIn(_ carrier: any Carrier) {
+    begin(carrier)
+    awaitSignIn([])
+  }
+
+  /// The first message of a protocol that has such a one: says who the client is, by `credential` or
+  /// by its request, where that said it.
+  func signIn(_ credential: Credential?) throws(Refusal) {
+    if let credential {
+      standing = ClientStanding(ClientID(number: clientNumber), try identity(credential))
+    } else if standing.identity == nil, authenticator.settings.isRequired {
+      throw .signInFirst
+    }
+    if let refusal = takeSeat() { throw refusal }
+    awaitsSignIn = nil
+  }
+
   private func identity(_ credential: Credential) throws(Refusal) -> Identity {
     switch credential {
     case .token(let token): try authenticator.identity(token: token)
@@ -179,7 +197,31 @@ extension ClientSession {
       for subscription in subscriptions where subscription.channel.name == name {
         end(subscription.channel, .permissionDenied)
       }
+    case .subscribe(let whom, let admission):
+      guard whom.includes(standing.identity, context, since: cameAt) else { return }
+      admit(admission)
+    case .refresh(let whom, let until):
+      guard standing.identity != nil, whom.includes(standing.identity, context, since: cameAt) else {
+        return
+      }
+      guard until != 0 else { return signOut(.tokenExpired) }
+      standing.extend(until: until)
+      tellSignedIn(nil)
     }
+  }
+
+  /// A back end lets the client into a channel. Where it can't be told of more than it asked for,
+  /// nothing happens.
+  private func admit(_ admission: IdentityOrder.Admission) {
+    let isTold = door.encoding.centrifuge != nil || carrier?.hearsClient == true
+    guard door.style == .manyChannels, isTold,
+      !subscriptions.contains(where: { $0.channel.name == admission.channel })
+    else { return }
+    let grant = SubscriptionGrant(
+      user: standing.identity?.user, channel: admission.channel, info: admission.info,
+      expiresAt: admission.until)
+    subscribe(
+      admission.channel, admission.since.map { .position($0) } ?? .now, id: nil, grant: grant)
   }
 
   /// Ends what the client may not do any more.

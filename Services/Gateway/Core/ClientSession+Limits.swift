@@ -14,11 +14,12 @@ extension ClientSession {
     switch message {
     case .publish: nil
     case .subscribe: asksTooOften(subscribes: true)
-    default: asksTooOften(subscribes: false)
+    default: asksTooOften()
     }
   }
 
-  func asksTooOften(subscribes: Bool) -> Refusal? {
+  /// The same for what is no message of our own protocol.
+  func asksTooOften(subscribes: Bool = false) -> Refusal? {
     guard let account else { return nil }
     return refusal(account.ask(subscribes: subscribes, gateway.settings.rates, gateway.loop.now))
   }

@@ -42,6 +42,14 @@ struct ClientStanding {
     isWarned = false
   }
 
+  /// The right to be here ends at another time, in seconds of Unix time.
+  mutating func extend(until end: Int64) {
+    guard var identity else { return }
+    identity.expiresAt = end
+    signedIn = SignedIn(id, identity)
+    isWarned = false
+  }
+
   private static func isSame(_ a: String?, _ b: String?) -> Bool {
     guard let a, let b else { return a == nil && b == nil }
     return a.utf8.elementsEqual(b.utf8)

@@ -49,6 +49,8 @@ final class Connection: StreamOwner {
     case socket(SocketSession)
     case echo(EchoSession)
     case engine(EngineSocket)
+    case centrifuge(CentrifugeSocket)
+    case centrifugeStream(CentrifugeStream)
     case stream(StreamSession)
     /// The session is another loop's, and TLS is spoken here.
     case relay(ConnectionRelay)
@@ -104,7 +106,7 @@ final class Connection: StreamOwner {
       guard secure != nil else {
         let moved = MovedConnection(
           try stream.duplicateDescriptor(), peer, client, head, rest, isRelayed: false)
-        guard gateway.post(.moved(moved), loop) else { return false }
+        guard gateway.post(.moved(moved), to: loop) else { return false }
         mode = .ended
         stream.close()
         return true
@@ -116,7 +118,7 @@ final class Connection: StreamOwner {
       swap(&theirs, &pair.second)
       let relay = ConnectionRelay(stream, ours, on: gateway.loop)
       let moved = MovedConnection(theirs, peer, client, head, rest, isRelayed: true)
-      guard gateway.post(.moved(moved), loop) else { return false }
+      guard gateway.post(.moved(moved), to: loop) else { return false }
       mode = .relay(relay)
       try relay.start()
       return true
@@ -146,6 +148,8 @@ final class Connection: StreamOwner {
   func become(_ session: SocketSession) { mode = .socket(session) }
   func become(_ session: EchoSession) { mode = .echo(session) }
   func become(_ socket: EngineSocket) { mode = .engine(socket) }
+  func become(_ session: CentrifugeStream) { mode = .centrifugeStream(session) }
+  func become(_ session: CentrifugeSocket) { mode = .centrifuge(session) }
   func become(_ session: StreamSession) { mode = .stream(session) }
 
   /// TLS' handshake is over.
@@ -160,6 +164,8 @@ final class Connection: StreamOwner {
     switch mode {
     case .socket(let socket): socket.session
     case .stream(let stream): stream.session
+    case .centrifuge(let socket): socket.session
+    case .centrifugeStream(let stream): stream.session
     case .starting, .securing, .http, .echo, .engine, .relay, .ended: nil
     }
   }
@@ -175,6 +181,8 @@ final class Connection: StreamOwner {
     case .stream(let session): stream.heldBytes + session.heldBytes
     case .engine(let socket): stream.heldBytes + socket.heldBytes
     case .relay(let relay): stream.heldBytes + relay.heldBytes
+    case .centrifuge(let socket): stream.heldBytes + socket.heldBytes
+    case .centrifugeStream(let session): stream.heldBytes + session.heldBytes
     case .starting, .securing, .ended: stream.heldBytes
     }
   }
@@ -194,6 +202,8 @@ final class Connection: StreamOwner {
     case .stream(let session): session.letGoForMemory()
     case .engine(let socket): socket.letGoForMemory()
     case .relay: stream.abort()
+    case .centrifuge(let socket): socket.letGoForMemory()
+    case .centrifugeStream(let session): session.letGoForMemory()
     case .starting, .securing, .ended: break
     }
     if stream.queuedBytes > Self.lastBytesMax { stream.abort() }
@@ -204,6 +214,8 @@ final class Connection: StreamOwner {
     switch mode {
     case .socket(let socket): socket.session.checkIdentity(now, due)
     case .stream(let stream): stream.session.checkIdentity(now, due)
+    case .centrifuge(let socket): socket.session.checkIdentity(now, due)
+    case .centrifugeStream(let stream): stream.session.checkIdentity(now, due)
     case .http(let conversation):
       for session in conversation.sessions { session.checkIdentity(now, due) }
     case .starting, .securing, .echo, .engine, .relay, .ended: break
@@ -223,8 +235,9 @@ final class Connection: StreamOwner {
       case .echo(let session): step = session.received(rest)
       case .engine(let socket): step = socket.received(rest)
       case .relay(let relay): step = relay.received(rest)
+      case .centrifuge(let socket): step = socket.received(rest)
       // Nothing that a client of an endless answer says is heard.
-      case .stream, .starting, .securing, .ended: return bytes.count
+      case .stream, .centrifugeStream, .starting, .securing, .ended: return bytes.count
       }
       if step == 0 { return taken }
       if let socketLog { socketLog.bytes &+= UInt64(step) }
@@ -291,6 +304,8 @@ final class Connection: StreamOwner {
     case .engine(let socket): socket.drained()
     case .relay(let relay): relay.drained()
     case .stream(let session): session.drained()
+    case .centrifuge(let socket): socket.drained()
+    case .centrifugeStream(let stream): stream.drained()
     case .starting, .securing, .ended: break
     }
   }
@@ -299,6 +314,7 @@ final class Connection: StreamOwner {
     switch mode {
     case .http(let conversation): conversation.peerFinished()
     case .stream(let session): session.peerFinished()
+    case .centrifugeStream(let session): session.peerFinished()
     default: false
     }
   }
@@ -313,6 +329,8 @@ final class Connection: StreamOwner {
     case .relay(let relay): relay.ended()
     case .http(let conversation): conversation.ended()
     case .stream(let session): session.ended()
+    case .centrifuge(let socket): socket.ended()
+    case .centrifugeStream(let stream): stream.ended()
     case .securing: noteFailure(secure?.connection.failure.map { TLSFailureReason($0) } ?? .left)
     case .echo, .starting: break
     case .ended: return gateway.ended(self)
@@ -337,6 +355,8 @@ final class Connection: StreamOwner {
     case .echo(let session): session.sweep(now)
     case .engine(let socket): socket.sweep(now)
     case .stream(let session): session.sweep(now)
+    case .centrifuge(let socket): socket.sweep(now)
+    case .centrifugeStream(let stream): stream.sweep(now)
     case .securing(let since):
       if now.since(since) > gateway.settings.tlsHandshakeMax { giveUpHandshake() }
     case .starting, .relay, .ended: break
@@ -357,6 +377,8 @@ final class Connection: StreamOwner {
     case .socket(let session): session.drain()
     case .echo(let session): session.drain()
     case .stream(let session): session.drain()
+    case .centrifuge(let socket): socket.drain()
+    case .centrifugeStream(let stream): stream.drain()
     case .securing: stream.close()
     // The loop's sessions are told by themselves.
     case .engine, .relay, .starting, .ended: break

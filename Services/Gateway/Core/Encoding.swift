@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Centrifuge
 internal import JSON
 internal import WebSocketCodec
 internal import Wire
@@ -21,53 +22,66 @@ enum Encoding: Int, CaseIterable {
   case socketPublication
   /// Socket.IO's event of the channel's name, with what was published.
   case socketEvent
+  /// A push of the Centrifuge protocol: its JSON in a text frame, or Protobuf in a binary one.
+  case centrifugeJSON, centrifugeProtobuf
+  /// The same in an event, in a line, and as Protobuf that says how long it is.
+  case centrifugeEvent, centrifugeLine, centrifugeBytes
+  /// The push alone, for clients that only listen: in a text frame, an event, a line.
+  case pushFrame, pushEvent, pushLine
 
   /// Whether carriers need to know where each publication ends.
   var hasMarks: Bool {
     switch self {
-    case .raw, .envelope, .event, .rawEvent: false
-    case .eventPart, .line, .socketPublication, .socketEvent: true
+    case .eventPart, .line, .socketPublication, .socketEvent, .centrifugeLine, .centrifugeBytes, .pushLine: true
+    default: false
     }
   }
 
   /// Appends one publication in the form of its carrier, compressed where there is a compressor.
   ///
-  /// - Parameter user: whose it is; empty: nobody's who has signed in.
   func append(
-    _ payload: Payload, position: Position?, timeMs: Int64, user: String = "", prefix: [UInt8],
-    compressor: MessageCompressor? = nil, to output: inout [UInt8]
+    _ payload: Payload, position: Position?, timeMs: Int64, publisher: Publisher = Publisher(),
+    prefix: [UInt8], compressor: MessageCompressor? = nil, to output: inout [UInt8]
   ) {
     switch self {
     case .raw:
       Self.message(payload.kind.isText ? .text : .binary, payload.bytes, compressor, &output)
     case .envelope:
       let body = Self.envelope(
-        payload, position: position, timeMs: timeMs, user: user, prefix: prefix)
+        payload, position: position, timeMs: timeMs, user: publisher.user, prefix: prefix)
       Self.message(.text, body, compressor, &output)
     case .event, .eventPart:
       let body = Self.envelope(
-        payload, position: position, timeMs: timeMs, user: user, prefix: prefix)
+        payload, position: position, timeMs: timeMs, user: publisher.user, prefix: prefix)
       EventStream.append(
         id: self == .event ? Self.id(position, prefix) : nil, data: body, to: &output)
     case .rawEvent: Self.appendRawEvent(payload, Self.id(position, prefix), to: &output)
     case .line:
       let body = Self.envelope(
-        payload, position: position, timeMs: timeMs, user: user, prefix: prefix)
+        payload, position: position, timeMs: timeMs, user: publisher.user, prefix: prefix)
       JSONLines.append(body, to: &output)
     case .socketPublication:
       let body = Self.socketPublication(
-        payload, position: position, timeMs: timeMs, user: user, prefix: prefix)
+        payload, position: position, timeMs: timeMs, user: publisher.user, prefix: prefix)
       Self.messages(body, payload, compressor, &output)
     case .socketEvent: Self.messages(Self.socketEvent(payload, prefix), payload, compressor, &output)
+    case .centrifugeJSON, .centrifugeProtobuf, .centrifugeEvent, .centrifugeLine, .centrifugeBytes,
+      .pushFrame, .pushEvent, .pushLine:
+      guard let form = centrifuge else { return }
+      let push = form.push(payload, position, timeMs, publisher, prefix)
+      guard form.framing == .frame else { return form.append(line: push, to: &output) }
+      Self.message(form.encoding == .json ? .text : .binary, push, compressor, &output)
     }
   }
 
   /// Where each message in `bytes` ends, of encodings without marks. For what slow clients leave.
   func ends(_ bytes: borrowing Span<UInt8>) -> [Int] {
     switch self {
-    case .raw, .envelope, .socketPublication, .socketEvent: Self.frameEnds(bytes)
-    case .event, .rawEvent, .eventPart: EventStream.ends(bytes)
-    case .line: [bytes.count]
+    case .raw, .envelope, .centrifugeJSON, .centrifugeProtobuf, .pushFrame, .socketPublication,
+      .socketEvent:
+      Self.frameEnds(bytes)
+    case .event, .rawEvent, .eventPart, .centrifugeEvent, .pushEvent: EventStream.ends(bytes)
+    case .line, .centrifugeLine, .centrifugeBytes, .pushLine: [bytes.count]
     }
   }
 

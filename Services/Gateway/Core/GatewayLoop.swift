@@ -32,8 +32,10 @@ final class GatewayLoop {
   let httpLogger: Logger
   private(set) var isDraining = false
   var upstreamsChanged: () -> Void = {}
-  /// Tells another loop of the process something; whether it will hear it.
-  var post: (GatewayMail, _ loop: Int) -> Bool = { _, _ in false }
+  /// Hands something to another loop of the process; false where that has too much waiting.
+  var hand: (GatewayMail, Int) -> Bool = { _, _ in false }
+
+  func post(_ mail: GatewayMail, to loop: Int) -> Bool { hand(mail, loop) }
   private var sweepCount: UInt64 = 0
   private var seenOrders = Authenticator.Seen()
   /// Connections that are being told why they can't come in.
@@ -67,6 +69,7 @@ final class GatewayLoop {
   private(set) lazy var identityFeed = IdentityFeed(self)
   private(set) lazy var health = HealthReport(self)
   private(set) lazy var engines = EngineSessions(self)
+  private(set) lazy var emulated = EmulatedStreams(self)
   private(set) lazy var memory = LoopMemory(self)
   private(set) lazy var compression = LoopCompression(
     settings.compression, contextBytesMax: settings.compressionContextBytesMax,

@@ -140,6 +140,8 @@ enum GatewayMail: Sendable {
   /// A connection whose session is this loop's.
   case moved(MovedConnection)
   case drain
+  /// Commands for a stream that the loop holds.
+  case emulated(SessionToken, [UInt8])
   /// Another loop needs to know what clients make this one hold.
   case countMemory
 }
@@ -231,10 +233,12 @@ final class RunningGateway: RunningService {
     for thread in threads { thread.mailbox.post(.drain) }
   }
 
-  /// Whether that loop will get it.
+  /// Whether the loop of that number has taken it.
   func post(_ mail: GatewayMail, to loop: Int) -> Bool {
-    let thread = state.withLock { $0.threads.indices.contains(loop) ? $0.threads[loop] : nil }
-    return thread?.mailbox.post(mail) == .posted
+    state.withLock { state in
+      guard state.threads.indices.contains(loop) else { return false }
+      return state.threads[loop].mailbox.post(mail) == .posted
+    }
   }
 
   func drained() {
@@ -292,7 +296,7 @@ final class GatewayThread {
     self.index = index
     self.claim = claim
     opensAt = loop.now + RunningGateway.patience
-    gateway.post = { [running] in running.post($0, to: $1) }
+    gateway.hand = { running.post($0, to: $1) }
     gateway.start()
     if index == 0 {
       renewTickets()
@@ -325,6 +329,7 @@ final class GatewayThread {
       case .adopt(let limits, let compression): gateway.adopt(limits, compression)
       case .moved(let moved): gateway.take(moved)
       case .drain: drain()
+      case .emulated(let name, let commands): gateway.emulated.received(name, commands)
       case .countMemory: gateway.memory.countSoon()
       }
     }

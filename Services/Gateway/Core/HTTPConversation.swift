@@ -333,6 +333,7 @@ final class HTTPConversation {
     switch exchange.route {
     case .vault: isUpload = head.method == .put
     case .api where head.method == .post && !isForToken: sink = .collect([])
+    case .centrifugeStream where head.method == .post, .emulation: sink = .collect([])
     default: break
     }
     let bytesMax =
@@ -399,12 +400,12 @@ final class HTTPConversation {
   func isFirst(_ exchange: HTTPExchange) -> Bool { exchanges.first === exchange }
 
   /// What follows on this connection is another's, and no request any more. False if it has ended.
-  func handOver(to feed: StreamSession) -> Bool {
+  func handOver(to feed: any EndlessAnswer) -> Bool {
     guard !isClosed else { return false }
     isClosed = true
     isClosing = true
     giveUpExchanges()
-    connection.become(feed)
+    feed.takes(connection)
     stream.resumeReading()
     return true
   }

@@ -2,6 +2,14 @@ internal import HTTPCodec
 internal import Loop
 internal import Platform
 
+/// An answer that has no end: it takes the connection, which it is the last of.
+protocol EndlessAnswer: AnyObject {
+  /// What follows on the connection is its own.
+  func takes(_ connection: Connection)
+  /// `head` goes out first.
+  func begin(_ head: [UInt8])
+}
+
 /// One request and its answer. Keep it until it is answered; answering twice does nothing.
 ///
 /// An answer is either whole (`respond`) or comes piece by piece: `beginStreaming`, `write` …,
@@ -164,7 +172,7 @@ final class HTTPExchange {
 
   /// Gives the connection to `feed`, which begins with this answer and ends with the connection.
   /// False where that can't be: the client has gone, or was answered.
-  func handOver(to feed: StreamSession, _ answer: Response) -> Bool {
+  func handOver(to feed: any EndlessAnswer, _ answer: Response) -> Bool {
     guard response == nil, !isStreaming, let conversation, conversation.isFirst(self) else {
       return false
     }

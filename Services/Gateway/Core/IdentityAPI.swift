@@ -6,7 +6,8 @@ internal import JSON
 internal import Loop
 internal import Platform
 
-/// The methods of the API about who somebody is: *ticket*, *revoke*, *disconnect*, *unsubscribe*.
+/// The methods of the API about who somebody is: *ticket*, *revoke*, *disconnect*, *unsubscribe*,
+/// *subscribe*, *refresh*.
 struct IdentityAPI {
   private let gateway: GatewayLoop
 
@@ -32,12 +33,14 @@ struct IdentityAPI {
       switch method {
       case "ticket": completion(.success(answer(try authenticator.ticket(claims: claims(value)))))
       case "revoke": publish(try revocation(value), completion)
-      case "disconnect": publish(.disconnect(try whom(value)), completion)
-      default:
-        guard let name = value["channel"]?.string.flatMap({ ChannelName($0) }) else {
-          throw .badRequest("channel is missing or no channel")
+      case "disconnect":
+        guard value["whitelist"]?.array?.isEmpty != false else {
+          throw .badRequest("whitelist is not served: name the clients that are to go")
         }
-        publish(.unsubscribe(try whom(value), name), completion)
+        publish(.disconnect(try whom(value)), completion)
+      case "subscribe": publish(.subscribe(try whom(value), try admission(value)), completion)
+      case "refresh": publish(.refresh(try whom(value), until: try end(value)), completion)
+      default: publish(.unsubscribe(try whom(value), try channel(value)), completion)
       }
     } catch { completion(.failure(error)) }
   }
@@ -69,6 +72,54 @@ struct IdentityAPI {
       try Revocation(
         asked: value, at: Authenticator.now, leeway: Int64(authenticator.leewaySeconds),
         standardTTL: authenticator.settings.revocationTTL.components.seconds))
+  }
+
+  private func channel(_ value: JSONValue) throws(Refusal) -> ChannelName {
+    guard let name = value["channel"]?.string.flatMap({ ChannelName($0) }) else {
+      throw .badRequest("channel is missing or no channel")
+    }
+    return name
+  }
+
+  /// BUDGET: as much as a token may bring.
+  private static let infoBytesMax = TokenLimits.bytesMax
+
+  private func admission(_ value: JSONValue) throws(Refusal) -> IdentityOrder.Admission {
+    let name = try channel(value)
+    guard gateway.settings.policy(name) != nil else { throw .unknownChannel(name) }
+    var admission = IdentityOrder.Admission(channel: name)
+    if let info = value["info"], !info.isNull {
+      var writer = JSONWriter()
+      writer.value(info)
+      guard writer.bytes.count <= Self.infoBytesMax else {
+        throw .badRequest("info is over \(Self.infoBytesMax) bytes")
+      }
+      admission.info = writer.bytes
+    }
+    if let end = value["expire_at"], !end.isNull { admission.until = try moment(end) }
+    if let since = value["recover_since"], !since.isNull {
+      guard let offset = since["offset"]?.int, offset >= 0,
+        let epoch = since["epoch"]?.string.flatMap({ Epoch($0) })
+      else { throw .badRequest("recover_since is {offset, epoch}") }
+      admission.since = Position(epoch: epoch, offset: Offset(UInt64(offset)))
+    }
+    return admission
+  }
+
+  /// When the connections' right ends; 0 where it has.
+  private func end(_ value: JSONValue) throws(Refusal) -> Int64 {
+    if value["expired"]?.bool == true { return 0 }
+    guard let end = value["expire_at"] else {
+      throw .badRequest("say expire_at, or that it has expired")
+    }
+    return try moment(end)
+  }
+
+  private func moment(_ value: JSONValue) throws(Refusal) -> Int64 {
+    guard let seconds = value.int, seconds > Authenticator.now, seconds < 253_402_300_800 else {
+      throw .badRequest("expire_at is a time to come, in whole seconds since 1970")
+    }
+    return seconds
   }
 
   private func whom(_ value: JSONValue) throws(Refusal) -> IdentityOrder.Whom {

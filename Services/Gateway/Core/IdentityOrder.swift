@@ -8,6 +8,21 @@ enum IdentityOrder: Equatable, Sendable {
   case revoke(Revocation)
   case disconnect(Whom)
   case unsubscribe(Whom, ChannelName)
+  /// Into a channel, whatever its rule says.
+  case subscribe(Whom, Admission)
+  /// Their right to be here ends then, in seconds of Unix time; at 0 it has ended.
+  case refresh(Whom, until: Int64)
+
+  /// What a back end lets clients into.
+  struct Admission: Equatable, Sendable {
+    var channel: ChannelName
+    /// JSON that others see of the client there.
+    var info: [UInt8]?
+    /// When it ends, in seconds of Unix time.
+    var until: Int64?
+    /// From where on.
+    var since: Position?
+  }
 
   /// The connections that are meant.
   struct Whom: Equatable, Sendable {
@@ -58,6 +73,14 @@ enum IdentityOrder: Equatable, Sendable {
       writer.field("do", "unsubscribe")
       whom.append(to: &writer)
       writer.field("channel", channel.text)
+    case .subscribe(let whom, let admission):
+      writer.field("do", "subscribe")
+      whom.append(to: &writer)
+      admission.append(to: &writer)
+    case .refresh(let whom, let until):
+      writer.field("do", "refresh")
+      whom.append(to: &writer)
+      writer.field("until", until)
     }
     writer.endObject()
     return writer.bytes
@@ -79,6 +102,12 @@ enum IdentityOrder: Equatable, Sendable {
     case "unsubscribe":
       guard let channel = value["channel"]?.string.flatMap({ ChannelName($0) }) else { return nil }
       self = .unsubscribe(whom, channel)
+    case "subscribe":
+      guard let admission = Admission(value) else { return nil }
+      self = .subscribe(whom, admission)
+    case "refresh":
+      guard let until = value["until"]?.int else { return nil }
+      self = .refresh(whom, until: until)
     default: return nil
     }
   }
@@ -100,6 +129,32 @@ extension IdentityOrder.Whom {
     if let client { writer.field("client", client) }
     if let session { writer.field("session", session) }
     if let before { writer.field("before", before) }
+  }
+}
+
+extension IdentityOrder.Admission {
+  /// Nil for what a later version may have written.
+  fileprivate init?(_ value: JSONValue) {
+    guard let channel = value["channel"]?.string.flatMap({ ChannelName($0) }) else { return nil }
+    var info: [UInt8]?
+    if let given = value["info"], !given.isNull {
+      var writer = JSONWriter()
+      writer.value(given)
+      info = writer.bytes
+    }
+    self.init(
+      channel: channel, info: info, until: value["until"]?.int,
+      since: value["since"]?.string.flatMap { Position($0) })
+  }
+
+  fileprivate func append(to writer: inout JSONWriter) {
+    writer.field("channel", channel.text)
+    if let info {
+      writer.key("info")
+      writer.raw(info)
+    }
+    if let until { writer.field("until", until) }
+    if let since { writer.field("since", since.description) }
   }
 }
 

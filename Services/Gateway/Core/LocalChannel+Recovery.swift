@@ -160,7 +160,10 @@ extension LocalChannel {
       position = Position(epoch: epoch, offset: page.floor)
       return fetch()
     }
-    if position == nil { position = Position(epoch: epoch, offset: .zero) }
+    if position == nil {
+      historyBegins(epoch)
+      position = Position(epoch: epoch, offset: .zero)
+    }
     for event in page.events { apply(Arrival(event, epoch)) }
     if page.hasMore { fetch() } else { drainHeld() }
   }

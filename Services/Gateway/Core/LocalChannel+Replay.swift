@@ -25,6 +25,7 @@ extension LocalChannel {
     switch since {
     case .now:
       subscription.begins(after: place)
+      subscription.begun()
       sendSnapshot(subscription)
       goLive(subscription)
     case .start, .empty:
@@ -60,6 +61,7 @@ extension LocalChannel {
   ) {
     subscription.begins(after: place)
     tellUnrecoverable(subscription, reason, epoch, floor, head)
+    subscription.begun()
     sendSnapshot(subscription)
     goLive(subscription)
   }
@@ -149,6 +151,7 @@ extension LocalChannel {
     if page.epoch == replay.epoch, replay.delivered <= page.head {
       // By now this loop may have applied more than the client has.
       begins(subscription, replay)
+      subscription.begun()
       return join(subscription, replay)
     }
     let reason: ControlMessage.UnrecoverableReason =
@@ -164,6 +167,7 @@ extension LocalChannel {
     replay = Subscription.Replay(epoch: page.epoch, delivered: page.head)
     begins(subscription, replay)
     tellUnrecoverable(subscription, reason, page.epoch, page.floor, page.head)
+    subscription.begun()
     read(subscription, replay)
   }
 
@@ -201,6 +205,7 @@ extension LocalChannel {
         replay.delivered = event.offset
       }
     }
+    subscription.begun()
     if page.hasMore { return read(subscription, replay) }
     join(subscription, replay, broughtNothing: replay.delivered == before)
   }
@@ -297,7 +302,7 @@ extension LocalChannel {
   private func send(_ arrival: Arrival, to subscription: Subscription) {
     subscription.send(
       arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
-      user: arrival.publisher.user)
+      publisher: arrival.publisher)
     gateway.metrics.replayed.add()
   }
 

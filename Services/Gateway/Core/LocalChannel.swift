@@ -334,10 +334,19 @@ final class LocalChannel: IdleNode, Flushable {
 
   /// Takes the next publication in order: state first, then the subscribers.
   func apply(_ arrival: Arrival) {
-    if let at = arrival.position { position = at }
+    if let at = arrival.position {
+      if position == nil { historyBegins(at.epoch) }
+      position = at
+    }
     if !joining.isEmpty { recent.append(arrival) }
     if plugin != nil { applyToPlugin(arrival) } else { gather(arrival) }
     if awaitingCount > 0 { promoteThoseAhead() }
+  }
+
+  /// Something stands in the history that was empty: whoever goes by its epoch learns that before
+  /// anything of it comes.
+  func historyBegins(_ epoch: Epoch) {
+    forEachLive { $0.session.carrier?.historyBegins(epoch, of: $0) }
   }
 
   private func applyToPlugin(_ arrival: Arrival) {
@@ -413,7 +422,7 @@ final class LocalChannel: IdleNode, Flushable {
     for index in groups.indices where !groups[index].isEmpty {
       groups[index].append(
         arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
-        user: arrival.publisher.user, prefix: envelopePrefix, key: key, merges: merges,
+        publisher: arrival.publisher, prefix: envelopePrefix, key: key, merges: merges,
         spare: gateway.loop.takeSpareBuffer)
     }
     guard !isDirty else { return }
@@ -437,7 +446,7 @@ final class LocalChannel: IdleNode, Flushable {
       var single = SubscriberGroup(like: group)
       single.append(
         arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
-        user: arrival.publisher.user, prefix: envelopePrefix, key: key, merges: merges,
+        publisher: arrival.publisher, prefix: envelopePrefix, key: key, merges: merges,
         spare: { [] })
       let publication = single.take()
       for member in group.members {

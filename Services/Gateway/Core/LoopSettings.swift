@@ -86,6 +86,8 @@ struct LoopSettings: Sendable {
   var messageMax = Duration.seconds(30)
   /// Bytes per second at least, of what is under way.
   var transferRate = 1_024
+  /// Where clients of the Centrifuge protocol are found that speak by requests.
+  let emulation = EmulationBook()
   var pingEvery = Duration.seconds(25)
   var pongMax = Duration.seconds(10)
   /// The longest that a poll waits for something new.

@@ -69,6 +69,12 @@ struct RequestHandler {
       }
     case .api(let method): ServerAPI(gateway).answer(exchange, method, body)
     case .vault(let sha256): gateway.artifacts.download(sha256, head, exchange)
+    case .emulation: gateway.emulated.answer(exchange, head, body)
+    case .centrifugeStream(let form):
+      if head.method == .head { return exchange.respond(CentrifugeDoors.answer(form)) }
+      exchange.whenFirst { [weak exchange] in
+        if let exchange { CentrifugeDoors.openStream(form, exchange, head, body) }
+      }
     case .eventStream, .lineStream, .poll:
       if head.method == .head, exchange.route.isEndless {
         return exchange.respond(StreamDoors.answer(exchange.route))

@@ -1,3 +1,4 @@
+internal import Centrifuge
 internal import Config
 internal import HTTPCodec
 
@@ -14,6 +15,12 @@ enum Route: Equatable {
   /// `/ws/events/{channel}`: one channel with a welcome (S003-08).
   case events(String)
   case echo
+  /// `/connection/websocket`, `/connection/uni_websocket`: the Centrifuge client protocol.
+  case centrifuge(isUnidirectional: Bool)
+  /// `/connection/sse`, `/connection/http_stream` and theirs for clients that only listen.
+  case centrifugeStream(CentrifugeForm)
+  /// `/emulation`: what such a stream's client says.
+  case emulation
   /// `OPTIONS *`: what the server can do as a whole (RFC 9110 §9.3.7).
   case server
   /// `/sse`, `/stream`: an answer without end, as events or as lines.
@@ -43,6 +50,7 @@ enum Route: Equatable {
     case ["poll"]: self = .poll
     case ["socket.io"], ["socket.io", ""]: self = .engine(.socketIO)
     case ["engine.io"], ["engine.io", ""]: self = .engine(.engineIO)
+    case ["emulation"]: self = .emulation
     default: self = Self.nested(target.path)
     }
   }
@@ -55,8 +63,24 @@ enum Route: Equatable {
     switch path[0] {
     case "api": return .api(path[1])
     case "vault": return .vault(sha256: path[1])
+    case "connection": return connection(path[1])
     case "ws" where !path[1].isEmpty: return .oneChannel(path[1])
     default: return .notFound
+    }
+  }
+
+  /// The doors of the Centrifuge protocol.
+  private static func connection(_ name: String) -> Route {
+    switch name {
+    case "websocket": .centrifuge(isUnidirectional: false)
+    case "uni_websocket": .centrifuge(isUnidirectional: true)
+    case "sse": .centrifugeStream(CentrifugeForm(encoding: .json, framing: .event))
+    case "http_stream": .centrifugeStream(CentrifugeForm(encoding: .json, framing: .line))
+    case "uni_sse":
+      .centrifugeStream(CentrifugeForm(encoding: .json, framing: .event, isUnidirectional: true))
+    case "uni_http_stream":
+      .centrifugeStream(CentrifugeForm(encoding: .json, framing: .line, isUnidirectional: true))
+    default: .notFound
     }
   }
 
@@ -89,6 +113,8 @@ enum Route: Equatable {
     case .api: [.post, .options]
     case .engine: [.get, .post, .options]
     case .vault: [.get, .head, .put, .options]
+    case .centrifugeStream: [.get, .head, .post, .options]
+    case .emulation: [.post, .options]
     case .notFound: []
     case .server: [.get, .head, .post, .put, .options]
     default: [.get, .head, .options]
@@ -96,11 +122,16 @@ enum Route: Equatable {
   }
 
   /// The answer ends with the connection.
-  var isEndless: Bool { self == .eventStream || self == .lineStream }
+  var isEndless: Bool {
+    switch self {
+    case .eventStream, .lineStream, .centrifugeStream: true
+    default: false
+    }
+  }
 
   var isSocket: Bool {
     switch self {
-    case .manyChannels, .oneChannel, .events, .echo: true
+    case .manyChannels, .oneChannel, .events, .echo, .centrifuge: true
     default: false
     }
   }

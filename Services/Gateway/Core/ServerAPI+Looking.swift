@@ -68,30 +68,8 @@ extension ServerAPI {
     case .failure(let refusal): completion(.failure(refusal))
     case .success(let name) where !key.allows(.presence, name):
       completion(.failure(.permissionDenied))
-    case .success(let name): presenceList(name, from: 0, [], completion)
-    }
-  }
-
-  /// BUDGET: members in one answer of the API.
-  private static let membersMax = 10_000
-
-  private func presenceList(
-    _ name: ChannelName, from: UInt64, _ soFar: [Member], _ completion: @escaping Completion
-  ) {
-    guard let link = gateway.upstreams.presence else {
-      return completion(.failure(.unavailable))
-    }
-    let request = ReadPresence(remainingMs: gateway.settings.publishMaxMs, channel: name, from: from, count: 1000)
-    gateway.ask(link, request, expecting: PresenceList.self) { result in
-      switch result {
-      case .failure(let refusal): completion(.failure(refusal))
-      case .success(let list):
-        let members = soFar + list.members
-        if list.next > from, members.count < Self.membersMax {
-          return self.presenceList(name, from: list.next, members, completion)
-        }
-        completion(.success(Self.presence(members)))
-      }
+    case .success(let name):
+      gateway.members(of: name) { completion($0.map(Self.presence)) }
     }
   }
 
@@ -124,14 +102,10 @@ extension ServerAPI {
     case .success(let found): name = found
     }
     guard key.allows(.presence, name) else { return completion(.failure(.permissionDenied)) }
-    guard let link = gateway.upstreams.presence else {
-      return completion(.failure(.unavailable))
-    }
-    let request = ReadPresence(remainingMs: gateway.settings.publishMaxMs, channel: name, count: 0)
-    gateway.ask(link, request, expecting: PresenceList.self) { result in
+    gateway.memberCounts(of: name) { result in
       completion(
         result.map {
-          [UInt8]("{\"num_clients\":\($0.connections),\"num_users\":\($0.total)}".utf8)
+          [UInt8]("{\"num_clients\":\($0.connections),\"num_users\":\($0.members)}".utf8)
         })
     }
   }

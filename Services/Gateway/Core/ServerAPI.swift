@@ -37,6 +37,9 @@ final class ServerAPI {
     self.key = key
     let completion: Completion = { answer in
       switch answer {
+      // Centrifugo's one answer that is no result.
+      case .success(let result) where method == "batch":
+        exchange.respond(Response(.ok, "application/json", result))
       case .success(let result): exchange.respond(Self.response("result", result))
       case .failure(let refusal): exchange.respond(Self.response(refusal))
       }
@@ -94,9 +97,12 @@ final class ServerAPI {
     case "channels": channels(value, completion)
     case "info" where !key.scopes.contains(.presence): completion(.failure(.permissionDenied))
     case "info": info(completion)
-    case "ticket", "revoke", "disconnect", "unsubscribe":
+    case "ticket", "revoke", "disconnect", "unsubscribe", "subscribe", "refresh":
       guard key.allowsEverywhere(.admin) else { return completion(.failure(.permissionDenied)) }
       IdentityAPI(gateway).call(method, value, completion)
+    // Histories are trimmed by their rules alone.
+    case "history_remove":
+      completion(.failure(Refusal(108, "not_available", "histories are not removed", .notFound)))
     case "batch": batch(value, completion)
     default: completion(.failure(.methodNotFound))
     }

@@ -45,6 +45,13 @@ enum SocketDoors {
         EchoSession(connection, compression, QualityTeller(target, gateway)))
       return true
     }
+    if case .centrifuge(let isUnidirectional) = route {
+      return CentrifugeDoors.openSocket(
+        head, exchange, connection, isUnidirectional: isUnidirectional
+      ) {
+        accept(key, offers, exchange, connection, subprotocol: $0)
+      }
+    }
     var names: [ChannelName] = []
     var refused: [String] = []
     for text in texts(route) {
@@ -135,17 +142,16 @@ enum SocketDoors {
   /// Completes the handshake; nil where the connection goes without compression.
   private static func accept(
     _ key: String, _ offers: [WebSocketExtension], _ exchange: HTTPExchange,
-    _ connection: Connection
+    _ connection: Connection, subprotocol: String? = nil
   ) -> SocketCompression? {
     connection.becameSocket(exchange)
     let agreed = connection.gateway.compression.agree(offers)
     let accept = base64(SHA1.digest(WebSocketHandshake.acceptInput(key: key)))
-    connection.stream.send(
-      [UInt8](
-        ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-          + "Sec-WebSocket-Accept: \(accept)\r\n"
-          + (agreed.map { "Sec-WebSocket-Extensions: \($0.answer.headerValue)\r\n" } ?? "")
-          + "\(RequestID.field): \(exchange.id)\r\n\r\n").utf8))
+    var answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    answer += "Sec-WebSocket-Accept: \(accept)\r\n"
+    if let agreed { answer += "Sec-WebSocket-Extensions: \(agreed.answer.headerValue)\r\n" }
+    if let subprotocol { answer += "Sec-WebSocket-Protocol: \(subprotocol)\r\n" }
+    connection.stream.send([UInt8]("\(answer)\(RequestID.field): \(exchange.id)\r\n\r\n".utf8))
     return agreed?.compression
   }
 }

@@ -52,15 +52,19 @@ struct SocketReceiver {
   ) throws(Fault) -> WebSocketEvent? {
     do throws(WebSocketError) {
       let event = try read(bytes, &offset)
-      if case .pong = event, let answer = keepAlive.receivedPong(gateway.loop.now) {
-        gateway.metrics.heartbeats.record(answer, keepAlive.meter)
-        hasNews = true
-      }
+      if case .pong = event { receivedPong() }
       return event
     } catch {
       gateway.metrics.limits.reached(error, messageLimit: messageLimit)
       throw Fault(code: error.closeCode, reason: error.reason)
     }
+  }
+
+  /// The client has answered a ping, be it of the socket or of the protocol that is spoken on it.
+  mutating func receivedPong() {
+    guard let answer = keepAlive.receivedPong(gateway.loop.now) else { return }
+    gateway.metrics.heartbeats.record(answer, keepAlive.meter)
+    hasNews = true
   }
 
   private mutating func read(

@@ -15,7 +15,7 @@ internal import Platform
 ///        └──(all refused for good)──▶ answered with the refusal's status
 ///
 /// Loop-confined.
-final class StreamSession: Carrier {
+final class StreamSession: Carrier, EndlessAnswer {
   enum Form { case events, lines }
 
   private let gateway: GatewayLoop
@@ -97,6 +97,8 @@ final class StreamSession: Carrier {
     openingTimer = nil
     return taken
   }
+
+  func takes(_ connection: Connection) { connection.become(self) }
 
   /// The connection is this session's: `head` goes out, then what has waited for it.
   func begin(_ head: [UInt8]) {

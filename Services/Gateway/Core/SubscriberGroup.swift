@@ -44,7 +44,7 @@ struct SubscriberGroup {
   }
 
   mutating func append(
-    _ payload: Payload, position: Position?, timeMs: Int64, user: String = "", prefix: [UInt8],
+    _ payload: Payload, position: Position?, timeMs: Int64, publisher: Publisher, prefix: [UInt8],
     key: MergeKey? = nil, merges: Bool = false, spare: () -> [UInt8]
   ) {
     if gathered.bytes.capacity == 0 { gathered.bytes = spare() }
@@ -52,7 +52,7 @@ struct SubscriberGroup {
     gathered.last = position
     if merges { gathered.keys.append(key) }
     encoding.append(
-      payload, position: position, timeMs: timeMs, user: user, prefix: prefix,
+      payload, position: position, timeMs: timeMs, publisher: publisher, prefix: prefix,
       compressor: compressor, to: &gathered.bytes)
     gathered.count += 1
     if encoding.hasMarks {

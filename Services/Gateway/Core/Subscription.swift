@@ -3,6 +3,7 @@ internal import Identity
 internal import Loop
 internal import Observe
 internal import Platform
+internal import Wire
 
 /// One client's interest in one channel on this loop.
 ///
@@ -135,9 +136,12 @@ final class Subscription {
 
   /// What the client gets from here on follows `position`.
   func begins(after position: Since) {
-    hasBegun = true
     session.begins(self, after: position)
+    hasBegun = true
   }
+
+  /// What the first step has for the client has been handed over; what follows comes by itself.
+  func begun() { session.carrier?.begun(self) }
 
   // MARK: publications
 
@@ -173,11 +177,18 @@ final class Subscription {
   }
 
   /// A publication for this client alone: of its replay, a snapshot or an answer.
-  func send(_ payload: Payload, position: Position?, timeMs: Int64, user: String = "") {
+  func send(
+    _ payload: Payload, position: Position?, timeMs: Int64, publisher: Publisher = Publisher()
+  ) {
     func encode(_ bytes: inout [UInt8]) {
       encoding.append(
-        payload, position: position, timeMs: timeMs, user: user, prefix: channel.envelopePrefix,
-        to: &bytes)
+        payload, position: position, timeMs: timeMs, publisher: publisher,
+        prefix: channel.envelopePrefix, to: &bytes)
+    }
+    if encoding.centrifuge != nil {
+      let arrival = Arrival(
+        position: position, timeMs: timeMs, publisher: publisher, payload: payload)
+      if session.carrier?.gathers(arrival, of: self) == true { return }
     }
     let isHeld = session.holdsBack
     if let stream, !isHeld, !stream.withholds { return stream.send(encode) }
