@@ -14,8 +14,8 @@ struct SocketIOPublicationTests {
   ) -> [EngineFrame] {
     var bytes: [UInt8] = []
     encoding.append(
-      payload, position: at, timeMs: 5, user: user, prefix: Encoding.prefix(channel("a:b")),
-      to: &bytes)
+      payload, position: at, timeMs: 5, publisher: Publisher(client: 0, user: user),
+      prefix: Encoding.prefix(channel("a:b")), to: &bytes)
     return Array(FramedMessages(bytes))
   }
 
