@@ -10,7 +10,7 @@ internal import TLSStream
 /// One client's connection: speaks HTTP until it is upgraded to a socket, or an answer without end
 /// takes it.
 ///
-///     starting ──▶ securing, where TLS is spoken ──▶ http ──▶ socket or echo ──▶ ended
+///     starting ──▶ securing, where TLS is spoken ──▶ HTTP ──▶ another conversation ──▶ ended
 ///
 /// Owns the stream; hands its bytes to whichever conversation is on, which knows nothing of TLS.
 /// Loop-confined.
@@ -45,15 +45,7 @@ final class Connection: StreamOwner {
   private enum Mode {
     case starting
     case securing(since: Instant)
-    case http(HTTPConversation)
-    case socket(SocketSession)
-    case echo(EchoSession)
-    case engine(EngineSocket)
-    case centrifuge(CentrifugeSocket)
-    case centrifugeStream(CentrifugeStream)
-    case stream(StreamSession)
-    /// The session is another loop's, and TLS is spoken here.
-    case relay(ConnectionRelay)
+    case carrying(any Conversation)
     case ended
   }
 
@@ -84,7 +76,7 @@ final class Connection: StreamOwner {
   /// Goes on with the request that another loop has read.
   func start(with moved: MovedConnection) {
     let conversation = HTTPConversation(self)
-    mode = .http(conversation)
+    mode = .carrying(conversation)
     do throws(SystemError) {
       try stream.start(self)
     } catch {
@@ -119,14 +111,14 @@ final class Connection: StreamOwner {
       let relay = ConnectionRelay(stream, ours, on: gateway.loop)
       let moved = MovedConnection(theirs, peer, client, head, rest, isRelayed: true)
       guard gateway.post(.moved(moved), to: loop) else { return false }
-      mode = .relay(relay)
+      mode = .carrying(relay)
       try relay.start()
       return true
     } catch { return false }
   }
 
   func start() {
-    mode = secure == nil ? .http(HTTPConversation(self)) : .securing(since: gateway.loop.now)
+    mode = secure == nil ? .carrying(HTTPConversation(self)) : .securing(since: gateway.loop.now)
     do throws(SystemError) {
       try stream.start(self)
     } catch {
@@ -144,48 +136,27 @@ final class Connection: StreamOwner {
     stream.closeAfterWriting()
   }
 
-  /// From now on what comes is for the socket.
-  func become(_ session: SocketSession) { mode = .socket(session) }
-  func become(_ session: EchoSession) { mode = .echo(session) }
-  func become(_ socket: EngineSocket) { mode = .engine(socket) }
-  func become(_ session: CentrifugeStream) { mode = .centrifugeStream(session) }
-  func become(_ session: CentrifugeSocket) { mode = .centrifuge(session) }
-  func become(_ session: StreamSession) { mode = .stream(session) }
+  /// From now on the connection is for something else.
+  func become(_ conversation: any Conversation) { mode = .carrying(conversation) }
+
+  private var conversation: (any Conversation)? {
+    if case .carrying(let conversation) = mode { conversation } else { nil }
+  }
 
   /// TLS' handshake is over.
   func streamOpened(_ stream: Stream) {
     gateway.metrics.tls.handshakes.add()
     if secure?.connection.isResumed == true { gateway.metrics.tls.resumed.add() }
-    if case .securing = mode { mode = .http(HTTPConversation(self)) }
+    if case .securing = mode { mode = .carrying(HTTPConversation(self)) }
   }
 
   /// The client that this connection carries for good, once it does.
-  var session: ClientSession? {
-    switch mode {
-    case .socket(let socket): socket.session
-    case .stream(let stream): stream.session
-    case .centrifuge(let socket): socket.session
-    case .centrifugeStream(let stream): stream.session
-    case .starting, .securing, .http, .echo, .engine, .relay, .ended: nil
-    }
-  }
+  var session: ClientSession? { conversation?.onlySession }
 
   // MARK: what it holds
 
   /// What its client makes the gateway hold: what has come and is not whole, and what waits for it.
-  var heldBytes: Int {
-    switch mode {
-    case .socket(let socket): stream.heldBytes + socket.heldBytes
-    case .http(let conversation): stream.heldBytes + conversation.heldBytes
-    case .echo(let echo): stream.heldBytes + echo.heldBytes
-    case .stream(let session): stream.heldBytes + session.heldBytes
-    case .engine(let socket): stream.heldBytes + socket.heldBytes
-    case .relay(let relay): stream.heldBytes + relay.heldBytes
-    case .centrifuge(let socket): stream.heldBytes + socket.heldBytes
-    case .centrifugeStream(let session): stream.heldBytes + session.heldBytes
-    case .starting, .securing, .ended: stream.heldBytes
-    }
-  }
+  var heldBytes: Int { stream.heldBytes + (conversation?.heldBytes ?? 0) }
 
   /// Its client has been told to go, or nobody is there.
   var isLeaving: Bool { !stream.isOpen }
@@ -195,31 +166,13 @@ final class Connection: StreamOwner {
 
   /// Lets the client go, and what it holds: all clients together hold too much, and it the most.
   func letGoForMemory() {
-    switch mode {
-    case .socket(let socket): socket.letGoForMemory()
-    case .http(let conversation): conversation.letGoForMemory()
-    case .echo(let echo): echo.letGoForMemory()
-    case .stream(let session): session.letGoForMemory()
-    case .engine(let socket): socket.letGoForMemory()
-    case .relay: stream.abort()
-    case .centrifuge(let socket): socket.letGoForMemory()
-    case .centrifugeStream(let session): session.letGoForMemory()
-    case .starting, .securing, .ended: break
-    }
+    conversation?.letGoForMemory()
     if stream.queuedBytes > Self.lastBytesMax { stream.abort() }
   }
 
   /// Whether the clients that this connection carries are still who they were.
   func checkIdentity(_ now: Int64, _ due: Authenticator.Due) {
-    switch mode {
-    case .socket(let socket): socket.session.checkIdentity(now, due)
-    case .stream(let stream): stream.session.checkIdentity(now, due)
-    case .centrifuge(let socket): socket.session.checkIdentity(now, due)
-    case .centrifugeStream(let stream): stream.session.checkIdentity(now, due)
-    case .http(let conversation):
-      for session in conversation.sessions { session.checkIdentity(now, due) }
-    case .starting, .securing, .echo, .engine, .relay, .ended: break
-    }
+    conversation?.checkIdentity(now, due)
   }
 
   func streamReceived(_ stream: Stream, _ bytes: borrowing Span<UInt8>) -> Int {
@@ -230,14 +183,8 @@ final class Connection: StreamOwner {
       let step: Int
       switch mode {
       case _ where awaitsProxyHeader: step = readProxyHeader(rest)
-      case .http(let conversation): step = conversation.received(rest)
-      case .socket(let session): step = session.received(rest)
-      case .echo(let session): step = session.received(rest)
-      case .engine(let socket): step = socket.received(rest)
-      case .relay(let relay): step = relay.received(rest)
-      case .centrifuge(let socket): step = socket.received(rest)
-      // Nothing that a client of an endless answer says is heard.
-      case .stream, .centrifugeStream, .starting, .securing, .ended: return bytes.count
+      case .carrying(let conversation): step = conversation.received(rest)
+      case .starting, .securing, .ended: return bytes.count
       }
       if step == 0 { return taken }
       if let socketLog { socketLog.bytes &+= UInt64(step) }
@@ -296,43 +243,18 @@ final class Connection: StreamOwner {
     gateway.access.note(entry)
   }
 
-  func streamDrained(_ stream: Stream) {
-    switch mode {
-    case .socket(let session): session.drained()
-    case .http(let conversation): conversation.drained()
-    case .echo(let session): session.drained()
-    case .engine(let socket): socket.drained()
-    case .relay(let relay): relay.drained()
-    case .stream(let session): session.drained()
-    case .centrifuge(let socket): socket.drained()
-    case .centrifugeStream(let stream): stream.drained()
-    case .starting, .securing, .ended: break
-    }
-  }
+  func streamDrained(_ stream: Stream) { conversation?.drained() }
 
-  func streamPeerFinished(_ stream: Stream) -> Bool {
-    switch mode {
-    case .http(let conversation): conversation.peerFinished()
-    case .stream(let session): session.peerFinished()
-    case .centrifugeStream(let session): session.peerFinished()
-    default: false
-    }
-  }
+  func streamPeerFinished(_ stream: Stream) -> Bool { conversation?.peerFinished() ?? false }
 
   func streamEnded(_ stream: Stream, _ end: StreamEnd) {
     let before = mode
     mode = .ended
     noteSocket(end)
     switch before {
-    case .socket(let session): session.ended()
-    case .engine(let socket): socket.ended()
-    case .relay(let relay): relay.ended()
-    case .http(let conversation): conversation.ended()
-    case .stream(let session): session.ended()
-    case .centrifuge(let socket): socket.ended()
-    case .centrifugeStream(let stream): stream.ended()
+    case .carrying(let conversation): conversation.ended()
     case .securing: noteFailure(secure?.connection.failure.map { TLSFailureReason($0) } ?? .left)
-    case .echo, .starting: break
+    case .starting: break
     case .ended: return gateway.ended(self)
     }
     if case .securing = before {} else if let error = secure?.connection.failure {
@@ -350,16 +272,10 @@ final class Connection: StreamOwner {
 
   func sweep(_ now: Instant) {
     switch mode {
-    case .http(let conversation): conversation.sweep(now)
-    case .socket(let session): session.sweep(now)
-    case .echo(let session): session.sweep(now)
-    case .engine(let socket): socket.sweep(now)
-    case .stream(let session): session.sweep(now)
-    case .centrifuge(let socket): socket.sweep(now)
-    case .centrifugeStream(let stream): stream.sweep(now)
+    case .carrying(let conversation): conversation.sweep(now)
     case .securing(let since):
       if now.since(since) > gateway.settings.tlsHandshakeMax { giveUpHandshake() }
-    case .starting, .relay, .ended: break
+    case .starting, .ended: break
     }
   }
 
@@ -373,15 +289,9 @@ final class Connection: StreamOwner {
 
   func drain() {
     switch mode {
-    case .http(let conversation): conversation.drain()
-    case .socket(let session): session.drain()
-    case .echo(let session): session.drain()
-    case .stream(let session): session.drain()
-    case .centrifuge(let socket): socket.drain()
-    case .centrifugeStream(let stream): stream.drain()
+    case .carrying(let conversation): conversation.drain()
     case .securing: stream.close()
-    // The loop's sessions are told by themselves.
-    case .engine, .relay, .starting, .ended: break
+    case .starting, .ended: break
     }
   }
 

@@ -6,7 +6,7 @@ internal import Platform
 internal import WebSocketCodec
 
 /// `/ws/echo`: every message comes back as it was.
-final class EchoSession {
+final class EchoSession: Conversation {
   private let connection: Connection
   private let compression: SocketCompression?
   private var receiver: SocketReceiver

@@ -17,7 +17,7 @@ internal import WebSocketCodec
 ///                 ──▶ isClosed: the last answer is queued; the stream ends once it is written
 ///
 /// Loop-confined.
-final class HTTPConversation {
+final class HTTPConversation: Conversation {
   let connection: Connection
   private let gateway: GatewayLoop
   private var reader: HTTPRequestReader
@@ -549,6 +549,10 @@ final class HTTPConversation {
 
   /// The clients whose answers wait for publications.
   var sessions: [ClientSession] { exchanges.compactMap(\.session) }
+
+  func checkIdentity(_ now: Int64, _ due: Authenticator.Due) {
+    for session in sessions { session.checkIdentity(now, due) }
+  }
 
   func drain() {
     for exchange in exchanges { exchange.hurried?() }

@@ -3,7 +3,7 @@ internal import Loop
 internal import Platform
 
 /// An answer that has no end: it takes the connection, which it is the last of.
-protocol EndlessAnswer: AnyObject {
+protocol EndlessAnswer: Conversation {
   /// What follows on the connection is its own.
   func takes(_ connection: Connection)
   /// `head` goes out first.

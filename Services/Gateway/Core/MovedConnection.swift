@@ -35,7 +35,7 @@ final class MovedConnection: Sendable {
 /// which that loop speaks as to any client. A TLS connection itself stays on its thread.
 ///
 /// Each side is read only as far as the other takes it. Loop-confined.
-final class ConnectionRelay: StreamOwner {
+final class ConnectionRelay: StreamOwner, Conversation {
   private let outer: Stream
   private let inner: Stream
 
@@ -62,6 +62,7 @@ final class ConnectionRelay: StreamOwner {
 
   var heldBytes: Int { inner.heldBytes }
   func drained() { inner.resumeReading() }
+  func letGoForMemory() { outer.abort() }
   func ended() { inner.close() }
 
   // MARK: the other loop's side

@@ -7,10 +7,11 @@ internal import WebSocketCodec
 internal import Wire
 
 /// A WebSocket as the carrier of a session: frames, pings, close codes, and the pace of both sides.
-final class SocketSession: Carrier {
+final class SocketSession: Carrier, Conversation {
   private let connection: Connection
   private let gateway: GatewayLoop
   let session: ClientSession
+  var onlySession: ClientSession? { session }
   let compression: SocketCompression?
   private var receiver: SocketReceiver
   /// On a socket of one channel each message is acknowledged by its number.

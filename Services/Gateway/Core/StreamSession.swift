@@ -21,6 +21,7 @@ final class StreamSession: Carrier, EndlessAnswer {
   private let gateway: GatewayLoop
   private let connection: Connection
   let session: ClientSession
+  var onlySession: ClientSession? { session }
   private let form: Form
   /// The channels asked for, and where the client stands in each.
   private var places: [(name: ChannelName, place: Subscription.Since)]

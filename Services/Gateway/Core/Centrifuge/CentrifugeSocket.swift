@@ -8,7 +8,7 @@ internal import Wire
 
 /// A WebSocket that carries the Centrifuge protocol: one frame of it is one message. Pings are the
 /// protocol's own, which pages of a browser can see. Loop-confined.
-final class CentrifugeSocket: CentrifugeTransport {
+final class CentrifugeSocket: CentrifugeTransport, Conversation {
   private let connection: Connection
   private let centrifuge: CentrifugeSession
   private var receiver: SocketReceiver
@@ -17,6 +17,7 @@ final class CentrifugeSocket: CentrifugeTransport {
   private var stream: Stream { connection.stream }
   private var gateway: GatewayLoop { connection.gateway }
   var session: ClientSession { centrifuge.session }
+  var onlySession: ClientSession? { session }
 
   init(
     _ connection: Connection, _ session: ClientSession, _ form: CentrifugeForm,

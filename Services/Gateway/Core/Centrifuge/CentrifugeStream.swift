@@ -22,6 +22,7 @@ final class CentrifugeStream: CentrifugeTransport, EndlessAnswer {
   private var stream: Stream { connection.stream }
   private var gateway: GatewayLoop { connection.gateway }
   var session: ClientSession { centrifuge.session }
+  var onlySession: ClientSession? { session }
 
   init(_ connection: Connection, _ session: ClientSession, _ form: CentrifugeForm) {
     self.connection = connection

@@ -10,7 +10,7 @@ internal import Wire
 /// A WebSocket that carries an Engine.IO session, or wants to. Loop-confined.
 ///
 /// Heartbeats are the session's own: this sends no pings.
-final class EngineSocket {
+final class EngineSocket: Conversation {
   private let connection: Connection
   private let gateway: GatewayLoop
   let compression: SocketCompression?
