@@ -36,9 +36,8 @@ final class StreamSession: Carrier, EndlessAnswer {
   private var wantsDrained = false
   private(set) var isClosing = false
   private var lastRefusal: Refusal?
-  private var lastBeat: Instant
   private var taking: TakingWatch
-  private var beat = HeartbeatWatch()
+  private var listener: ListenerWatch
   private var openingTimer: TimerID?
 
   private var stream: Stream { connection.stream }
@@ -58,7 +57,7 @@ final class StreamSession: Carrier, EndlessAnswer {
     places = channels.map { (name: $0.0, place: $0.1) }
     origin = places
     unsettled = Set(channels.map(\.0))
-    lastBeat = gateway.loop.now
+    listener = ListenerWatch(gateway.loop.now)
     taking = TakingWatch(gateway.loop.now)
     // What is published before the answer has begun goes behind its head.
     stream.withholds = true
@@ -256,21 +255,18 @@ final class StreamSession: Carrier, EndlessAnswer {
       gateway.metrics.limits.reached(.httpIdleTimeout)
       return stream.abort()
     }
-    // What waits behind a full kernel is judged by `taking`.
-    if stream.queuedBytes > 0 {
-      beat.isOver()
-    } else if beat.isUnderWay,
-      beat.isUnanswered(stream.progress(), now, within: gateway.settings.pongMax)
+    switch listener.sweep(
+      stream, now, every: gateway.settings.pingEvery, within: gateway.settings.pongMax)
     {
+    case .nothing: break
+    case .gone:
       gateway.metrics.limits.reached(.pongTimeout)
-      return stream.abort()
+      stream.abort()
+    case .beat:
+      guard !isClosing else { return }
+      stream.send(form == .events ? EventStream.heartbeat : JSONLines.heartbeat)
+      listener.sent(stream, now)
     }
-    guard !isClosing, now.since(lastBeat) >= gateway.settings.pingEvery else { return }
-    lastBeat = now
-    // To a client that has yet to take something, more would tell nothing.
-    guard stream.queuedBytes == 0 else { return }
-    stream.send(form == .events ? EventStream.heartbeat : JSONLines.heartbeat)
-    beat.began(stream.progress(), now)
   }
 
   var heldBytes: Int { session.waitingBytes + early.count }
@@ -297,64 +293,6 @@ final class StreamSession: Carrier, EndlessAnswer {
     _ = takeExchange()
     early = []
     session.ended()
-  }
-}
-
-/// Whether a client takes anything of what is queued for it. Pure.
-struct TakingWatch {
-  private var queued = 0
-  private var given: UInt64 = 0
-  private var takenAt: Instant
-
-  init(_ now: Instant) { takenAt = now }
-
-  /// Asked once a second: whether nothing of a queue that isn't empty has gone for so long.
-  ///
-  /// - Parameter given: bytes that had waited elsewhere and came into the queue since the beginning:
-  ///   they do only when it has been taken.
-  mutating func hasStalled(
-    _ queuedBytes: Int, given: UInt64 = 0, _ now: Instant, within limit: Duration
-  ) -> Bool {
-    if queuedBytes == 0 || queuedBytes < queued || given != self.given { takenAt = now }
-    (queued, self.given) = (queuedBytes, given)
-    return queuedBytes > 0 && now.since(takenAt) >= limit
-  }
-}
-
-/// Whether a heartbeat is taken by the client's kernel, which is all the answer that an answer
-/// without end can have: a client that vanished, or that reads nothing while its kernel has no more
-/// room, takes none. Pure.
-struct HeartbeatWatch {
-  private(set) var isUnderWay = false
-  private var taken: UInt64 = 0
-  private var movedAt = Instant(nanoseconds: 0)
-
-  /// - Parameter progress: nil where the kernel does not tell; then nothing is watched.
-  mutating func began(_ progress: Sockets.Progress?, _ now: Instant) {
-    guard let progress else { return }
-    if !isUnderWay {
-      taken = progress.taken
-      movedAt = now
-    }
-    isUnderWay = true
-  }
-
-  mutating func isOver() { isUnderWay = false }
-
-  /// Asked once a second while a heartbeat is under way: whether something waits, and nothing of it
-  /// has been taken for so long. A heartbeat is over as soon as nothing waits.
-  mutating func isUnanswered(
-    _ progress: Sockets.Progress?, _ now: Instant, within limit: Duration
-  ) -> Bool {
-    guard let progress, progress.pending > 0 else {
-      isUnderWay = false
-      return false
-    }
-    if progress.taken != taken {
-      taken = progress.taken
-      movedAt = now
-    }
-    return now.since(movedAt) >= limit
   }
 }
 

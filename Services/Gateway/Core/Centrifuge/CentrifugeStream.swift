@@ -16,8 +16,7 @@ final class CentrifugeStream: CentrifugeTransport, EndlessAnswer {
   let name: SessionToken?
   private var keepAlive: SocketKeepAlive
   private var taking: TakingWatch
-  private var beat = HeartbeatWatch()
-  private var lastBeat: Instant
+  private var listener: ListenerWatch
 
   private var stream: Stream { connection.stream }
   private var gateway: GatewayLoop { connection.gateway }
@@ -32,7 +31,7 @@ final class CentrifugeStream: CentrifugeTransport, EndlessAnswer {
     let now = connection.gateway.loop.now
     keepAlive = SocketKeepAlive(now)
     taking = TakingWatch(now)
-    lastBeat = now
+    listener = ListenerWatch(now)
   }
 
   // MARK: the beginning
@@ -101,21 +100,18 @@ final class CentrifugeStream: CentrifugeTransport, EndlessAnswer {
     }
   }
 
-  /// All the answer that a client gives which only listens is that its kernel takes what it is sent.
   private func sweepListener(_ now: Instant) {
-    if stream.queuedBytes > 0 {
-      beat.isOver()
-    } else if beat.isUnderWay,
-      beat.isUnanswered(stream.progress(), now, within: gateway.settings.pongMax)
+    switch listener.sweep(
+      stream, now, every: gateway.settings.pingEvery, within: gateway.settings.pongMax)
     {
+    case .nothing: break
+    case .gone:
       gateway.metrics.limits.reached(.pongTimeout)
-      return stream.abort()
+      stream.abort()
+    case .beat:
+      centrifuge.ping()
+      listener.sent(stream, now)
     }
-    guard now.since(lastBeat) >= gateway.settings.pingEvery else { return }
-    lastBeat = now
-    guard stream.queuedBytes == 0 else { return }
-    centrifuge.ping()
-    beat.began(stream.progress(), now)
   }
 
   var heldBytes: Int { session.waitingBytes + centrifuge.heldBytes }
