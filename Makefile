@@ -81,6 +81,10 @@ autobahn: deps-test build ## the 517 cases of the Autobahn suite; needs a Python
 conformance-socketio: deps-suites build ## the suites of Socket.IO and Engine.IO, SUITES=DIR a copy of their repository, N times
 	@SUITES='$(SUITES)' SAPPHIRE_BIN='$(CURDIR)/.build/release' Tests/SocketIO/run $(if $(filter-out 5000,$(N)),$(N),1)
 
+conformance-centrifuge: deps-test build ## the suite of centrifuge-python, SUITES=DIR a copy of its repository
+	@Tests/Centrifuge/run -k page >/dev/null
+	@SAPPHIRE_BIN='$(CURDIR)/.build/release' Tests/Centrifuge/suite '$(SUITES)'
+
 crash: deps-test ## rebuilds the store's disk at N crash points and starts from each
 	@N=$(N) infra/test crash
 
@@ -90,6 +94,12 @@ storm: deps-test build ## 10,000 clients whose gateway is killed come back to an
 bench: deps-bench build ## measures us beside a C epoll server and Redis, and holds the bars
 	$(MAKE) -C infra/bench
 	infra/bench/run.py $(ARGS)
+
+sbom: deps-check build ## a bill of materials of the executables, CycloneDX JSON, to standard output
+	@infra/sbom .build/release
+
+reproducible: deps-run ## builds the last commit twice and compares the executables byte for byte
+	@infra/reproducible
 
 golden-update: deps-run ## writes the golden vectors and the tables of docs/PROTOCOL.md anew
 	UPDATE_GOLDEN=1 $(SWIFT) test $(PLAIN) --filter WireTests
@@ -110,4 +120,4 @@ clean: ## removes everything that was built
 	rm -rf .build
 
 .PHONY: help deps deps-run deps-check deps-test deps-bench build run test check lint test-unit \
-  test-services test-long test-mixed fuzz autobahn deps-suites conformance-socketio crash storm bench golden-update protocol-doc plugin asan tsan clean
+  test-services test-long test-mixed fuzz autobahn deps-suites conformance-socketio conformance-centrifuge crash storm bench sbom reproducible golden-update protocol-doc plugin asan tsan clean

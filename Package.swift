@@ -11,6 +11,9 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
   .strictMemorySafety(),
   .treatAllWarnings(as: .error),
+  // Accesses are checked for exclusivity while compiling and, in debug builds, while running: there
+  // all tests go. See docs/adr/0030-exclusive-access.md.
+  .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
 ]
 
 func library(_ name: String, _ path: String, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -22,7 +25,12 @@ func shared(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target 
 }
 
 func executable(_ name: String, _ path: String, _ dependencies: [Target.Dependency]) -> Target {
-  .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+  .executableTarget(
+    name: name, dependencies: dependencies, path: path, swiftSettings: strict,
+    // What is deployed needs no Swift installed where it runs.
+    linkerSettings: [
+      .unsafeFlags(["-static-stdlib"], .when(platforms: [.linux], configuration: .release))
+    ])
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
@@ -40,6 +48,7 @@ let plugins = [
   "Board",
   "Echo",
   "Conformance",
+  "Follow",
 ]
 let pluginTargets = plugins.map { Target.Dependency(stringLiteral: "\($0)Channel") }
 
@@ -73,10 +82,10 @@ let package = Package(
     shared("Observe", ["Bytes"]),
     // Row 1: pure.
     shared("JSON", ["Bytes"]),
-    shared("Wire", ["Bytes"]),
+    shared("Wire", ["Bytes", "JSON"]),
     shared("HTTPCodec", ["Bytes"]),
     shared("WebSocketCodec", ["Bytes"]),
-    shared("ChannelKit", ["Bytes"]),
+    shared("ChannelKit", ["Bytes", "JSON"]),
     shared("Delta", ["Bytes"]),
     shared("Schema", ["Bytes", "JSON"]),
     shared("EngineIO", ["Bytes", "JSON"]),
@@ -96,6 +105,12 @@ let package = Package(
     shared("Link", ["Bytes", "Platform", "Observe", "Loop", "Wire", "Crypto"]),
     shared(
       "Service", ["Bytes", "Platform", "Observe", "Loop", "Wire", "Link", "Config", "JSON"]),
+    shared(
+      "Hooks",
+      [
+        "Bytes", "Platform", "Observe", "Loop", "JSON", "Config", "HTTPCodec", "Crypto", "TLS",
+        "TLSStream",
+      ]),
     shared(
       "Client",
       [
@@ -117,14 +132,15 @@ let package = Package(
     executable("EventStoreMain", "Services/EventStore/Main", ["EventStoreCore", "Service"]),
     library(
       "PresenceCore", "Services/Presence/Core",
-      ["Bytes", "Platform", "Observe", "Loop", "Wire", "Link", "Config", "Service"]),
+      ["Bytes", "Platform", "Observe", "Loop", "JSON", "Wire", "Link", "Config", "Service", "Hooks"]),
     executable("PresenceMain", "Services/Presence/Main", ["PresenceCore", "Service"]),
     .target(
       name: "GatewayCore",
       dependencies: [
         "Bytes", "Platform", "Observe", "JSON", "Loop", "Wire", "Link", "Config", "Service",
         "HTTPCodec", "WebSocketCodec", "Deflate", "Crypto", "ChannelKit", "TLS", "TLSStream",
-        "Schema", "Identity", "EngineIO", "SocketIO", "Centrifuge",
+        "Schema", "Identity", "EngineIO", "SocketIO", "Centrifuge", "Delta",
+        "Hooks",
       ],
       path: "Services/Gateway/Core", resources: [.embedInCode("Page")], swiftSettings: strict),
     executable(
@@ -136,7 +152,7 @@ let package = Package(
         "Crypto", "Client", "Service", "TLS", "TLSStream", "Identity",
       ]),
     executable(
-      "CommandMain", "Services/Command/Main", ["CommandCore", "ChannelKit", "PluginRegistry"]),
+      "CommandMain", "Services/Command/Main", ["CommandCore", "ChannelKit", "Config", "PluginRegistry"]),
 
     // Plugins; their own targets are added below.
     library("PluginRegistry", "Plugins/Registry", ["ChannelKit"] + pluginTargets),
@@ -188,8 +204,14 @@ let package = Package(
       "CrashWorkload", "Tests/Crash/Workload", ["EventStoreCore", "Platform", "Wire", "Bytes", "TestKit"]),
     tests(
       "PresenceTests",
-      ["PresenceCore", "Link", "Wire", "Loop", "Observe", "Platform", "Bytes", "TestKit"]),
-    tests("GatewayTests", ["GatewayCore", "EngineIO", "SocketIO", "Centrifuge", "Config", "Identity", "ChannelKit", "HTTPCodec", "WebSocketCodec", "Observe", "Wire", "JSON", "Platform", "Bytes", "TestKit"]),
+      ["PresenceCore", "Hooks", "Config", "Link", "Wire", "Loop", "Observe", "Platform", "Bytes", "TestKit"]),
+    tests("GatewayTests", ["GatewayCore", "Hooks", "EngineIO", "SocketIO", "Centrifuge", "Config", "Identity", "ChannelKit", "HTTPCodec", "WebSocketCodec", "Observe", "Wire", "JSON", "Platform", "Bytes", "TestKit"]),
+    tests(
+      "HooksTests",
+      [
+        "Hooks", "Config", "HTTPCodec", "Crypto", "JSON", "Loop", "Observe", "Platform", "TLS",
+        "TLSStream", "Bytes", "TestKit",
+      ]),
     tests(
       "ClientTests",
       [

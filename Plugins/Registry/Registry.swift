@@ -4,6 +4,7 @@ public import ChannelKit
 import ConformanceChannel
 import CursorChannel
 import EchoChannel
+import FollowChannel
 import RelayChannel
 
 extension ChannelRegistry {
@@ -16,6 +17,7 @@ extension ChannelRegistry {
     registry.register(BoardChannel.self)
     registry.register(EchoChannel.self)
     registry.register(calls: Conformance.self)
+    registry.register(FollowChannel.self)
     return registry
   }
 }

@@ -4,13 +4,17 @@ public import ChannelKit
 public struct RelayChannel: ChannelType {
   public static let name = "relay"
 
-  public init(channel: ChannelName, options: inout ChannelOptions) {}
+  private let audience: Audience
 
-  public var isPassThrough: Bool { true }
+  public init(channel: ChannelName, options: inout ChannelOptions) throws(ChannelOptionsError) {
+    audience = try options.bool("toPublisher") ?? true ? .everyone : .others
+  }
+
+  public var isPassThrough: Bool { audience == .everyone }
 
   public func decide(
     _ event: ChannelEvent, from client: ClientContext, _ effects: inout Effects
   ) {
-    effects.publish(event.payload)
+    effects.publish(PublishEffect(event.payload, to: audience))
   }
 }

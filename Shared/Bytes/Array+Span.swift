@@ -24,10 +24,23 @@ extension Array where Element == UInt8 {
 extension Array where Element == UInt8 {
   /// Appends an integer's bytes, the lowest first.
   @inlinable
-  public mutating func append(littleEndian value: some FixedWidthInteger) {
-    let value = value.littleEndian
-    // SAFE BECAUSE the bytes are copied while the value stands; integers have no padding.
-    unsafe Swift.withUnsafeBytes(of: value) { unsafe append(contentsOf: $0) }
+  public mutating func append<T: FixedWidthInteger>(littleEndian value: T) {
+    append(addingCapacity: T.bitWidth / 8) { $0.append(littleEndian: value) }
+  }
+}
+
+extension OutputSpan where Element == UInt8 {
+  /// Appends an integer's bytes, the lowest first. There must be room for them.
+  @inlinable
+  public mutating func append<T: FixedWidthInteger>(littleEndian value: T) {
+    let size = T.bitWidth / 8
+    precondition(freeCapacity >= size, "whoever lends the span has made room")
+    unsafe withUnsafeMutableBufferPointer { buffer, count in
+      guard let base = buffer.baseAddress else { return }
+      // SAFE BECAUSE `size` bytes from `count` on are within the buffer, as was checked.
+      unsafe UnsafeMutableRawPointer(base + count).storeBytes(of: value.littleEndian, as: T.self)
+      count += size
+    }
   }
 }
 
@@ -39,6 +52,22 @@ extension Span where Element == UInt8 {
     // SAFE BECAUSE eight bytes from `index` on are within the span.
     return unsafe UInt64(
       littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
+  }
+
+  /// Whether the bytes from `index` on begin with `other`.
+  @inlinable
+  public func holds(_ other: borrowing Span<UInt8>, at index: Int) -> Bool {
+    guard index >= 0, index <= count, other.count <= count - index else { return false }
+    var step = 0
+    while let word = other.word(at: step) {
+      guard word == self.word(at: index &+ step) else { return false }
+      step &+= 8
+    }
+    while step < other.count {
+      guard other[step] == self[index &+ step] else { return false }
+      step &+= 1
+    }
+    return true
   }
 
   /// Whether no byte is above 127.

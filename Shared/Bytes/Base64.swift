@@ -33,14 +33,42 @@ public func bytes(base64 text: String) -> [UInt8]? {
   return result
 }
 
+/// Whether `text` is standard or URL base64 of so many bytes, padded; makes nothing.
+public func isPaddedBase64(_ text: String, byteCount: Int) -> Bool {
+  let padding = (3 - byteCount % 3) % 3
+  let digits = (byteCount + 2) / 3 * 4 - padding
+  let bytes = text.utf8Span.span
+  guard bytes.count == digits + padding else { return false }
+  var last: UInt8 = 0
+  for index in 0..<digits {
+    guard let value = value(ofBase64: bytes[index]) else { return false }
+    last = value
+  }
+  for index in digits..<bytes.count where bytes[index] != UInt8(ascii: "=") { return false }
+  // Bits left over are zero, as `bytes(base64:)` has them.
+  return last & (1 << UInt8(padding * 2) - 1) == 0
+}
+
+/// Writes standard base64 with padding behind what is there.
+public func appendBase64(_ bytes: [UInt8], to text: inout [UInt8]) {
+  append(bytes, alphabet: standardAlphabet, padded: true, to: &text)
+}
+
 private let standardAlphabet = [UInt8](
   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-private let urlAlphabet = [UInt8](
+let urlAlphabet = [UInt8](
   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
 
 private func encode(_ bytes: [UInt8], alphabet: [UInt8], padded: Bool) -> String {
   var text: [UInt8] = []
   text.reserveCapacity((bytes.count + 2) / 3 * 4)
+  append(bytes, alphabet: alphabet, padded: padded, to: &text)
+  return String(decoding: text, as: UTF8.self)
+}
+
+private func append(
+  _ bytes: [UInt8], alphabet: [UInt8], padded: Bool, to text: inout [UInt8]
+) {
   var index = 0
   while index < bytes.count {
     let left = bytes.count - index
@@ -54,7 +82,6 @@ private func encode(_ bytes: [UInt8], alphabet: [UInt8], padded: Bool) -> String
     if left > 2 { text.append(alphabet[Int(word & 63)]) } else if padded { text.append(61) }
     index += 3
   }
-  return String(decoding: text, as: UTF8.self)
 }
 
 private func value(ofBase64 digit: UInt8) -> UInt8? {

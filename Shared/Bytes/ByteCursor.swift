@@ -46,6 +46,10 @@ public struct ByteCursor: Equatable, Sendable {
 
   @inlinable public mutating func u32(_ s: borrowing Span<UInt8>) throws(ByteError) -> UInt32 {
     guard remaining >= 4 else { throw .truncated }
+    if let word = s.word(at: offset) {
+      position += 4
+      return UInt32(truncatingIfNeeded: word)
+    }
     let low = UInt32(s[offset]) | UInt32(s[offset + 1]) << 8
     let high = UInt32(s[offset + 2]) | UInt32(s[offset + 3]) << 8
     position += 4
@@ -53,10 +57,9 @@ public struct ByteCursor: Equatable, Sendable {
   }
 
   @inlinable public mutating func u64(_ s: borrowing Span<UInt8>) throws(ByteError) -> UInt64 {
-    guard remaining >= 8 else { throw .truncated }
-    let low = UInt64(try u32(s))
-    let high = UInt64(try u32(s))
-    return low | high << 32
+    guard remaining >= 8, let word = s.word(at: offset) else { throw .truncated }
+    position += 8
+    return word
   }
 
   @inlinable public mutating func i64(_ s: borrowing Span<UInt8>) throws(ByteError) -> Int64 {

@@ -28,15 +28,17 @@ public struct ByteWriter {
   /// A `u16` count and the text's UTF-8. Of a text over 65,535 bytes what comes before the character
   /// that does not fit: texts that mean something are held to far less where they come in.
   @inlinable public mutating func text16(_ text: String) {
+    if text.isEmpty { return u16(0) }
     var text = text
     text.makeContiguousUTF8()
     if text.utf8.count > Int(UInt16.max) { text = Self.cut(text) }
-    let count = text.utf8.count
-    u16(UInt16(truncatingIfNeeded: count))
-    bytes.append(contentsOf: text.utf8)
+    let utf8 = text.utf8Span.span
+    u16(UInt16(truncatingIfNeeded: utf8.count))
+    bytes.append(copying: utf8)
   }
 
-  @usableFromInline static func cut(_ text: String) -> String {
+  /// The characters at the beginning of a text over 65,535 bytes that fit into so many.
+  public static func cut(_ text: String) -> String {
     var end = text.utf8.index(text.startIndex, offsetBy: Int(UInt16.max))
     // Not within a character: its further bytes begin with the bits 10.
     while text.utf8[end] & 0xC0 == 0x80 { end = text.utf8.index(before: end) }

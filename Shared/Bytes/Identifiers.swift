@@ -77,31 +77,61 @@ public struct Epoch: Hashable, Sendable, CustomStringConvertible {
 
   /// The epoch that `text` spells in ASCII; nil where it is outside the grammar.
   public init?(_ text: borrowing Span<UInt8>) {
-    guard text.count >= 1, text.count <= Self.bytesMax else { return nil }
-    for word in 0..<(text.count + 7) / 8 {
-      var value: UInt64 = 0
-      for index in (word * 8)..<min(word * 8 + 8, text.count) {
-        let byte = text[index]
-        guard Self.isAllowed(byte) else { return nil }
-        value |= UInt64(byte) << UInt64((index & 7) * 8)
-      }
-      words[word] = value
+    let count = text.count
+    guard count >= 1, count <= Self.bytesMax else { return nil }
+    var start = 0
+    while start < count {
+      let missing = max(0, start &+ 8 &- count)
+      let word = Self.word(text, at: start, missing: missing)
+      // What is behind the text passes for letters.
+      let padding = missing == 0 ? 0 : 0x6161_6161_6161_6161 &<< UInt64((8 &- missing) &* 8)
+      guard Self.areAllowed(word | padding) else { return nil }
+      words[start / 8] = word
+      start &+= 8
     }
   }
 
-  private static func isAllowed(_ byte: UInt8) -> Bool {
-    switch byte {
-    case 48...57, 65...90, 97...122, 45, 95: true
-    default: false
+  /// Eight bytes from `start` on, or as many as there are and zeros.
+  private static func word(
+    _ text: borrowing Span<UInt8>, at start: Int, missing: Int
+  ) -> UInt64 {
+    if let word = text.word(at: start &- missing) { return word >> UInt64(missing &* 8) }
+    var word: UInt64 = 0
+    for index in start..<text.count {
+      word |= UInt64(text[index]) &<< UInt64((index &- start) &* 8)
     }
+    return word
   }
 
-  /// An epoch of 128 random bits.
+  /// Whether eight bytes are letters, digits, `-` or `_`: all at once, since every publication has
+  /// an epoch.
+  private static func areAllowed(_ word: UInt64) -> Bool {
+    let top: UInt64 = 0x8080_8080_8080_8080
+    guard word & top == 0 else { return false }
+    let letters = within(word | 0x2020_2020_2020_2020, 97, 122)
+    let others = within(word, 48, 57) | within(word, 45, 45) | within(word, 95, 95)
+    return (letters | others) & top == top
+  }
+
+  /// The highest bit of each byte that is `low` to `high`; of bytes below 128.
+  private static func within(_ word: UInt64, _ low: UInt64, _ high: UInt64) -> UInt64 {
+    let each: UInt64 = 0x0101_0101_0101_0101
+    return (word &+ each &* (128 &- low)) & ~(word &+ each &* (127 &- high))
+  }
+
+  /// An epoch of 128 random bits: their big-endian bytes in base64url (RFC 4648 §5).
   public init(random bits: (UInt64, UInt64)) {
-    var writer = ByteWriter(reserving: 16)
-    writer.u64(bits.0)
-    writer.u64(bits.1)
-    for (index, byte) in base64URL(writer.bytes).utf8.enumerated() {
+    for index in 0..<22 {
+      let start = 6 * index
+      // Six bits from `start` on, of both words in a row; the last digit has two, and four zeros.
+      let digit =
+        switch start {
+        case 0...58: bits.0 >> UInt64(58 - start)
+        case 60: bits.0 << 2 | bits.1 >> 62
+        case 126: bits.1 << 4
+        default: bits.1 >> UInt64(122 - start)
+        }
+      let byte = urlAlphabet[Int(truncatingIfNeeded: digit & 63)]
       words[index / 8] |= UInt64(byte) << UInt64((index & 7) * 8)
     }
   }
@@ -117,10 +147,19 @@ public struct Epoch: Hashable, Sendable, CustomStringConvertible {
 
   /// Appends its text in ASCII.
   public func append(to bytes: inout [UInt8]) {
+    bytes.append(addingCapacity: Self.bytesMax) { append(to: &$0) }
+  }
+
+  /// Appends its text in ASCII. There must be room for it.
+  public func append(to output: inout OutputSpan<UInt8>) {
     for word in 0..<4 {
       var value = words[word]
+      if value >> 56 != 0 {
+        output.append(littleEndian: value)
+        continue
+      }
       while value != 0 {
-        bytes.append(UInt8(truncatingIfNeeded: value))
+        output.append(UInt8(truncatingIfNeeded: value))
         value >>= 8
       }
     }

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -121,4 +123,27 @@ int clinux_spawn(const clinux_child *child) {
     return failed ? -failed : -EINVAL;
   }
   return pid;
+}
+
+// The end of the heap when it was looked at last; NULL where there are several arenas.
+static _Atomic(uintptr_t) heap_end;
+
+int clinux_one_arena(void) {
+  if (mallopt(M_ARENA_MAX, 1) != 1) return 0;
+  atomic_store(&heap_end, (uintptr_t)sbrk(0));
+  return 1;
+}
+
+size_t clinux_populate_heap(void) {
+  uintptr_t known = atomic_load_explicit(&heap_end, memory_order_relaxed);
+  if (known == 0) return 0;
+  uintptr_t end = (uintptr_t)sbrk(0);
+  if (end == known) return 0;
+  // Another thread that sees the same growth loses here. A heap that has shrunk is noted alone.
+  if (!atomic_compare_exchange_strong(&heap_end, &known, end) || end < known) return 0;
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  uintptr_t start = (known + page - 1) & ~(page - 1);
+  if (start >= end) return 0;
+  // A kernel that does not know it, or has no pages left, leaves them to the faults.
+  return madvise((void *)start, end - start, MADV_POPULATE_WRITE) == 0 ? end - start : 0;
 }

@@ -21,11 +21,12 @@ static inline void czlib_count(z_stream *stream, size_t *held_bytes) {
   stream->opaque = held_bytes;
 }
 
-/// A raw compressor (RFC 1951), without header or checksum. `held_bytes` outlives the stream.
+/// A compressor; `window_bits` below 0 stands for raw blocks (RFC 1951), 16 more than a window for gzip.
+/// `held_bytes` outlives the stream.
 static inline int czlib_deflate_init(
     z_stream *stream, size_t *held_bytes, int level, int window_bits, int memory_level) {
   czlib_count(stream, held_bytes);
-  return deflateInit2(stream, level, Z_DEFLATED, -window_bits, memory_level, Z_DEFAULT_STRATEGY);
+  return deflateInit2(stream, level, Z_DEFLATED, window_bits, memory_level, Z_DEFAULT_STRATEGY);
 }
 
 /// A raw decompressor. `held_bytes` outlives the stream.

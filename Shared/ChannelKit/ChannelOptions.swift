@@ -1,3 +1,5 @@
+public import JSON
+
 /// A value of a configuration rule's `options`.
 public enum OptionValue: Sendable, Equatable {
   case null
@@ -29,6 +31,22 @@ extension OptionValue: ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral,
   public init(arrayLiteral elements: OptionValue...) { self = .list(elements) }
 }
 
+extension OptionValue {
+  fileprivate init(json: JSONValue) {
+    switch json {
+    case .null: self = .null
+    case .bool(let value): self = .bool(value)
+    case .number(let value): self = .number(value.double ?? .nan)
+    case .string(let value): self = .text(value)
+    case .array(let values): self = .list(values.map { OptionValue(json: $0) })
+    case .object(let object):
+      var values: [String: OptionValue] = [:]
+      for member in object.members { values[member.key] = OptionValue(json: member.value) }
+      self = .object(values)
+    }
+  }
+}
+
 /// Why a channel can't be made as its rule says.
 public struct ChannelOptionsError: Error, Sendable, Equatable, CustomStringConvertible {
   /// The option at fault; nil where it is the rule itself.
@@ -52,6 +70,13 @@ public struct ChannelOptions: Sendable {
   private var known: Set<String> = []
 
   public init(_ values: [String: OptionValue] = [:]) { self.values = values }
+
+  /// The members of an object; of anything else, none.
+  public init(json: JSONValue) {
+    var values: [String: OptionValue] = [:]
+    for member in json.object?.members ?? [] { values[member.key] = OptionValue(json: member.value) }
+    self.init(values)
+  }
 
   public mutating func value(_ name: String) -> OptionValue? {
     known.insert(name)

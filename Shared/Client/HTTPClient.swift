@@ -12,7 +12,7 @@ public final class HTTPClient: StreamOwner {
 
   private struct Exchange {
     var request: HTTPRequest
-    var assembler: HTTPResponseAssembler
+    var assembler: HTTPAnswerReader
     var deadline: TimerID
     /// Bytes of a streamed body that are still to be sent.
     var bodyLeft = 0
@@ -77,7 +77,7 @@ public final class HTTPClient: StreamOwner {
     guard exchange == nil, !waiting.isEmpty else { return }
     let next = waiting.removeFirst()
     let timer = loop.at(next.deadline) { [weak self] in self?.timedOut() }
-    let assembler = HTTPResponseAssembler(
+    let assembler = HTTPAnswerReader(
       answering: next.request.method, bytesMax: next.request.responseBytesMax)
     exchange = Exchange(
       request: next.request, assembler: assembler, deadline: timer, completion: next.completion)
@@ -185,7 +185,7 @@ public final class HTTPClient: StreamOwner {
       guard let response = try exchange?.assembler.received(bytes, from: &offset) else {
         return bytes.count
       }
-      complete(response)
+      complete(HTTPResponse(response))
     } catch {
       dropConnection()
       finish(.failure(.malformed(reason: error.reason)))
@@ -211,7 +211,7 @@ public final class HTTPClient: StreamOwner {
       return connect(before: SystemClock.monotonic() + .seconds(10))
     }
     var assembler = exchange.assembler
-    if end == .peerClosed, let last = try? assembler.receivedEnd() { return finish(.success(last)) }
+    if end == .peerClosed, let last = try? assembler.receivedEnd() { return finish(.success(HTTPResponse(last))) }
     finish(.failure(.lost(reason: Self.reason(end))))
   }
 

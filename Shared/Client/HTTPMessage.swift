@@ -1,4 +1,3 @@
-internal import Bytes
 public import HTTPCodec
 
 /// One request to the server.
@@ -51,6 +50,10 @@ public struct HTTPResponse: Sendable {
   public let status: Int
   public let headers: HTTPHeaders
   public let body: [UInt8]
+
+  init(_ answer: HTTPAnswer) {
+    (status, headers, body) = (answer.status, answer.head.headers, answer.body)
+  }
 }
 
 /// Why there is no answer.
@@ -75,56 +78,5 @@ public enum HTTPFailure: Error, Hashable, Sendable, CustomStringConvertible {
     case .unsendable(let reason): "the request can't be sent: \(reason)"
     case .queueFull: "too many requests wait already"
     }
-  }
-}
-
-/// Puts one answer together from what the connection brings. Pure.
-struct HTTPResponseAssembler {
-  private let method: HTTPMethod
-  private let bytesMax: Int
-  private var reader = HTTPResponseReader()
-  private var head: HTTPResponseHead?
-  private var decoder: HTTPBodyDecoder?
-  private var body: [UInt8] = []
-  /// Whether any byte of an answer has come.
-  private(set) var hasBegun = false
-
-  init(answering method: HTTPMethod, bytesMax: Int) {
-    self.method = method
-    self.bytesMax = bytesMax
-  }
-
-  /// Whether the connection can carry another request after this answer.
-  var keepsAlive: Bool { head?.keepAlive ?? false }
-
-  /// Takes bytes from `offset` on and gives the answer once it is complete; interim ones are
-  /// skipped.
-  mutating func received(_ bytes: borrowing Span<UInt8>, from offset: inout Int)
-    throws(HTTPError) -> HTTPResponse?
-  {
-    if offset < bytes.count { hasBegun = true }
-    while decoder == nil {
-      guard let head = try reader.next(bytes, from: &offset, answering: method) else { return nil }
-      guard head.status.rawValue >= 200 else { continue }
-      self.head = head
-      decoder = try HTTPBodyDecoder(head.framing, bytesMax: bytesMax)
-    }
-    while let event = try decoder?.next(bytes, from: &offset) {
-      switch event {
-      case .bytes(let range): body.append(copying: bytes.extracting(range))
-      case .end: return response
-      }
-    }
-    return nil
-  }
-
-  /// The connection brings nothing more.
-  mutating func receivedEnd() throws(HTTPError) -> HTTPResponse? {
-    guard decoder != nil else { return nil }
-    return try decoder?.receivedEnd() == .end ? response : nil
-  }
-
-  private var response: HTTPResponse? {
-    head.map { HTTPResponse(status: $0.status.rawValue, headers: $0.headers, body: body) }
   }
 }

@@ -79,6 +79,15 @@ public enum ServerAPI {
     return .json("/api/history", writer.bytes)
   }
 
+  /// `POST /api/history_remove`.
+  public static func removeHistory(_ channel: ChannelName) -> HTTPRequest {
+    var writer = JSONWriter()
+    writer.beginObject()
+    writer.field("channel", channel.text)
+    writer.endObject()
+    return .json("/api/history_remove", writer.bytes)
+  }
+
   /// `POST /api/presence`.
   public static func presence(_ channel: ChannelName) -> HTTPRequest {
     .json("/api/presence", JSONValue.object(["channel": .string(channel.text)]).jsonBytes)

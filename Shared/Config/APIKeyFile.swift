@@ -97,7 +97,7 @@ extension APIKeyRule {
     case "scopes":
       for part in value.split(separator: ",") {
         guard let scope = APIScopes.named.first(where: { $0.name == part }) else {
-          throw Refused("scopes are publish, history, presence and admin")
+          throw Refused("scopes are publish, history, presence, admin and remove")
         }
         scopes.insert(scope.scope)
       }

@@ -13,11 +13,14 @@ public struct APIScopes: OptionSet, Hashable, Sendable {
   public static let presence = APIScopes(rawValue: 4)
   /// Tickets, revocations, ending connections.
   public static let admin = APIScopes(rawValue: 8)
-  public static let all: APIScopes = [.publish, .history, .presence, .admin]
+  /// Removing histories.
+  public static let remove = APIScopes(rawValue: 16)
+  public static let all: APIScopes = [.publish, .history, .presence, .admin, .remove]
 
   /// Each alone, with its name in configurations.
   public static let named: [(name: String, scope: APIScopes)] = [
     ("publish", .publish), ("history", .history), ("presence", .presence), ("admin", .admin),
+    ("remove", .remove),
   ]
 
   /// The names of those that it holds, divided by commas.
@@ -153,7 +156,7 @@ extension ConfigValue {
     {
       return scope.scope
     }
-    throw Refused("write one of \"publish\", \"history\", \"presence\", \"admin\"")
+    throw Refused("write one of \"publish\", \"history\", \"presence\", \"admin\", \"remove\"")
   }
 
   fileprivate func plainPattern() throws(Refused) -> ChannelPattern {

@@ -54,6 +54,7 @@ extension ChannelRule {
     }
     if match == nil { reading.report(value.place, "\(path).match", remedy) }
     self.init(match: match ?? [])
+    let soundSoFar = reading.problems.count
     if let type = reader.read(
       "type", &reading,
       { value throws(Refused) in
@@ -70,13 +71,16 @@ extension ChannelRule {
       }
     }
     history = HistoryRule(reading: reader.take("history"), path: "\(path).history", &reading)
+    // What was refused counts as absent, and its type would complain of that.
+    if reading.problems.count == soundSoFar { askType(value, path, &reading) }
     subscribe = AccessRule(reading: "subscribe", of: &reader, &reading)
     publish = AccessRule(reading: "publish", of: &reader, &reading)
     readHistory = AccessRule(reading: "readHistory", of: &reader, &reading)
     seePresence = AccessRule(reading: "seePresence", of: &reader, &reading)
     checkOwners(value.place, path, &reading)
-    presence =
-      reader.read("presence", &reading) { value throws(Refused) in try value.bool() } ?? true
+    if let members = reader.read("presence", &reading, { value throws(Refused) in try value.members() }) {
+      (presence, countsConnections) = (members != .none, members == .connections)
+    }
     compress =
       reader.read("compress", &reading) { value throws(Refused) in try value.bool() } ?? true
     messageClass = reader.choice("class", &reading)
@@ -94,7 +98,18 @@ extension ChannelRule {
         reading.report(value.place(of: error.path), "\(path).schema\(way)", error.reason)
       }
     }
+    hooks = ChannelHooks(
+      reader.list("hooks", &reading) { value throws(Refused) in try value.channelHook() } ?? [])
+    checkHooks(value.place, path, &reading)
     reader.finish(&reading)
+  }
+
+  private func askType(_ value: ConfigValue, _ path: String, _ reading: inout ConfigReading) {
+    guard let fault = reading.channelFault?(self) else { return }
+    let option = fault.option.map { "options.\($0)" }
+    reading.report(
+      option.map { value.place(of: $0) } ?? value.place, path + (option.map { ".\($0)" } ?? ".type"),
+      fault.reason)
   }
 
   /// "owner" needs a name that can say whose channel it is.
@@ -171,7 +186,17 @@ extension AccessRule {
   }
 }
 
+/// Who are a channel's members.
+enum ChannelMembers { case none, users, connections }
+
 extension ConfigValue {
+  fileprivate func members() throws(Refused) -> ChannelMembers {
+    if case .string("connections") = content { return .connections }
+    do throws(Refused) { return try bool() ? .users : .none } catch {
+      throw Refused("write true, false or \"connections\"")
+    }
+  }
+
   func pattern() throws(Refused) -> ChannelPattern {
     guard case .string(let text) = content, let pattern = ChannelPattern(rule: text) else {
       throw Refused(

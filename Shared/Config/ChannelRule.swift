@@ -66,6 +66,8 @@ public struct ChannelRule: Hashable, Sendable {
   /// Who is told who is there; nil: whoever may subscribe.
   public var seePresence: AccessRule?
   public var presence: Bool
+  /// Each connection is a member of its own, and not each user.
+  public var countsConnections = false
   /// Whether its publications may be compressed: not where they put what an attacker writes beside
   /// a secret, or are encrypted already.
   public var compress: Bool
@@ -82,6 +84,8 @@ public struct ChannelRule: Hashable, Sendable {
   public var require: [String]
   /// What a published payload has to look like; nil: anything.
   public var schema: JSONSchema?
+  /// What a back end is asked or told of these channels.
+  public var hooks: ChannelHooks = []
 
   public init(
     match: [ChannelPattern], type: String = "relay", options: JSONValue = .object([:]),
@@ -110,6 +114,21 @@ public struct ChannelRule: Hashable, Sendable {
     self.schema = schema
   }
 }
+
+/// What a channel type can't serve in a rule.
+public struct ChannelTypeFault: Hashable, Sendable {
+  /// The option at fault; nil where it is the rule itself.
+  public let option: String?
+  public let reason: String
+
+  public init(option: String? = nil, _ reason: String) {
+    self.option = option
+    self.reason = reason
+  }
+}
+
+/// Asks the rule's channel type, which is compiled in, whether it can serve the rule.
+public typealias ChannelTypeCheck = @Sendable (ChannelRule) -> ChannelTypeFault?
 
 /// The rules in their order: the first that matches a channel decides.
 public struct ChannelRules: Hashable, Sendable {

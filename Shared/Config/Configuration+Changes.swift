@@ -92,6 +92,7 @@ extension Configuration {
       .gateway),
     Setting("apiKeys", \.apiKeys, .atOnce, .gateway),
     Setting("routes", \.routes, .atOnce, .gateway),
+    Setting("channels (what is told of them)", \.channels.told, .restart, .presence),
   ]
 
   private static let doors = [
@@ -127,6 +128,9 @@ extension Configuration {
     Setting("compression.contextTakeover", \.compression.contextTakeover, .newcomers, .gateway),
     Setting("compression.contextWindowBits", \.compression.contextWindowBits, .newcomers, .gateway),
     Setting("socketio.enabled", \.socketio.enabled, .restart, .gateway),
+    Setting("socketio.path", \.socketio.path, .restart, .gateway),
+    Setting("socketio.perMessageDeflate", \.socketio.perMessageDeflate, .restart, .gateway),
+    Setting("socketio.httpCompression", \.socketio.httpCompression, .restart, .gateway),
     Setting("socketio.pingInterval", \.socketio.pingInterval, .restart, .gateway),
     Setting("socketio.pingTimeout", \.socketio.pingTimeout, .restart, .gateway),
     Setting("socketio.upgradeTimeout", \.socketio.upgradeTimeout, .restart, .gateway),
@@ -137,7 +141,28 @@ extension Configuration {
     Setting("socketio.allowUpgrades", \.socketio.allowUpgrades, .restart, .gateway),
     Setting("socketio.events", \.socketio.events, .restart, .gateway),
     Setting("socketio.namespaces", \.socketio.namespaces, .restart, .gateway),
+    Setting(
+      "socketio.connectionStateRecovery", \.socketio.connectionStateRecovery, .restart, .gateway),
     Setting("socketio.engine", \.socketio.engine, .restart, .gateway),
+    Setting("centrifuge.calls", \.centrifuge.calls, .restart, .gateway),
+    Setting("centrifuge.personalChannel", \.centrifuge.personalChannel, .restart, .gateway),
+    Setting("centrifuge.joinLeave", \.centrifuge.joinLeave, .restart, .gateway),
+    Setting("centrifuge.cacheRecovery", \.centrifuge.cacheRecovery, .restart, .gateway),
+    Setting("hooks.connect", \.hooks.urls[.connect], .restart, .gateway),
+    Setting("hooks.refresh", \.hooks.urls[.refresh], .restart, .gateway),
+    Setting("hooks.subscribe", \.hooks.urls[.subscribe], .restart, .gateway),
+    Setting("hooks.subRefresh", \.hooks.urls[.subRefresh], .restart, .gateway),
+    Setting("hooks.publish", \.hooks.urls[.publish], .restart, .gateway),
+    Setting("hooks.rpc", \.hooks.urls[.rpc], .restart, .gateway),
+    Setting("hooks.events", \.hooks.urls[.events], .restart, .presence),
+    Setting("hooks.keyFile", \.hooks.keyFile, .restart, .gateway, .presence),
+    Setting("hooks.caFile", \.hooks.caFile, .restart, .gateway, .presence),
+    Setting("hooks.timeout", \.hooks.timeout, .restart, .gateway, .presence),
+    Setting("hooks.concurrency", \.hooks.concurrency, .restart, .gateway),
+    Setting("hooks.queue", \.hooks.queue, .restart, .gateway),
+    Setting("hooks.answerBytes", \.hooks.answerBytes, .restart, .gateway, .presence),
+    Setting("hooks.headers", \.hooks.headers, .restart, .gateway),
+    Setting("hooks.eventQueue", \.hooks.eventQueue, .restart, .presence),
     Setting("diagnostics.echo", \.diagnostics.echo, .restart, .gateway),
   ]
 
@@ -180,6 +205,18 @@ extension ChannelRules {
         match: $0.match, type: $0.type, options: $0.options, history: $0.history,
         presence: $0.presence)
     }
+  }
+}
+
+extension ChannelRules {
+  /// What back ends are told of channels.
+  fileprivate struct Told: Equatable {
+    let match: [ChannelPattern]
+    let hooks: ChannelHooks
+  }
+
+  fileprivate var told: [Told] {
+    rules.map { Told(match: $0.match, hooks: $0.hooks.intersection(.events)) }
   }
 }
 

@@ -18,6 +18,8 @@ public struct Configuration: Sendable, Equatable {
   public var limits = Limits()
   public var compression = CompressionSettings()
   public var socketio = SocketIOSettings()
+  public var centrifuge = CentrifugeSettings()
+  public var hooks = HookSettings()
   public var diagnostics = DiagnosticsSettings()
   public var log = LogSettings()
   public var vault = VaultSettings()
@@ -96,11 +98,15 @@ extension Configuration {
   ///   - text: the file's bytes; nil where there is no file.
   ///   - environment: all variables; those named `SAPPHIRE_<SECTION>_<KEY>` are read.
   ///   - channelTypes: the names of the channel types compiled in; empty: any name is taken.
+  ///   - callHandlers: those of the plugins that answer calls, likewise.
+  ///   - channelFault: what a rule's type, one of `channelTypes`, says of it; nil: nobody asks.
   /// - Cost: linear in the text. Pure; any thread.
   public static func check(
-    file: String, text: [UInt8]?, environment: [String: String] = [:], channelTypes: [String] = []
+    file: String, text: [UInt8]?, environment: [String: String] = [:], channelTypes: [String] = [],
+    callHandlers: [String] = [], channelFault: ChannelTypeCheck? = nil
   ) -> ConfigCheck {
     var reading = ConfigReading(file: file)
+    reading.channelFault = channelFault
     var root: ConfigValue?
     if let text {
       do throws(JSON5Error) {
@@ -111,7 +117,8 @@ extension Configuration {
       }
     }
     let merged = overriding(root, with: environment, &reading)
-    let configuration = Configuration(reading: merged, types: channelTypes, &reading)
+    let configuration = Configuration(
+      reading: merged, types: channelTypes, handlers: callHandlers, &reading)
     configuration.checkTogether(&reading)
     let inOrder = reading.problems.enumerated().sorted {
       ($0.element.rank, $0.offset) < ($1.element.rank, $1.offset)
@@ -119,8 +126,14 @@ extension Configuration {
     return ConfigCheck(configuration: configuration, problems: inOrder.map(\.element))
   }
 
-  init(reading value: ConfigValue?, types: [String], _ reading: inout ConfigReading) {
+  init(
+    reading value: ConfigValue?, types: [String], handlers: [String] = [],
+    _ reading: inout ConfigReading
+  ) {
     var reader = SettingsReader(value, path: "", &reading)
+    // Rules of channels name them.
+    hooks = HookSettings(reading: reader.take("hooks"), &reading)
+    reading.hooks = Set(hooks.urls.keys)
     channels = ChannelRules(reading: reader.take("channels"), types: types, &reading)
     routes = RouteRule.list(reading: reader.take("routes"), &reading)
     gateway = GatewaySettings(reading: reader.take("gateway"), &reading)
@@ -134,7 +147,9 @@ extension Configuration {
     apiKeys = APIKeyRule.list(reading: reader.take("apiKeys"), &reading)
     limits = Limits(reading: reader.take("limits"), &reading)
     compression = CompressionSettings(reading: reader.take("compression"), &reading)
-    socketio = SocketIOSettings(reading: reader.take("socketio"), &reading)
+    socketio = SocketIOSettings(reading: reader.take("socketio"), handlers: handlers, &reading)
+    centrifuge = CentrifugeSettings(
+      reading: reader.take("centrifuge"), handlers: handlers, &reading)
     diagnostics = DiagnosticsSettings(reading: reader.take("diagnostics"), &reading)
     log = LogSettings(reading: reader.take("log"), &reading)
     vault = VaultSettings(reading: reader.take("vault"), &reading)
@@ -147,6 +162,11 @@ extension Configuration {
       reading.report(
         .defaults, "identity.keyFiles",
         "name a file with the keys of tokens: identity.required is true, and nobody could sign in")
+    }
+    if let index = routes.firstIndex(where: { $0.takes(socketio.path) }) {
+      reading.report(
+        .defaults, "routes[\(index)].path",
+        "/\(socketio.path.joined(separator: "/"))/ is Socket.IO's: socketio.path")
     }
     if gateway.proxyProtocol, let certificate = tls.certificate {
       reading.report(

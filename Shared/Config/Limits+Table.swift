@@ -162,7 +162,7 @@ extension Limits {
       for: "what waits for one slow client; others are not slowed"),
     Limit(
       .clientMemoryBytes, .bytes(\.clientMemoryBytes), 0...(1_024 * giB),
-      at: "who holds most is let go: close 1009 or 4008; 503, Retry-After",
+      at: "the user or address that holds most loses its largest: close 1009 or 4008; 503, Retry-After; error 153",
       for: "what all clients make a gateway hold: bodies, messages, queues; 0: a quarter of the memory"),
     Limit(
       .compressionContextBytes, .bytes(\.compressionContextBytes), 0...(64 * giB),
@@ -211,6 +211,9 @@ extension Limits {
     Limit(
       .requestTimeout, .duration(\.requestTimeout), 10...(10 * minute),
       at: "error 159; 504 over HTTP", for: "an answer from another service"),
+    Limit(
+      .relayedRequests, .count(\.relayedRequests), 1...60_000, at: "503, Retry-After",
+      for: "requests for sessions of other gateways that one gateway has under way, and those of others for its own"),
     Limit(
       .hubChannels, .count(\.hubChannels), 16...100_000_000,
       at: "the one quiet longest loses its history and epoch",

@@ -72,6 +72,7 @@ public struct Limits: Sendable, Equatable {
   // Services: links, hub, presence, vault
   public var linkChannels = 262_144
   public var requestTimeout: Duration = .seconds(5)
+  public var relayedRequests = 16_384
   public var hubChannels = 1_000_000
   public var hubHistoryBytes = 256 << 20
   public var presenceInfoBytes = 4 << 10
@@ -105,7 +106,7 @@ public enum LimitName: String, Sendable, CaseIterable, Hashable {
   case clientQueueBytes, clientMemoryBytes, compressionContextBytes, recoveryHeldBytes
   case publicationBytes, idempotencyKeyBytes, durableIdempotencyWindow, idempotencyWindow
   case idempotencyKeys, commitEvents, commitBytes, appendQueueBytes
-  case linkChannels, requestTimeout
+  case linkChannels, requestTimeout, relayedRequests
   case hubChannels, hubHistoryBytes, presenceInfoBytes, presenceMembers, presencePage
   case vaultFileBytes, drainTimeout
 }

@@ -47,6 +47,12 @@ public struct RouteRule: Hashable, Sendable {
     return name.joined(separator: found ?? "")
   }
 
+  /// Whether it takes an address that is these pieces, or these and a slash.
+  func takes(_ pieces: [String]) -> Bool {
+    path.count == pieces.count
+      && zip(path, pieces).allSatisfy { $0 == .channel || $0 == .literal($1) }
+  }
+
   /// Whether some path is an address of both.
   func overlaps(_ other: RouteRule) -> Bool {
     path.count == other.path.count
@@ -164,7 +170,7 @@ extension ConfigValue {
   }
 
   /// RFC 3986 §2.3: what means the same with and without percent-encoding.
-  private static func isUnreserved(_ byte: UInt8) -> Bool {
+  static func isUnreserved(_ byte: UInt8) -> Bool {
     switch byte {
     case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, UInt8(ascii: "-"), UInt8(ascii: "."),
       UInt8(ascii: "_"), UInt8(ascii: "~"):

@@ -12,6 +12,10 @@ struct ConfigReading {
   var problems: [ConfigProblem] = []
   /// The keys that each object was asked for, by its path: what can be written there.
   var keys: [String: [String]] = [:]
+  /// The hooks that have an address, once their section was read.
+  var hooks: Set<HookName> = []
+  /// Nil: whether a channel type can serve a rule is not asked.
+  var channelFault: ChannelTypeCheck?
 
   init(file: String) { self.file = file }
 

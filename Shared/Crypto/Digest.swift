@@ -37,3 +37,18 @@ public enum SHA1 {
 
   public static func digest(_ bytes: [UInt8]) -> [UInt8] { oneShotDigest(bytes.span, .sha1) }
 }
+
+/// SHA-1 of one message after the other: what a digest needs is made once.
+///
+/// Can't be copied; confined to its holder. A libcrypto failure stops the process.
+public struct SHA1Series: ~Copyable {
+  private var context = DigestContext(.sha1)
+
+  public init() {}
+
+  /// The digest of one array, 20 bytes.
+  public mutating func digest(_ bytes: [UInt8]) -> [UInt8] {
+    context.update(bytes.span)
+    return context.next()
+  }
+}

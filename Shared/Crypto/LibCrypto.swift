@@ -11,6 +11,14 @@
 internal import Bytes
 internal import COpenSSL
 
+/// The version of the library in use, such as `3.0.17`.
+public enum CryptoLibrary {
+  public static var version: String {
+    // SAFE BECAUSE the call returns a string that ends in zero and is never freed.
+    unsafe String(cString: OpenSSL_version(OPENSSL_VERSION_STRING))
+  }
+}
+
 /// The digests in use, and how many bytes each yields.
 enum DigestAlgorithm {
   case sha1
@@ -24,10 +32,19 @@ enum DigestAlgorithm {
   }
 
   fileprivate var method: OpaquePointer {
-    // SAFE BECAUSE these return pointers to constant tables of the library.
-    let method = unsafe self == .sha1 ? EVP_sha1() : EVP_sha256()
-    guard let method = unsafe method else { preconditionFailure("libcrypto lacks a digest") }
+    // SAFE BECAUSE the address is that of a method which is never freed.
+    guard let method = unsafe OpaquePointer(bitPattern: self == .sha1 ? Self.sha1Method : Self.sha256Method)
+    else { preconditionFailure("libcrypto lacks a digest") }
     return unsafe method
+  }
+
+  /// Fetched once: the library would look the name up for every digest.
+  private static let sha1Method = fetch("SHA1")
+  private static let sha256Method = fetch("SHA256")
+
+  private static func fetch(_ name: String) -> UInt {
+    // SAFE BECAUSE the call reads a string that ends in zero; the method it returns is kept for good.
+    unsafe name.withCString { unsafe UInt(bitPattern: EVP_MD_fetch(nil, $0, nil)) }
   }
 }
 
@@ -66,6 +83,18 @@ struct DigestContext: ~Copyable {
       unsafe EVP_DigestFinal_ex(context, $0.baseAddress, nil)
     }
     precondition(result == 1, "libcrypto failed to finish a digest")
+    return digest
+  }
+
+  /// As `finish`, and begins the next digest of the same kind.
+  mutating func next() -> [UInt8] {
+    var digest = [UInt8](repeating: 0, count: algorithm.byteCount)
+    // SAFE BECAUSE the buffer holds the digest's whole length; without a method the context keeps its own.
+    let succeeded = unsafe digest.withUnsafeMutableBufferPointer {
+      unsafe EVP_DigestFinal_ex(context, $0.baseAddress, nil) == 1
+        && EVP_DigestInit_ex(context, nil, nil) == 1
+    }
+    precondition(succeeded, "libcrypto failed to finish a digest")
     return digest
   }
 

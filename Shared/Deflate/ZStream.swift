@@ -11,22 +11,46 @@
 internal import Bytes
 internal import CZlib
 
+/// The version of the library in use, such as `1.2.13`.
+public enum DeflateLibrary {
+  public static var version: String {
+    // SAFE BECAUSE the call returns a string that ends in zero and is never freed.
+    unsafe String(cString: zlibVersion())
+  }
+}
+
 /// Bytes that one call of zlib may write before they are copied to where they belong.
 private let chunkBytes = 4_096
 
-/// A raw compressor of zlib.
+/// A compressor of zlib.
 @safe
 struct DeflateStream: ~Copyable {
+  /// What stands around the compressed blocks.
+  enum Wrapping {
+    case none
+    /// RFC 1950.
+    case zlib
+    /// RFC 1952.
+    case gzip
+  }
+
   private let stream: UnsafeMutablePointer<z_stream>
   private let held: UnsafeMutablePointer<Int>
 
-  init(level: Int32, windowBits: Int32, memoryLevel: Int32) {
+  init(level: Int32, windowBits: Int32, memoryLevel: Int32, _ wrapping: Wrapping = .none) {
+    // How zlib is told (zlib.h at `deflateInit2`).
+    let bits =
+      switch wrapping {
+      case .none: -windowBits
+      case .zlib: windowBits
+      case .gzip: windowBits + 16
+      }
     // SAFE BECAUSE all fields are zero or null, as zlib wants them, and both live until `deinit`.
     unsafe stream = .allocate(capacity: 1)
     unsafe stream.initialize(to: z_stream())
     unsafe held = .allocate(capacity: 1)
     unsafe held.initialize(to: MemoryLayout<z_stream>.size)
-    let result = unsafe czlib_deflate_init(stream, held, level, windowBits, memoryLevel)
+    let result = unsafe czlib_deflate_init(stream, held, level, bits, memoryLevel)
     precondition(result == Z_OK, "zlib has no memory for a compressor")
   }
 
@@ -45,12 +69,22 @@ struct DeflateStream: ~Copyable {
 
   /// Appends all of `input`, compressed and flushed to a byte (`Z_SYNC_FLUSH`), to `output`.
   mutating func flush(_ input: borrowing Span<UInt8>, into output: inout [UInt8]) {
+    compress(input, endingWith: Z_SYNC_FLUSH, &output)
+  }
+
+  /// Appends all of `input`, compressed, and the end of the stream; `reset` begins another one.
+  mutating func finish(_ input: borrowing Span<UInt8>, into output: inout [UInt8]) {
+    compress(input, endingWith: Z_FINISH, &output)
+  }
+
+  private mutating func compress(
+    _ input: borrowing Span<UInt8>, endingWith last: Int32, _ output: inout [UInt8]
+  ) {
     var start = 0
     // zlib counts input in 32 bits.
     repeat {
       let end = min(input.count, start + 1 << 30)
-      compress(
-        input.extracting(start..<end), end == input.count ? Z_SYNC_FLUSH : Z_NO_FLUSH, &output)
+      compress(input.extracting(start..<end), end == input.count ? last : Z_NO_FLUSH, &output)
       start = end
     } while start < input.count
   }
@@ -69,7 +103,9 @@ struct DeflateStream: ~Copyable {
           unsafe stream.pointee.avail_out = UInt32(chunkBytes)
           let result = unsafe deflate(stream, flush)
           // A chunk that was filled to its last byte is followed by a call with nothing left to do.
-          precondition(result == Z_OK || result == Z_BUF_ERROR, "zlib failed to compress")
+          precondition(
+            result == Z_OK || result == Z_BUF_ERROR || result == Z_STREAM_END,
+            "zlib failed to compress")
           let count = unsafe chunkBytes - Int(stream.pointee.avail_out)
           unsafe output.append(contentsOf: UnsafeBufferPointer(rebasing: chunk[..<count]))
         } while unsafe stream.pointee.avail_out == 0

@@ -16,7 +16,7 @@ internal import Bytes
 /// A delta of two texts need not be text itself: an insert may hold half a character. Where it has
 /// to travel in a JSON string, ask for `Cut.betweenCharacters`.
 ///
-/// Pure and allocation-bound; any thread. The gateway does not use it yet.
+/// Pure and allocation-bound; any thread. The gateway makes them for Centrifuge clients that ask.
 public enum FossilDelta {
   /// Where a copy may begin and end in the target.
   public enum Cut: Sendable {

@@ -27,11 +27,19 @@ struct EngineQueue: Sendable {
     return true
   }
 
-  /// The oldest frames, at most that many.
-  mutating func take(_ packetsMax: Int) -> ArraySlice<EngineFrame> {
-    let end = first + min(count, max(1, packetsMax))
+  /// The oldest frames, at most that many and of at most so many bytes; the first one however large.
+  mutating func take(_ packetsMax: Int, bytesMax: Int = .max) -> ArraySlice<EngineFrame> {
+    let last = first + min(count, max(1, packetsMax))
+    var end = first
+    var left = bytesMax
+    while end < last {
+      let cost = frames[end].pollingBytes + 1
+      guard cost <= left || end == first else { break }
+      left -= min(left, cost)
+      bytes -= cost
+      end += 1
+    }
     let taken = frames[first..<end]
-    for frame in taken { bytes -= frame.pollingBytes + 1 }
     first = end
     if first == frames.count {
       frames = []

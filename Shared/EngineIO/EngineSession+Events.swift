@@ -29,6 +29,16 @@ extension EngineSession {
     releasePoll(&actions)
   }
 
+  /// A poll that waits has to be answered now, with nothing where there is nothing. Others are no news.
+  public mutating func pollHurried(_ id: EngineCarrierID, _ actions: inout [EngineAction]) {
+    guard closeReason == nil, case .polling(var polling) = carrier, polling.poll == id else { return }
+    flush(&actions)
+    guard case .polling(let left) = carrier, left.poll == id else { return }
+    polling.poll = nil
+    carrier = .polling(polling)
+    answer(id, CollectionOfOne(.control(.noop)), &actions)
+  }
+
   /// A POST of the session, before its body; at most one at a time.
   public mutating func dataBegan(
     _ id: EngineCarrierID, _ kind: EngineBodyKind, _ actions: inout [EngineAction]

@@ -187,7 +187,8 @@ extension EngineSession {
     guard state == .open, !queue.isEmpty, case .polling(var polling) = carrier,
       let poll = polling.poll
     else { return }
-    answer(poll, queue.take(settings.packetsPerPollMax), &actions)
+    answer(
+      poll, queue.take(settings.packetsPerPollMax, bytesMax: settings.bytesPerPollMax), &actions)
     polling.poll = nil
     carrier = .polling(polling)
   }
@@ -215,7 +216,8 @@ extension EngineSession {
     guard case .polling(var polling) = carrier, let poll = polling.poll else { return }
     polling.poll = nil
     carrier = .polling(polling)
-    let frames = queue.take(settings.packetsPerPollMax - 1)
+    let frames = queue.take(
+      settings.packetsPerPollMax - 1, bytesMax: settings.bytesPerPollMax)
     guard queue.isEmpty else { return answer(poll, frames, &actions) }
     answer(poll, Array(frames) + [.control(.close)], &actions)
     end(.forcedClose, &actions)

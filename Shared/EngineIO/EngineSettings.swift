@@ -22,6 +22,8 @@ public struct EngineSettings: Hashable, Sendable {
   /// BUDGET: packets of one poll's response, 2 or more. Clients in wide use refuse more than 16 in a
   /// payload; what is left waits for the next poll.
   public var packetsPerPollMax = 16
+  /// BUDGET: bytes of one poll's response; a packet that is larger comes alone.
+  public var bytesPerPollMax = 8 << 20
   /// BUDGET: packets that wait for a poll or for the end of an upgrade.
   public var queuedPacketsMax = 4_096
   /// BUDGET: what they take on the wire, in bytes; the largest message in base64 fits once.

@@ -20,8 +20,11 @@ public struct HTTPAuthority: Hashable, Sendable, CustomStringConvertible {
       guard let parsed = Self.port(bytes, (hostEnd + 1)..<range.upperBound) else { return nil }
       port = parsed
     }
-    let host = bytes[range.lowerBound..<hostEnd].map(ByteClass.lower)
-    self.host = String(decoding: host, as: UTF8.self)
+    let host = range.lowerBound..<hostEnd
+    self.host =
+      host.allSatisfy { ByteClass.lower(bytes[$0]) == bytes[$0] }
+      ? String(decoding: bytes[host], as: UTF8.self)
+      : String(decoding: bytes[host].map(ByteClass.lower), as: UTF8.self)
     self.port = port
   }
 

@@ -1,3 +1,14 @@
+/// What is looked for in every head.
+private enum Known {
+  static let host = [UInt8]("host".utf8)
+  static let expect = [UInt8]("expect".utf8)
+  static let upgrade = [UInt8]("upgrade".utf8)
+  static let connection = [UInt8]("connection".utf8)
+  static let contentLength = [UInt8]("content-length".utf8)
+  static let transferEncoding = [UInt8]("transfer-encoding".utf8)
+  static let close = [UInt8]("close".utf8)
+}
+
 /// What the fields of a head say about the message itself.
 struct HTTPFields {
   var list: [HTTPHeaders.Field] = []
@@ -49,23 +60,23 @@ struct HTTPFields {
   private mutating func note(_ field: HTTPHeaders.Field, _ bytes: [UInt8]) throws(HTTPError) {
     let name = field.name
     switch name.count {
-    case 4 where equalsIgnoringCase(bytes, name, "host"):
+    case 4 where equalsIgnoringCase(bytes, name, Known.host):
       guard host == nil else { throw .repeatedHost }
       guard HTTPAuthority.isValid(bytes, field.value) else { throw .malformedHost }
       host = field.value
-    case 6 where equalsIgnoringCase(bytes, name, "expect"):
+    case 6 where equalsIgnoringCase(bytes, name, Known.expect):
       guard equalsIgnoringCase(bytes, field.value, "100-continue") else {
         throw .unknownExpectation
       }
       expectsContinue = true
-    case 7 where equalsIgnoringCase(bytes, name, "upgrade"):
+    case 7 where equalsIgnoringCase(bytes, name, Known.upgrade):
       hasUpgrade = true
-    case 10 where equalsIgnoringCase(bytes, name, "connection"):
+    case 10 where equalsIgnoringCase(bytes, name, Known.connection):
       noteConnection(bytes, field.value)
-    case 14 where equalsIgnoringCase(bytes, name, "content-length"):
+    case 14 where equalsIgnoringCase(bytes, name, Known.contentLength):
       guard contentLength == nil else { throw .repeatedContentLength }
       contentLength = try Self.length(bytes, field.value)
-    case 17 where equalsIgnoringCase(bytes, name, "transfer-encoding"):
+    case 17 where equalsIgnoringCase(bytes, name, Known.transferEncoding):
       guard !isChunked, equalsIgnoringCase(bytes, field.value, "chunked") else {
         throw .malformedTransferEncoding
       }
@@ -75,9 +86,9 @@ struct HTTPFields {
   }
 
   private mutating func noteConnection(_ bytes: [UInt8], _ value: Range<Int>) {
-    for element in listElements(bytes, value) {
-      if equalsIgnoringCase(bytes, element, "close") { connectionHasClose = true }
-      if equalsIgnoringCase(bytes, element, "upgrade") { connectionHasUpgrade = true }
+    forEachListElement(bytes, value) { element in
+      if equalsIgnoringCase(bytes, element, Known.close) { connectionHasClose = true }
+      if equalsIgnoringCase(bytes, element, Known.upgrade) { connectionHasUpgrade = true }
     }
   }
 

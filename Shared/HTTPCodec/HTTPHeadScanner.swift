@@ -63,16 +63,32 @@ struct HTTPHeadScanner: Sendable {
       let lineLimit = (lineEnds.isEmpty ? startLineMax : limits.fieldBytesMax) + lineStart - shift
       let stop = min(input.count, capacity, lineLimit)
       if !isBehindCarriageReturn {
-        while index < stop, input[index] >= 32, input[index] != 127 { index &+= 1 }
+        while index < stop &- 7, let word = input.word(at: index), Self.isPlain(word) { index &+= 8 }
+        while index < stop, !ByteClass.isControl(input[index]) { index &+= 1 }
       }
       guard index < input.count else { break }
       guard index < capacity else { throw .headTooLarge }
       let byte = input[index]
+      if byte == 13, !isBehindCarriageReturn, index &+ 1 < min(input.count, capacity),
+        input[index &+ 1] == 10
+      {
+        index &+= 2
+        if try endLine(at: index &+ shift) { return (index, true) }
+        continue
+      }
       let isAtEnd = try take(byte, at: index &+ shift, overLine: index >= lineLimit)
       index &+= 1
       if isAtEnd { return (index, true) }
     }
     return (index, false)
+  }
+
+  /// Whether none of eight bytes is a control byte. Above one that is, others may seem to be.
+  private static func isPlain(_ word: UInt64) -> Bool {
+    let belowSpace = (word &- 0x2020_2020_2020_2020) & ~word
+    let difference = word ^ 0x7F7F_7F7F_7F7F_7F7F
+    let isDelete = (difference &- 0x0101_0101_0101_0101) & ~difference
+    return (belowSpace | isDelete) & 0x8080_8080_8080_8080 == 0
   }
 
   private func checkLineStart(_ byte: UInt8) throws(HTTPError) {
@@ -83,6 +99,19 @@ struct HTTPHeadScanner: Sendable {
 
   private var startLineMax: Int { limits.targetBytesMax + HTTPLimits.startLineSlack }
 
+  /// Takes the end of a line, behind whose two bytes `next` stands; true when it ends the head.
+  private mutating func endLine(at next: Int) throws(HTTPError) -> Bool {
+    if next - 2 == lineStart {
+      guard !lineEnds.isEmpty else { throw .malformedRequestLine }
+      return true
+    }
+    // Room for what clients commonly send, so that it grows in one step.
+    if lineEnds.isEmpty { lineEnds.reserveCapacity(16) }
+    lineEnds.append(next - 2)
+    lineStart = next
+    return false
+  }
+
   /// Takes a byte that is not plain text or stands at a limit; true when it ends the head.
   private mutating func take(
     _ byte: UInt8, at position: Int, overLine: Bool
@@ -90,16 +119,7 @@ struct HTTPHeadScanner: Sendable {
     if isBehindCarriageReturn {
       guard byte == 10 else { throw .bareCarriageReturn }
       isBehindCarriageReturn = false
-      let isEmptyLine = position - 1 == lineStart
-      if isEmptyLine {
-        guard !lineEnds.isEmpty else { throw .malformedRequestLine }
-        return true
-      }
-      // Room for what clients commonly send, so that it grows in one step.
-      if lineEnds.isEmpty { lineEnds.reserveCapacity(16) }
-      lineEnds.append(position - 1)
-      lineStart = position + 1
-      return false
+      return try endLine(at: position + 1)
     }
     switch byte {
     case 13: isBehindCarriageReturn = true

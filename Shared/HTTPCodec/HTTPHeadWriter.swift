@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// Writes the head of a message. Names must be tokens and values free of control bytes, so that
 /// nothing that came from outside can end a line.
 ///
@@ -9,7 +11,13 @@ public struct HTTPHeadWriter {
   /// `HTTPDate` makes it.
   public init(status: HTTPStatus, date: String) {
     bytes.reserveCapacity(256)
-    put("HTTP/1.1 \(status.rawValue) \(status.reason)\r\nDate: \(date)\r\n")
+    put("HTTP/1.1 ")
+    put(status.rawValue)
+    put(" ")
+    put(status.reason)
+    put("\r\nDate: ")
+    put(date)
+    put("\r\n")
   }
 
   /// The head of a request. `target` is in origin form and percent-encoded; `host` is the text of
@@ -29,16 +37,32 @@ public struct HTTPHeadWriter {
   ///
   /// - Errors: `unwritableField`; nothing was added.
   public mutating func field(_ name: String, _ value: String) throws(HTTPError) {
-    guard !name.isEmpty, name.utf8.allSatisfy(ByteClass.isToken),
-      value.utf8.allSatisfy({ $0 == 9 || !ByteClass.isControl($0) })
-    else { throw .unwritableField }
+    guard Self.isName(name), Self.isValue(value) else { throw .unwritableField }
     put(name)
     put(": ")
     put(value)
     put("\r\n")
   }
 
-  public mutating func contentLength(_ count: Int) { put("Content-Length: \(count)\r\n") }
+  private static func isName(_ text: String) -> Bool {
+    let bytes = text.utf8Span.span
+    for index in bytes.indices where !ByteClass.isToken(bytes[index]) { return false }
+    return !bytes.isEmpty
+  }
+
+  private static func isValue(_ text: String) -> Bool {
+    let bytes = text.utf8Span.span
+    for index in bytes.indices where bytes[index] != 9 && ByteClass.isControl(bytes[index]) {
+      return false
+    }
+    return true
+  }
+
+  public mutating func contentLength(_ count: Int) {
+    put("Content-Length: ")
+    put(count)
+    put("\r\n")
+  }
 
   /// Says that the connection is closed after this message.
   public mutating func close() { put("Connection: close\r\n") }
@@ -49,7 +73,8 @@ public struct HTTPHeadWriter {
     return bytes
   }
 
-  private mutating func put(_ text: String) { bytes.append(contentsOf: text.utf8) }
+  private mutating func put(_ number: Int) { put(String(number)) }
+  private mutating func put(_ text: String) { bytes.append(copying: text.utf8Span.span) }
 }
 
 /// The chunked coding as it is written (RFC 9112 §7.1).

@@ -137,9 +137,19 @@ struct HTTPRequestLine {
   }
 
   private static func method(_ bytes: [UInt8], _ end: Int) -> HTTPMethod? {
-    HTTPMethod.allCases.first { method in
-      method.rawValue.utf8.count == end && method.rawValue.utf8.elementsEqual(bytes[0..<end])
-    }
+    let method: HTTPMethod? =
+      switch (end, bytes[0]) {
+      case (3, UInt8(ascii: "G")): .get
+      case (4, UInt8(ascii: "H")): .head
+      case (4, UInt8(ascii: "P")): .post
+      case (3, UInt8(ascii: "P")): .put
+      case (6, UInt8(ascii: "D")): .delete
+      case (7, UInt8(ascii: "O")): .options
+      case (5, UInt8(ascii: "P")): .patch
+      default: nil
+      }
+    guard let method, spells(bytes, 0..<end, method.rawValue) else { return nil }
+    return method
   }
 }
 
@@ -148,10 +158,7 @@ func parseVersion(
   _ bytes: [UInt8], _ range: Range<Int>, otherwise malformed: HTTPError
 ) throws(HTTPError) -> HTTPVersion {
   let start = range.lowerBound
-  guard range.count == 8 else { throw malformed }
-  for (index, byte) in "HTTP/".utf8.enumerated() where bytes[start + index] != byte {
-    throw malformed
-  }
+  guard range.count == 8, spells(bytes, start..<(start + 5), "HTTP/") else { throw malformed }
   let (major, dot, minor) = (bytes[start + 5], bytes[start + 6], bytes[start + 7])
   guard ByteClass.isDigit(major), dot == UInt8(ascii: "."), ByteClass.isDigit(minor) else {
     throw malformed

@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// Percent-encoding of URLs (RFC 3986 §2.1).
 public enum PercentEncoding {
   /// Whether `+` stands for a space, as in the query of a form.
@@ -30,7 +32,7 @@ public enum PercentEncoding {
 
   static func decode(_ bytes: [UInt8], _ range: Range<Int>, plus: Plus) -> String? {
     if range.allSatisfy({ isLiteral(bytes[$0]) }) {
-      return String(decoding: bytes[range], as: UTF8.self)
+      return String(validating: bytes.span.extracting(range))
     }
     var output: [UInt8] = []
     output.reserveCapacity(range.count)

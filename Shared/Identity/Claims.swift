@@ -75,9 +75,11 @@ struct Claims {
 
   func grant() throws(TokenError) -> SubscriptionGrant {
     guard let channel = members["channel"] else { throw .wrongPurpose }
-    return SubscriptionGrant(
+    var grant = SubscriptionGrant(
       user: try user(), channel: try name(channel), info: try info(), tokenID: try text("jti"),
       session: try text("sid"), issuedAt: try seconds("iat"), expiresAt: try end())
+    grant.data = try written("data")
+    return grant
   }
 
   /// `sub`; nobody where it is absent or empty.
@@ -130,13 +132,15 @@ struct Claims {
     return capabilities
   }
 
-  /// The bytes of `info` as they were written.
-  private func info() throws(TokenError) -> [UInt8]? {
-    guard let info = members["info"], !info.isNull else { return nil }
+  private func info() throws(TokenError) -> [UInt8]? { try written("info") }
+
+  /// The bytes of a member's value as they were written; nil where there is none.
+  private func written(_ name: String) throws(TokenError) -> [UInt8]? {
+    guard let value = members[name], !value.isNull else { return nil }
     do {
       var scanner = try JSONScanner(object: payload.span)
       while let member = try scanner.next(payload.span) {
-        if member.isKey("info", in: payload.span) { return Array(payload[member.value]) }
+        if member.isKey(name, in: payload.span) { return Array(payload[member.value]) }
       }
     } catch {}
     throw .malformed

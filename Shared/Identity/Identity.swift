@@ -98,6 +98,8 @@ public struct SubscriptionGrant: Equatable, Sendable {
   public var channel: ChannelName
   /// `info`: JSON that others see of this client in this channel, as it was written.
   public var info: [UInt8]?
+  /// `data`: JSON that the client is told with the answer to its subscription.
+  public var data: [UInt8]?
   public var tokenID: String?
   public var session: String?
   public var issuedAt: Int64?

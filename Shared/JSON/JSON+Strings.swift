@@ -19,9 +19,10 @@ extension JSON {
     var i = start + 1
     var hasEscapes = false
     while i < s.count {
-      if let word = s.word(at: i), isPlain(word) {
-        i += 8
-        continue
+      if let word = s.word(at: i) {
+        let plain = plainBytes(word)
+        i += plain
+        if plain == 8 { continue }
       }
       let byte = s[i]
       if byte == UInt8(ascii: "\"") {
@@ -115,19 +116,23 @@ extension JSON {
     var i = contents.lowerBound
     while i + 8 <= contents.upperBound, let word = s.word(at: i), !word.hasByte(UInt8(ascii: "\\"))
     {
-      i += 8
+      i &+= 8
     }
     while i < contents.upperBound, s[i] != UInt8(ascii: "\\") { i += 1 }
     return i
   }
 
-  /// Whether all eight bytes stand for themselves in a string: printable ASCII, neither quote nor
-  /// backslash.
-  private static func isPlain(_ word: UInt64) -> Bool {
-    let aboveASCII = word & 0x8080_8080_8080_8080
-    let belowSpace = (word &- 0x2020_2020_2020_2020) & ~word & 0x8080_8080_8080_8080
-    return aboveASCII | belowSpace == 0 && !word.hasByte(UInt8(ascii: "\""))
-      && !word.hasByte(UInt8(ascii: "\\"))
+  /// How many of eight bytes, from the first on, stand for themselves in a string: printable ASCII,
+  /// neither quote nor backslash.
+  private static func plainBytes(_ word: UInt64) -> Int {
+    let each: UInt64 = 0x0101_0101_0101_0101
+    let quotes = word ^ (each &* UInt64(UInt8(ascii: "\"")))
+    let backslashes = word ^ (each &* UInt64(UInt8(ascii: "\\")))
+    // The highest bit of each byte that is none of them. Above the first one others may seem to be.
+    let special =
+      word | (word &- each &* 0x20) & ~word | (quotes &- each) & ~quotes
+      | (backslashes &- each) & ~backslashes
+    return (special & (each &* 0x80)).trailingZeroBitCount / 8
   }
 
   /// The characters of a string's `contents` (what stands between its quotes), already validated.
@@ -136,10 +141,11 @@ extension JSON {
   public static func unescape(
     _ s: borrowing Span<UInt8>, contents: Range<Int>
   ) throws(JSONError) -> [UInt8] {
+    var i = firstEscape(s, contents)
+    if i == contents.upperBound { return [UInt8](copying: s.extracting(contents)) }
     var text: [UInt8] = []
     text.reserveCapacity(contents.count)
     var runStart = contents.lowerBound
-    var i = runStart
     while i < contents.upperBound {
       i = firstEscape(s, i..<contents.upperBound)
       guard i < contents.upperBound else { break }

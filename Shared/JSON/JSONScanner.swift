@@ -14,12 +14,7 @@ public struct JSONMember: Sendable, Hashable {
   public func isKey(_ name: String, in span: borrowing Span<UInt8>) -> Bool {
     if keyHasEscapes { return unescapedKey(in: span).elementsEqual(name.utf8) }
     guard key.count == name.utf8.count else { return false }
-    var i = key.lowerBound
-    for byte in name.utf8 {
-      guard span[i] == byte else { return false }
-      i += 1
-    }
-    return true
+    return span.holds(name.utf8Span.span, at: key.lowerBound)
   }
 
   /// The key's characters.

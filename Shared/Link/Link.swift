@@ -28,6 +28,7 @@ public struct LinkIdentity: Sendable {
   var hello: Hello {
     var hello = Hello(role: role, instance: instance, incarnation: incarnation)
     hello.software = software
+    hello.features = Hello.relays | Hello.removals | Hello.metrics
     return hello
   }
 }
@@ -58,6 +59,12 @@ public protocol LinkOwner: AnyObject {
   /// Credit has come back after something had been refused.
   func linkRelieved(_ link: Link)
   func linkEnded(_ link: Link, _ end: LinkEnd)
+  /// A dialer does not get a link, for a second or more, and why; not told again for the same reason.
+  func linkUnreachable(_ address: SocketAddress, _ reason: String)
+}
+
+extension LinkOwner {
+  public func linkUnreachable(_ address: SocketAddress, _ reason: String) {}
 }
 
 /// A framed connection between two of our services.
@@ -66,6 +73,9 @@ public protocol LinkOwner: AnyObject {
 /// nothing of what frames mean beyond control. Loop-confined. Its queue is bounded by the credit
 /// that the peer grants; requests and publications beyond it are refused, replies are not.
 public final class Link: StreamOwner {
+  /// What links need that is not ours, with its version.
+  public static var libraries: [String] { ["OpenSSL \(CryptoLibrary.version)"] }
+
   public let loop: EventLoop
   private let stream: Stream
   /// Strong, so that no reference is counted the slow way; given up at the end.
@@ -75,6 +85,8 @@ public final class Link: StreamOwner {
   private var handshake: LinkHandshake
   private var credit = CreditWindow(window: Limits.linkCreditBytes)
   private var requests = RequestTable()
+  /// The last request's limit, and the same in nanoseconds: most are given the same time.
+  private var lastLimit = (Duration.zero, nanoseconds: UInt64(0))
   private var phase: Phase = .handshaking
   private var ending: LinkEnd?
   private var lastHeard: Instant
@@ -193,28 +205,47 @@ public final class Link: StreamOwner {
     _ message: M, expecting reply: R.Type, within limit: Duration,
     _ completion: @escaping (Result<R, Failure>) -> Void
   ) {
-    let finish = RequestTable.Completion { outcome, body in
-      switch outcome {
-      case .failed(let failure): completion(.failure(failure))
-      case .replied(let kind):
-        do throws(FrameError) {
-          if kind == .failure {
-            completion(.failure(try Failure(body: body)))
-          } else if kind == R.kind {
-            completion(.success(try R(body: body)))
-          } else {
-            completion(.failure(Failure(.unexpectedKind)))
-          }
-        } catch { completion(.failure(Failure(.badFrame))) }
-      }
+    request(message, within: limit) { outcome, body in
+      completion(Self.reply(outcome, body))
     }
+  }
+
+  /// What a request expects, out of what has become of it.
+  @inlinable
+  public static func reply<R: WireMessage>(
+    _ outcome: RequestOutcome, _ body: borrowing Span<UInt8>
+  ) -> Result<R, Failure> {
+    switch outcome {
+    case .failed(let failure): return .failure(failure)
+    case .replied(let kind):
+      do throws(FrameError) {
+        if kind == R.kind { return .success(try R(body: body)) }
+        return .failure(kind == .failure ? try Failure(body: body) : Failure(.unexpectedKind))
+      } catch { return .failure(Failure(.badFrame)) }
+    }
+  }
+
+  /// As `request(_:expecting:within:_:)`, for whoever reads the reply itself, with `reply`.
+  public func request<M: WireMessage>(
+    _ message: M, within limit: Duration,
+    _ completion: @escaping (RequestOutcome, borrowing Span<UInt8>) -> Void
+  ) {
+    let finish = RequestTable.Completion(completion)
     guard phase == .open else { return failLater(finish, .unavailable) }
-    guard credit.sendable > 0, let correlation = requests.add(loop.now + limit, finish) else {
+    guard credit.sendable > 0, let correlation = requests.add(deadline(limit), finish) else {
       _ = refuse()
       return failLater(finish, .overloaded)
     }
     write(message, correlation: correlation, flags: [])
     scheduleSweep()
+  }
+
+  private func deadline(_ limit: Duration) -> Instant {
+    if lastLimit.0 != limit {
+      lastLimit = (limit, UInt64(clamping: limit.nanosecondsClamped))
+    }
+    let (sum, isOver) = loop.now.nanoseconds.addingReportingOverflow(lastLimit.nanoseconds)
+    return isOver ? .distantFuture : Instant(nanoseconds: sum)
   }
 
   private func failLater(_ finish: RequestTable.Completion, _ code: ErrorCode) {
@@ -243,14 +274,13 @@ public final class Link: StreamOwner {
 
   private func write<M: WireMessage>(_ message: M, correlation: UInt32, flags: FrameFlags) {
     if !flags.contains(.mayIgnore) { sentFrames &+= 1 }
-    let before = stream.queuedBytes
-    stream.send { bytes in
+    let written = stream.sendMeasured { bytes in
       var writer = ByteWriter()
       swap(&writer.bytes, &bytes)
       writer.frame(message, correlation: correlation, flags: flags, checksums: checksums)
       swap(&writer.bytes, &bytes)
     }
-    if !M.kind.isControl { credit.sent(stream.queuedBytes - before) }
+    if !M.kind.isControl { credit.sent(written) }
   }
 
   // MARK: receiving

@@ -21,6 +21,11 @@ public final class LinkDialer {
   public private(set) var link: Link?
   /// Why the last attempt failed, for health pages.
   public private(set) var lastFailure: String?
+  private var failures = 0
+  private var toldFailure: String?
+
+  /// At a start the peers come within fewer attempts than these, which take about a second.
+  private static let attemptsUntilTold = 5
 
   public init(
     to address: SocketAddress, expecting wanted: Role, identity: LinkIdentity, on loop: EventLoop,
@@ -73,13 +78,18 @@ public final class LinkDialer {
 
   private func retry() {
     guard !isStopped else { return }
+    failures += 1
+    if failures >= Self.attemptsUntilTold, let lastFailure, lastFailure != toldFailure {
+      toldFailure = lastFailure
+      owner.linkUnreachable(address, lastFailure)
+    }
     loop.after(backoff.next(using: &generator)) { [weak self] in self?.connect() }
   }
 }
 
 extension LinkDialer: LinkOwner {
   public func linkOpened(_ link: Link) {
-    lastFailure = nil
+    (lastFailure, toldFailure, failures) = (nil, nil, 0)
     backoff.succeeded()
     owner.linkOpened(link)
   }

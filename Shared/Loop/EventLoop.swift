@@ -229,6 +229,7 @@ public final class EventLoop {
       }
     }
     if !retired.isEmpty { retired.removeAll(keepingCapacity: retired.count < 1024) }
+    Allocator.populateGrowth()
   }
 
   private func sleepMs(_ cap: Duration?) -> Int32 {

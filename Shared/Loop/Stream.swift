@@ -1,43 +1,6 @@
 internal import Bytes
 public import Platform
 
-/// Why a stream ended.
-public enum StreamEnd: Equatable, Sendable {
-  /// The peer closed its side.
-  case peerClosed
-  /// We closed it.
-  case closedHere
-  /// A system call failed with this errno.
-  case failed(Int32)
-  /// The peer sent more than its protocol may leave unread.
-  case unreadTooLong
-  /// What the peer sent means nothing to the stream's transform, or ended before its time.
-  case broken(reason: String)
-}
-
-/// What a stream tells its owner. Calls come on the loop, never after `streamEnded`.
-public protocol StreamOwner: AnyObject {
-  /// The stream's transform is open: what was sent before now leaves, and bytes follow. Once, and
-  /// never for a stream without a transform.
-  func streamOpened(_ stream: Stream)
-  /// Bytes are here: what was left last time, then what is new. Returns how many were taken; the
-  /// rest comes back with the next read, and once more before the end. A protocol that takes nothing of 128 KiB is cut off.
-  func streamReceived(_ stream: Stream, _ bytes: borrowing Span<UInt8>) -> Int
-  /// All that was queued has been written, after the queue had been blocked, had held more than
-  /// 64 KiB, or `tellWhenEmpty` was called.
-  func streamDrained(_ stream: Stream)
-  /// The peer has closed its side and may still read. Whether the owner has something to say to it
-  /// and closes the stream itself then; if not, the stream ends now.
-  func streamPeerFinished(_ stream: Stream) -> Bool
-  /// The stream is closed. Called once, at the end of the turn in which it happened.
-  func streamEnded(_ stream: Stream, _ end: StreamEnd)
-}
-
-extension StreamOwner {
-  public func streamOpened(_ stream: Stream) {}
-  public func streamPeerFinished(_ stream: Stream) -> Bool { false }
-}
-
 /// A connected byte stream on a loop, with its outgoing queue, and perhaps a transform such as TLS.
 /// An owner need not know of the transform: what it sends, and what it receives, is plaintext.
 ///
@@ -45,24 +8,24 @@ extension StreamOwner {
 /// one. Queued bytes leave at the end of the turn. Knows no protocol and enforces no bound on the
 /// queue: the owner asks `queuedBytes` first. Loop-confined.
 public final class Stream: LoopHandler, Flushable {
-  private let loop: EventLoop
+  let loop: EventLoop
   /// Strong, so that no reference is counted the slow way; given up at the end.
-  private var owner: (any StreamOwner)?
-  private var descriptor: Descriptor
+  var owner: (any StreamOwner)?
+  var descriptor: Descriptor
   private var slot: PollSlot?
-  private var unread: [UInt8] = []
-  private var queue = OutQueue()
-  private var transformed: TransformedBytes?
-  private var state: State = .open
+  var unread: [UInt8] = []
+  var queue = OutQueue()
+  var transformed: TransformedBytes?
+  var state: State = .open
   private var isDirty = false
   private var tellsWhenEmpty = false
   private var isWaitingForRoom = false
   private var isWithheld = false
-  private var isReadingPaused = false
-  private var hasPeerFinished = false
+  private(set) var isReadingPaused = false
+  var hasPeerFinished = false
   private var isHungUp = false
 
-  private enum State { case open, closingAfterWrite, lingering, ended }
+  enum State { case open, closingAfterWrite, lingering, ended }
 
   /// A queue that held more than this tells its owner when it has emptied.
   public static let drainedBytes = 64 * 1024
@@ -94,6 +57,26 @@ public final class Stream: LoopHandler, Flushable {
     if let transformed, transformed.count > 0 { scheduleAlways() }
   }
 
+  /// As `start`, but reads before the kernel is asked to watch: where the peer has sent something
+  /// already, its first bytes need no event of their own. What can't be watched then ends as failed.
+  ///
+  /// Returns whether the peer had sent something, or gone. Not with a transform.
+  public func startReading(_ owner: any StreamOwner) -> Bool {
+    self.owner = owner
+    let hadBytes = read()
+    watch()
+    return hadBytes
+  }
+
+  private func watch() {
+    guard state != .ended, slot == nil else { return }
+    do throws(SystemError) {
+      slot = try loop.add(self, descriptor, interest)
+    } catch {
+      end(.failed(error.code))
+    }
+  }
+
   /// Bytes queued and not yet taken by the kernel.
   @inline(__always)
   public var queuedBytes: Int { transformed == nil ? queue.count : queue.count + transformedBytes }
@@ -101,7 +84,7 @@ public final class Stream: LoopHandler, Flushable {
   /// The same with what the peer sent and nobody has taken yet.
   public var heldBytes: Int { queuedBytes + unread.count }
 
-  private var transformedBytes: Int { transformed?.count ?? 0 }
+  var transformedBytes: Int { transformed?.count ?? 0 }
 
   /// Whether the kernel has refused bytes that are still queued, or they wait for the transform.
   public var isBlocked: Bool {
@@ -168,11 +151,16 @@ public final class Stream: LoopHandler, Flushable {
   }
 
   /// Lets `body` append to the queue's tail directly.
-  public func send(_ body: (inout [UInt8]) -> Void) {
-    guard state == .open else { return }
+  public func send(_ body: (inout [UInt8]) -> Void) { _ = sendMeasured(body) }
+
+  /// As `send`, and gives how many bytes that were.
+  public func sendMeasured(_ body: (inout [UInt8]) -> Void) -> Int {
+    guard state == .open else { return 0 }
+    let before = queue.count
     prepareTail()
     queue.append(body)
     schedule()
+    return queue.count - before
   }
 
   /// Writes `chunk` at once if nothing is queued before it; what the kernel does not take is
@@ -269,7 +257,7 @@ public final class Stream: LoopHandler, Flushable {
   }
 
   /// Tells the peer's transform that nothing is missing, if nothing is.
-  private func sayEnd() {
+  func sayEnd() {
     guard transformed != nil, state == .open || state == .closingAfterWrite, queue.isEmpty else {
       return
     }
@@ -293,22 +281,17 @@ public final class Stream: LoopHandler, Flushable {
 
   /// Stops reading until `resumeReading`: the kernel's buffers then slow the peer down.
   public func pauseReading() {
+    guard !isReadingPaused else { return }
     isReadingPaused = true
     updateInterest()
   }
 
   public func resumeReading() {
-    isReadingPaused = false
-    updateInterest()
+    if isReadingPaused {
+      isReadingPaused = false
+      updateInterest()
+    }
     if !unread.isEmpty { loop.atTurnEnd { [self] in offerUnread() } }
-  }
-
-  private func offerUnread() {
-    guard state == .open, !isReadingPaused, !unread.isEmpty else { return }
-    var held: [UInt8] = []
-    swap(&held, &unread)
-    offer(held, held.count)
-    endIfEnded()
   }
 
   // MARK: loop
@@ -332,135 +315,12 @@ public final class Stream: LoopHandler, Flushable {
     if state != .ended, !isWaitingForRoom { flushQueue() }
   }
 
-  private func read() {
-    guard transformed == nil else { return readTransformed() }
-    var buffer = loop.takeReceiveBuffer()
-    var filled = unread.count
-    if filled > 0 {
-      buffer.replaceSubrange(0..<filled, with: unread)
-      unread = []
-    }
-    if filled >= buffer.count {
-      // No room to read: a read of nothing would look like the end.
-      offer(buffer, filled)
-      loop.giveBack(receiveBuffer: buffer)
-      return
-    }
-    switch Syscalls.receive(descriptor, into: &buffer, at: filled) {
-    case .count(let count):
-      filled += count
-      offer(buffer, filled)
-    case .wouldBlock:
-      if filled > 0 { unread = [UInt8](buffer[0..<filled]) }
-    case .endOfStream:
-      // What a pause left behind has its turn before the end.
-      if filled > 0 { offer(buffer, filled) }
-      peerFinished()
-    case .failed(let code): end(.failed(code))
-    }
-    loop.giveBack(receiveBuffer: buffer)
-  }
-
-  /// As `read`, for bytes that have to be turned over first.
-  private func readTransformed() {
-    // The kernel keeps them, and says so again in the next turn.
-    let isOpening = transformed?.isOpening ?? false
-    guard !isOpening || loop.mayOpen() else { return }
-    var plaintext = loop.takeLargeBuffer()
-    defer { loop.giveBack(large: plaintext) }
-    plaintext += unread
-    unread = []
-    guard plaintext.count < EventLoop.receiveBytesMax else { return offer(plaintext, plaintext.count) }
-    var buffer = loop.takeReceiveBuffer()
-    let outcome = Syscalls.receive(descriptor, into: &buffer, at: 0)
-    if case .count(let count) = outcome, state != .lingering {
-      let owed = transformedBytes
-      transformed?.receive(buffer.span.extracting(0..<count), plaintext: &plaintext)
-      if isOpening, transformedBytes > owed { loop.countOpening() }
-    }
-    loop.giveBack(receiveBuffer: buffer)
-    switch outcome {
-    case .count: turnedOver(plaintext)
-    case .wouldBlock: unread = [UInt8](copying: plaintext.span)
-    case .endOfStream:
-      if !plaintext.isEmpty { offer(plaintext, plaintext.count) }
-      transformed?.isTruncated = true
-      peerFinished()
-    case .failed(let code): end(.failed(code))
-    }
-  }
-
-  /// What the transform has made of the peer's bytes: an answer of its own, plaintext, or its end.
-  private func turnedOver(_ plaintext: [UInt8]) {
-    guard state != .lingering, state != .ended, let now = transformed else { return }
-    if now.failure != nil { return fail() }
-    if now.count > TransformedBytes.owedBytesMax { return end(.broken(reason: "the peer takes no answer")) }
-    if now.count > 0 { schedule() }
-    if !now.hasOpened, !now.isOpening {
-      transformed?.hasOpened = true
-      if !queue.isEmpty { schedule() }
-      if state == .open { owner?.streamOpened(self) }
-    }
-    if !plaintext.isEmpty { offer(plaintext, plaintext.count) }
-    endIfEnded()
-  }
-
-  /// The peer has said that nothing follows: its end, once all before it has been taken.
-  private func endIfEnded() {
-    guard state != .ended, transformed?.isEnded == true, !hasPeerFinished else { return }
-    if !isReadingPaused || unread.isEmpty { peerFinished() }
-  }
-
-  /// The peer is told why, if the transform has a way to say it; nothing else is.
-  private func fail() {
-    queue.removeAll()
-    tellsWhenEmpty = false
-    guard state == .open else { return end(broken) }
-    state = .closingAfterWrite
-    scheduleAlways()
-    loop.after(Self.closingMax) { [self] in end(.closedHere) }
-  }
-
-  private var broken: StreamEnd { .broken(reason: transformed?.failure ?? "the transform failed") }
-
-  /// A peer that sends no more may still read what is on its way before a close.
-  private func peerFinished() {
-    if state == .lingering { return end(.closedHere) }
-    let isAwaited =
-      switch state {
-      case .open: owner?.streamPeerFinished(self) ?? false
-      case .closingAfterWrite: queuedBytes > 0
-      case .lingering, .ended: false
-      }
-    guard isAwaited else {
-      sayEnd()
-      return end(isTruncated ? .broken(reason: "the connection ended without close_notify") : .peerClosed)
-    }
-    hasPeerFinished = true
-    updateInterest()
-  }
-
-  /// Whether the peer went without a word that nothing is missing.
-  private var isTruncated: Bool { transformed.map { $0.isTruncated && !$0.isEnded } ?? false }
-
-  private func offer(_ buffer: [UInt8], _ filled: Int) {
-    guard state == .open, let owner else { return }
-    let taken = owner.streamReceived(self, buffer.span.extracting(0..<filled))
-    guard state == .open, taken < filled else { return }
-    // A protocol that takes what it can may leave much while it is held back; one that takes
-    // nothing of so much never will.
-    guard taken > 0 || isReadingPaused || filled <= Self.unreadBytesMax else {
-      return end(.unreadTooLong)
-    }
-    unread = [UInt8](buffer[taken..<filled])
-  }
-
   private func prepareTail() {
     if !queue.tailHasCapacity { queue.adopt(spare: loop.takeSpareBuffer()) }
   }
 
   @inline(__always)
-  private func schedule() {
+  func schedule() {
     if !isDirty, !isWaitingForRoom { scheduleAlways() }
   }
 
@@ -523,15 +383,11 @@ public final class Stream: LoopHandler, Flushable {
     return interest
   }
 
-  private func updateInterest() {
+  func updateInterest() {
     if let slot { return loop.modify(slot, descriptor, interest) }
-    guard isHungUp, !isReadingPaused, state != .ended else { return }
+    guard isHungUp, !isReadingPaused else { return }
     isHungUp = false
-    do throws(SystemError) {
-      slot = try loop.add(self, descriptor, interest)
-    } catch {
-      end(.failed(error.code))
-    }
+    watch()
   }
 
   /// The peer is gone while its last bytes may not be read yet. A hang-up can't be masked, so the
@@ -543,7 +399,19 @@ public final class Stream: LoopHandler, Flushable {
     isHungUp = true
   }
 
-  private func end(_ reason: StreamEnd) {
+  /// The peer is told why, if the transform has a way to say it; nothing else is.
+  func fail() {
+    queue.removeAll()
+    tellsWhenEmpty = false
+    guard state == .open else { return end(broken) }
+    state = .closingAfterWrite
+    scheduleAlways()
+    loop.after(Self.closingMax) { [self] in end(.closedHere) }
+  }
+
+  private var broken: StreamEnd { .broken(reason: transformed?.failure ?? "the transform failed") }
+
+  func end(_ reason: StreamEnd) {
     guard state != .ended else { return }
     // A stream that has failed ends with the reason, however it was closed behind that.
     let reason = reason == .closedHere && transformed?.failure != nil ? broken : reason

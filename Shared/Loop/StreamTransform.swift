@@ -129,7 +129,7 @@ final class TransformedBytes {
     -> OutQueue.WriteResult
   {
     guard written > 0 || output.capacity > 2 * count else { return result }
-    let rest = [UInt8](copying: output.span.extracting(written..<output.count))
+    let rest = Array(output[written..<output.count])
     released(loop)
     output = rest
     return result

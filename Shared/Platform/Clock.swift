@@ -34,6 +34,13 @@ public struct Instant: Hashable, Comparable, Sendable {
 extension Duration {
   /// Whole nanoseconds, clamped to the range of Int64 (292 years).
   @inlinable public var nanosecondsClamped: Int64 {
+    let whole = attoseconds
+    // One division for what is not negative and below 584 years.
+    if whole >= 0, whole >> 64 < 1_000_000_000 {
+      let high = UInt64(truncatingIfNeeded: whole >> 64)
+      let low = UInt64(truncatingIfNeeded: whole)
+      return Int64(clamping: (1_000_000_000 as UInt64).dividingFullWidth((high, low)).quotient)
+    }
     let (seconds, attoseconds) = components
     let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
     guard !overflow else { return seconds < 0 ? .min : .max }

@@ -66,7 +66,17 @@ public enum PeerIdentity: Equatable, Sendable {
     switch self {
     case .local: true
     case .remote(let address):
-      address.hasPrefix("127.") || address == "::1" || address.hasPrefix("::ffff:127.")
+      Self.begins(address, Self.loopback) || address == "::1" || Self.begins(address, Self.mappedLoopback)
     }
+  }
+
+  private static let loopback = [UInt8]("127.".utf8)
+  private static let mappedLoopback = [UInt8]("::ffff:127.".utf8)
+
+  private static func begins(_ text: String, _ start: [UInt8]) -> Bool {
+    let bytes = text.utf8Span.span
+    guard bytes.count >= start.count else { return false }
+    for index in start.indices where bytes[index] != start[index] { return false }
+    return true
   }
 }

@@ -30,15 +30,27 @@ public struct ServiceDescription: Sendable {
   public var options: [OptionSpec]
   /// Lines for `--help` that show how it is used.
   public var examples: [String]
+  /// The libraries in use besides what links need, each with its version, such as `SQLite 3.40.1`.
+  public var libraries: [String]
   /// The channel types compiled in, where the service needs to know them.
   public var channelTypes: [String] = []
-  public init(role: Role, summary: String, options: [OptionSpec], examples: [String]) {
+  /// The plugins that answer calls, likewise.
+  public var callHandlers: [String] = []
+  /// What the channel types say of rules, likewise.
+  public var channelFault: ChannelTypeCheck?
+  public init(
+    role: Role, summary: String, options: [OptionSpec], examples: [String], libraries: [String] = []
+  ) {
+    self.libraries = libraries
     self.role = role
     self.summary = summary
     self.options = options
     self.examples = examples
   }
   public var name: String { role.name }
+  /// The program and its version.
+  var software: String { "sapphire-\(name) \(ServiceProcess.version)" }
+  var allLibraries: [String] { Link.libraries + libraries }
 }
 
 /// What the threads of a service tell the process.
@@ -60,17 +72,32 @@ public struct ServiceContext: Sendable {
 
   /// Where this service listens: `--listen`, else the configuration.
   public func listenAddress(_ service: ServiceName) throws -> SocketAddress {
-    if let text = options["listen"] { return try address("listen", text) }
+    if let text = options["listen"] {
+      let found = try address("listen", text)
+      return service == .gateway ? found : try keyed(found, "--listen")
+    }
     guard let first = try settings.listen(of: service, runDirectory: runDirectory).first else {
       throw UsageError("--listen is needed: unix:PATH or tcp:HOST:PORT")
     }
-    return SocketAddress(first)
+    return service == .gateway ? SocketAddress(first) : try keyed(SocketAddress(first), "--listen")
   }
 
   /// Where another service is found: its option, else the configuration.
   public func linkAddress(_ service: ServiceName) throws -> SocketAddress {
-    if let text = options[service.rawValue] { return try address(service.rawValue, text) }
-    return SocketAddress(try settings.link(to: service, runDirectory: runDirectory))
+    let option = "--\(service.rawValue)"
+    if let text = options[service.rawValue] {
+      return try keyed(try address(service.rawValue, text), option)
+    }
+    return try keyed(
+      SocketAddress(try settings.link(to: service, runDirectory: runDirectory)), option)
+  }
+
+  /// Over TCP nobody is known by the socket's directory: both ends prove that they know a key.
+  private func keyed(_ address: SocketAddress, _ option: String) throws -> SocketAddress {
+    guard case .tcp = address, identity.key == nil else { return address }
+    throw UsageError(
+      "\(option) \(address): a link over TCP needs a secret that both ends know: --link-key-file FILE, "
+        + "or links.keyFile in the configuration")
   }
 
   private var runDirectory: String { options["run"] ?? "/run/sapphire" }
@@ -160,7 +187,7 @@ final class ServiceRunner {
     } catch { return complain(error.description, ExitCode.usage) }
     if options.has("help") { return say(help(specs)) }
     if options.has("version") {
-      return say("sapphire-\(description.name) \(ServiceProcess.version)\n")
+      return say(([description.software] + description.allLibraries).map { "\($0)\n" }.joined())
     }
     do {
       return try serve(options, start)
@@ -181,11 +208,18 @@ final class ServiceRunner {
     _ options: CommandLineOptions, _ start: (ServiceContext) throws -> any RunningService
   ) throws -> Int32 {
     let settings = try SettingsFile.load(
-      options["config"], environment: Self.environment(), channelTypes: description.channelTypes)
+      options["config"], environment: Self.environment(), channelTypes: description.channelTypes,
+      callHandlers: description.callHandlers, channelFault: description.channelFault)
     drainMax = settings.limits.drainTimeout
     started = settings
     latest = settings
     let logger = try makeLogger(options, settings)
+    logger.info(
+      "starting",
+      [
+        "version": .text(ServiceProcess.version),
+        "libraries": .text(description.allLibraries.joined(separator: ", ")),
+      ])
     let events = try Mailbox<ServiceEvent>()
     let loop = try EventLoop()
     let signals = try SignalSource(on: loop) { [weak self] signal in
@@ -232,7 +266,8 @@ final class ServiceRunner {
     let settings: Configuration
     do {
       settings = try SettingsFile.load(
-        options["config"], environment: Self.environment(), channelTypes: description.channelTypes)
+        options["config"], environment: Self.environment(), channelTypes: description.channelTypes,
+        callHandlers: description.callHandlers, channelFault: description.channelFault)
     } catch {
       return logger.error(
         "the configuration can't be used; the old one stays in force", ["reason": .text("\(error)")]
@@ -292,7 +327,10 @@ final class ServiceRunner {
   {
     var key: [UInt8]?
     if let path = options["link-key-file"] ?? settings.links.keyFile {
-      let bytes = try Files.read(FilePath(path), bytesMax: 4096)
+      let bytes: [UInt8]
+      do throws(SystemError) { bytes = try Files.read(FilePath(path), bytesMax: 4096) } catch {
+        throw ConfigurationRefused(description: "the link key can't be read: \(error)")
+      }
       guard bytes.count >= 32 else {
         throw UsageError("the link key in \(path) has fewer than 32 bytes")
       }
@@ -324,7 +362,8 @@ final class ServiceRunner {
       text += "\nExamples:\n" + description.examples.map { "  \($0)\n" }.joined()
     }
     text += "\nExit codes: 0 ended as asked, 64 wrong usage, 73 can't listen, 74 storage failed,\n"
-    return text + "78 wrong configuration, 130 ended by a second signal (a second or more after the first).\n"
+    text += "78 wrong configuration, 130 ended by a second signal (a second or more after the first).\n"
+    return text + "docs/OPERATIONS.md has all of them, and what to do about each.\n"
   }
 
   private static func environment() -> [String: String] {

@@ -14,13 +14,22 @@ public enum SettingsFile {
 
   /// The settings of `path` (the defaults without one), with what the environment overrides.
   ///
-  /// - Errors: `ConfigurationRefused` with every problem; `SystemError` for an unreadable file.
+  /// - Errors: every problem, or why the file can't be read.
   public static func load(
-    _ path: String?, environment: [String: String], channelTypes: [String]
-  ) throws -> Configuration {
-    let text = try path.map { try Files.read(FilePath($0), bytesMax: bytesMax) }
+    _ path: String?, environment: [String: String], channelTypes: [String],
+    callHandlers: [String] = [], channelFault: ChannelTypeCheck? = nil
+  ) throws(ConfigurationRefused) -> Configuration {
+    let text: [UInt8]?
+    do throws(SystemError) {
+      text = try path.map { path throws(SystemError) in
+        try Files.read(FilePath(path), bytesMax: bytesMax)
+      }
+    } catch {
+      throw ConfigurationRefused(description: "the configuration can't be read: \(error)")
+    }
     let check = Configuration.check(
-      file: path ?? "defaults", text: text, environment: environment, channelTypes: channelTypes)
+      file: path ?? "defaults", text: text, environment: environment, channelTypes: channelTypes,
+      callHandlers: callHandlers, channelFault: channelFault)
     guard check.isSound else {
       throw ConfigurationRefused(description: "the configuration is refused:\n\(check.report)")
     }

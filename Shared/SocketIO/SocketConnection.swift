@@ -68,16 +68,13 @@ public struct SocketConnection: Sendable {
   /// - Parameters:
   ///   - sid: the client's public id in this namespace; not the session's.
   ///   - pid: the secret by which it can come back; nil where it can't.
-  ///   - missed: what it missed. It is sent before the CONNECT, where clients look for it.
   public mutating func accept(
-    _ namespace: SocketNamespace, sid: String, pid: String? = nil, missed: [SocketFrames] = [],
-    _ actions: inout [SocketAction]
+    _ namespace: SocketNamespace, sid: String, pid: String? = nil, _ actions: inout [SocketAction]
   ) -> Bool {
     guard !isClosed, let index = asked(namespace) else { return false }
     stays += 1
     members[index].stay = stays
     connectDeadline = nil
-    for frames in missed { actions.append(.send(frames)) }
     actions.append(.send(.connected(namespace, sid: sid, pid: pid)))
     return true
   }

@@ -8,15 +8,15 @@ public struct SocketRecovery: Hashable, Sendable {
   public static let bytesMax = 4_096
 
   public let pid: String
-  public let offset: String
+  /// Nil where it has seen none, or one that can't be ours.
+  public let offset: String?
 
-  public init(pid: String, offset: String) {
+  public init(pid: String, offset: String?) {
     self.pid = pid
     self.offset = offset
   }
 
-  /// Nil where `auth`, a JSON object, doesn't hold both as strings: the client is new, or has seen
-  /// nothing that it could come back to.
+  /// Nil where `auth`, a JSON object, doesn't hold a `pid`: the client is new.
   public init?(auth: [UInt8]) {
     let span = auth.span
     var pid: String?
@@ -30,9 +30,7 @@ public struct SocketRecovery: Hashable, Sendable {
     } catch {
       return nil
     }
-    guard let pid, let offset, pid.utf8.count <= Self.bytesMax,
-      offset.utf8.count <= Self.bytesMax
-    else { return nil }
-    self.init(pid: pid, offset: offset)
+    guard let pid, pid.utf8.count <= Self.bytesMax else { return nil }
+    self.init(pid: pid, offset: offset.flatMap { $0.utf8.count <= Self.bytesMax ? $0 : nil })
   }
 }

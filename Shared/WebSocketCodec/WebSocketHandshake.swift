@@ -24,23 +24,32 @@ public enum WebSocketHandshake {
     public var isHTTP11: Bool
     /// Whether the head announces a body, which an upgrade may not have.
     public var hasBody: Bool
-    /// All values of a field, in order, by its name in lower case.
-    public var values: (_ name: String) -> [String]
+    /// Whether Upgrade names `websocket`, and Connection `upgrade`, in any case.
+    public var namesWebSocket: Bool
+    public var namesUpgrade: Bool
+    /// The value of the only field Sec-WebSocket-Version, and of the only Sec-WebSocket-Key; nil
+    /// where there is none, or several.
+    public var version: String?
+    public var key: String?
 
     public init(
-      method: String, isHTTP11: Bool, hasBody: Bool, values: @escaping (_ name: String) -> [String]
+      method: String, isHTTP11: Bool, hasBody: Bool, namesWebSocket: Bool, namesUpgrade: Bool,
+      version: String?, key: String?
     ) {
       self.method = method
       self.isHTTP11 = isHTTP11
       self.hasBody = hasBody
-      self.values = values
+      self.namesWebSocket = namesWebSocket
+      self.namesUpgrade = namesUpgrade
+      self.version = version
+      self.key = key
     }
   }
 
   /// Decides on a client's request (RFC 6455 §4.2.1). Origin and path are the caller's to judge.
   public static func validate(_ request: Request) -> Outcome {
     guard request.isHTTP11 else { return refuse("a WebSocket needs HTTP/1.1") }
-    guard hasToken("websocket", in: request.values("upgrade")) else {
+    guard request.namesWebSocket else {
       return .reject(
         status: 426, reason: "this address speaks WebSocket",
         fields: [
@@ -48,17 +57,16 @@ public enum WebSocketHandshake {
         ])
     }
     guard request.method == "GET" else { return refuse("a WebSocket begins with GET") }
-    guard hasToken("upgrade", in: request.values("connection")) else {
+    guard request.namesUpgrade else {
       return refuse("Connection must name upgrade")
     }
     guard !request.hasBody else { return refuse("an upgrade has no body") }
-    guard request.values("sec-websocket-version") == ["13"] else {
+    guard request.version == "13" else {
       return .reject(
         status: 426, reason: "the WebSocket version is 13",
         fields: [Field(name: "Sec-WebSocket-Version", value: "13")])
     }
-    let keys = request.values("sec-websocket-key")
-    guard keys.count == 1, let key = keys.first, isKey(key) else {
+    guard let key = request.key, isKey(key) else {
       return refuse("Sec-WebSocket-Key must be 16 bytes of base64")
     }
     return .accept(key: key)
@@ -66,8 +74,14 @@ public enum WebSocketHandshake {
 
   /// What to hash with SHA-1 and write in base64 as Sec-WebSocket-Accept (RFC 6455 §4.2.2).
   public static func acceptInput(key: String) -> [UInt8] {
-    Array(key.utf8) + Array("258EAFA5-E914-47DA-95CA-C5AB0DC85B11".utf8)
+    var input: [UInt8] = []
+    input.reserveCapacity(64)
+    input.append(copying: key.utf8Span.span)
+    input.append(contentsOf: acceptSuffix)
+    return input
   }
+
+  private static let acceptSuffix = [UInt8]("258EAFA5-E914-47DA-95CA-C5AB0DC85B11".utf8)
 
   /// The subprotocols that a client offers, in its order.
   public static func offeredProtocols(_ values: [String]) -> [String] {
@@ -90,8 +104,7 @@ public enum WebSocketHandshake {
   }
 
   private static func isKey(_ key: String) -> Bool {
-    // 24 characters with their padding: the decoder would also take base64 without it.
-    key.utf8.count == 24 && key.hasSuffix("==") && bytes(base64: key)?.count == 16
+    isPaddedBase64(key, byteCount: 16)
   }
 
   /// Whether one of the comma-separated lists names `token`, which is in lower case.

@@ -27,6 +27,12 @@ public struct Hello: WireMessage {
   public static let kind = Kind.hello
   public static let layout =
     "magic:u64 versionMin:u16 versionMax:u16 role:u8 instance:u64 incarnation:u64 features:u64 nonce:bytes32 software:text16"
+  /// The feature bit of a process that knows the kinds of relays: *takeRelays* to *endRelay*.
+  public static let relays: UInt64 = 1
+  /// That of a process that knows *removeHistory*.
+  public static let removals: UInt64 = 2
+  /// That of a process that knows *readMetrics*.
+  public static let metrics: UInt64 = 4
   /// "SAPPHIRE" as eight bytes.
   public static let magic: UInt64 = 0x4552_4948_5050_4153
   public static let versionMin: UInt16 = 1
@@ -76,6 +82,10 @@ public struct Hello: WireMessage {
     nonce = try c.bytes32(s)
     software = try c.text16(s)
   }
+
+  public var knowsRelays: Bool { features & Self.relays != 0 }
+  public var knowsRemovals: Bool { features & Self.removals != 0 }
+  public var knowsMetrics: Bool { features & Self.metrics != 0 }
 
   /// The version both ends speak: the highest common one, nil if there is none.
   public func commonVersion(with peer: Hello) -> UInt16? {

@@ -78,11 +78,9 @@ extension ByteWriter {
   @inlinable
   public mutating func beginFrame(_ kind: Kind, correlation: UInt32, flags: FrameFlags) -> Int {
     let start = count
-    u32(0)
-    u16(kind.rawValue)
-    u16(flags.rawValue)
-    u32(correlation)
-    u32(0)
+    // Length, kind, flags; correlation, checksum. In two steps, since this is done for every frame.
+    u64(UInt64(kind.rawValue) << 32 | UInt64(flags.rawValue) << 48)
+    u64(UInt64(correlation))
     return start
   }
 

@@ -210,3 +210,41 @@ public struct HeadsPage: WireMessage {
     for _ in 0..<count { heads.append(try StreamHead(&c, s)) }
   }
 }
+
+/// Has a channel's history end with its head: nobody is given what stands in it now, and what follows
+/// has the offsets that follow. At the hub and at the event store; only to who knows it
+/// (`Hello.removals`).
+///
+/// Answered by *historyRemoved* once that holds, come what may: at the event store after the commit is
+/// on disk.
+public struct RemoveHistory: WireMessage {
+  public static let kind = Kind.removeHistory
+  public static let layout = "remainingMs:u32 name:text16"
+  /// Milliseconds until the asker no longer waits.
+  public var remainingMs: UInt32
+  public var name: ChannelName
+  public init(remainingMs: UInt32, name: ChannelName) {
+    self.remainingMs = remainingMs
+    self.name = name
+  }
+  public func encode(into w: inout ByteWriter) {
+    w.u32(remainingMs)
+    w.text16(name.text)
+  }
+  public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
+    remainingMs = try c.u32(s)
+    name = try c.channelName(s)
+  }
+}
+
+/// The answer to *removeHistory*: where the channel stands, with its floor at its head.
+public struct HistoryRemoved: WireMessage {
+  public static let kind = Kind.historyRemoved
+  public static let layout = StreamHead.layout
+  public var head: StreamHead
+  public init(_ head: StreamHead) { self.head = head }
+  public func encode(into w: inout ByteWriter) { head.encode(into: &w) }
+  public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
+    head = try StreamHead(&c, s)
+  }
+}

@@ -28,6 +28,12 @@ public enum Kind: UInt16, Sendable, CaseIterable {
   case subscriberCount = 44
   case readHeads = 45
   case headsPage = 46
+  case takeRelays = 47
+  case relay = 48
+  case relayed = 49
+  case endRelay = 50
+  case removeHistory = 51
+  case historyRemoved = 52
 
   // 64–95: event store.
   case append = 64
@@ -63,14 +69,19 @@ public enum Kind: UInt16, Sendable, CaseIterable {
   case requestReport = 105
   case presenceRefused = 106
 
+  // 128–143: every service.
+  case readMetrics = 128
+  case metricsText = 129
+
   /// The most bytes a body of this kind may have; checked before a byte of it is kept.
   public var bodyBytesMax: Int {
     switch self {
-    case .append, .streamPage, .historyPage, .publish, .publication: Limits.largeBodyBytesMax
+    case .append, .streamPage, .historyPage, .publish, .publication, .relay, .relayed:
+      Limits.largeBodyBytesMax
     case .artifactChunk: Limits.chunkBytesMax + 64
     case .presenceBatch, .presencePage, .presenceChanges, .presenceList, .headsPage, .channelCounts,
       .streamList,
-      .readHeads, .artifactStreams:
+      .readHeads, .artifactStreams, .metricsText:
       Limits.pageBodyBytesMax
     default: Limits.smallBodyBytesMax
     }

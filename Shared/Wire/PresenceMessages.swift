@@ -83,12 +83,16 @@ public struct MemberEvent: Equatable, Sendable {
     self.info = info
   }
   func encode(into w: inout ByteWriter) {
-    w.u8(what.rawValue)
-    w.text16(channel.text)
-    w.u64(client)
-    w.text16(user)
-    w.text16(session)
-    w.bytes32(info)
+    let room = 19 + Field.room(channel.text) + Field.room(user) + Field.room(session)
+    w.bytes.append(addingCapacity: room) { output in
+      output.u8(what.rawValue)
+      output.text16(channel.text)
+      output.u64(client)
+      output.text16(user)
+      output.text16(session)
+      output.u32(UInt32(truncatingIfNeeded: info.count))
+    }
+    if !info.isEmpty { w.raw(info) }
   }
   init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
     guard let what = What(rawValue: try c.u8(s)) else { throw .invalidValue }

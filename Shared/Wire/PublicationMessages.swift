@@ -15,7 +15,7 @@ public struct Publisher: Hashable, Sendable {
 public struct Publish: WireMessage {
   public static let kind = Kind.publish
   public static let layout =
-    "remainingMs:u32 number:u32 generation:u32 name:text16 flags:u8 payloadKind:u8 timeMs:i64 client:u64 user:text16 eventType:text16 key:text16 expected:u64 epoch:text16 offset:u64 payload:bytes32"
+    "remainingMs:u32 number:u32 generation:u32 name:text16 flags:u8 payloadKind:u8 timeMs:i64 client:u64 user:text16 eventType:text16 key:text16 expected:u64 epoch:text16 offset:u64 payload:bytes32 meta:bytes32?"
 
   public struct Flags: OptionSet, Sendable {
     public let rawValue: UInt8
@@ -56,11 +56,13 @@ public struct Publish: WireMessage {
   /// Where the event store put it; nil for what the hub is to sequence.
   public var position: Position?
   public var payload: Payload
+  /// Small data about the event, as of `NewEvent`.
+  public var meta: [UInt8]
 
   public init(
     remainingMs: UInt32, handle: ChannelHandle, name: String = "", flags: Flags = [],
     timeMs: Int64, publisher: Publisher, eventType: String = "", key: String = "",
-    expected: Offset? = nil, position: Position? = nil, payload: Payload
+    expected: Offset? = nil, position: Position? = nil, payload: Payload, meta: [UInt8] = []
   ) {
     self.remainingMs = remainingMs
     self.handle = handle
@@ -73,23 +75,30 @@ public struct Publish: WireMessage {
     self.expected = expected
     self.position = position
     self.payload = payload
+    self.meta = meta
   }
 
   public func encode(into w: inout ByteWriter) {
-    w.u32(remainingMs)
-    w.handle(handle)
-    w.text16(name)
-    w.u8(flags.rawValue)
-    w.u8(payload.kind.rawValue)
-    w.i64(timeMs)
-    w.u64(publisher.client)
-    w.text16(publisher.user)
-    w.text16(eventType)
-    w.text16(key)
-    w.u64(expected?.value ?? .max)
-    w.epoch(position?.epoch)
-    w.u64(position?.offset.value ?? 0)
-    w.bytes32(payload.bytes)
+    let room = Field.room(name) + Field.room(publisher.user) + Field.room(eventType) + Field.room(key)
+    // In one step up to the payload, since this is done for every publication.
+    w.bytes.append(addingCapacity: 60 + Epoch.bytesMax + room) { out in
+      out.u32(remainingMs)
+      out.handle(handle)
+      out.text16(name)
+      out.u8(flags.rawValue)
+      out.u8(payload.kind.rawValue)
+      out.u64(UInt64(bitPattern: timeMs))
+      out.u64(publisher.client)
+      out.text16(publisher.user)
+      out.text16(eventType)
+      out.text16(key)
+      out.u64(expected?.value ?? .max)
+      out.epoch(position?.epoch)
+      out.u64(position?.offset.value ?? 0)
+      out.u32(UInt32(truncatingIfNeeded: payload.bytes.count))
+    }
+    w.raw(payload.bytes)
+    w.bytes32(meta)
   }
 
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
@@ -110,6 +119,7 @@ public struct Publish: WireMessage {
     position = epoch.map { Position(epoch: $0, offset: offset) }
     guard flags.contains(.sequenced) == (position != nil) else { throw .invalidValue }
     payload = Payload(kind, try c.bytes32(s))
+    meta = c.isAtEnd ? [] : try c.bytes32(s)
   }
 }
 
@@ -128,10 +138,12 @@ public struct Published: WireMessage {
     self.subscribers = subscribers
   }
   public func encode(into w: inout ByteWriter) {
-    w.epoch(position?.epoch)
-    w.u64(position?.offset.value ?? 0)
-    w.bool(isDuplicate)
-    w.u32(subscribers)
+    w.bytes.append(addingCapacity: 15 + Epoch.bytesMax) { out in
+      out.epoch(position?.epoch)
+      out.u64(position?.offset.value ?? 0)
+      out.u8(isDuplicate ? 1 : 0)
+      out.u32(subscribers)
+    }
   }
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
     let epoch = try c.epoch(s)
@@ -146,7 +158,7 @@ public struct Published: WireMessage {
 public struct Publication: WireMessage {
   public static let kind = Kind.publication
   public static let layout =
-    "number:u32 generation:u32 payloadKind:u8 flags:u8 epoch:text16 offset:u64 timeMs:i64 origin:u64 client:u64 user:text16 eventType:text16 payload:bytes32"
+    "number:u32 generation:u32 payloadKind:u8 flags:u8 epoch:text16 offset:u64 timeMs:i64 origin:u64 client:u64 user:text16 eventType:text16 payload:bytes32 meta:bytes32?"
   public var handle: ChannelHandle
   /// Those of `Publish.Flags.carried`.
   public var flags: Publish.Flags = []
@@ -158,10 +170,12 @@ public struct Publication: WireMessage {
   public var publisher: Publisher
   public var eventType: String
   public var payload: Payload
+  /// Small data about the event, as of `NewEvent`.
+  public var meta: [UInt8]
 
   public init(
     handle: ChannelHandle, position: Position?, timeMs: Int64, origin: UInt64,
-    publisher: Publisher, eventType: String, payload: Payload
+    publisher: Publisher, eventType: String, payload: Payload, meta: [UInt8] = []
   ) {
     self.handle = handle
     self.position = position
@@ -170,20 +184,26 @@ public struct Publication: WireMessage {
     self.publisher = publisher
     self.eventType = eventType
     self.payload = payload
+    self.meta = meta
   }
 
   public func encode(into w: inout ByteWriter) {
-    w.handle(handle)
-    w.u8(payload.kind.rawValue)
-    w.u8(flags.rawValue)
-    w.epoch(position?.epoch)
-    w.u64(position?.offset.value ?? 0)
-    w.i64(timeMs)
-    w.u64(origin)
-    w.u64(publisher.client)
-    w.text16(publisher.user)
-    w.text16(eventType)
-    w.bytes32(payload.bytes)
+    let room = Field.room(publisher.user) + Field.room(eventType)
+    w.bytes.append(addingCapacity: 52 + Epoch.bytesMax + room) { out in
+      out.handle(handle)
+      out.u8(payload.kind.rawValue)
+      out.u8(flags.rawValue)
+      out.epoch(position?.epoch)
+      out.u64(position?.offset.value ?? 0)
+      out.u64(UInt64(bitPattern: timeMs))
+      out.u64(origin)
+      out.u64(publisher.client)
+      out.text16(publisher.user)
+      out.text16(eventType)
+      out.u32(UInt32(truncatingIfNeeded: payload.bytes.count))
+    }
+    w.raw(payload.bytes)
+    w.bytes32(meta)
   }
 
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
@@ -198,6 +218,27 @@ public struct Publication: WireMessage {
     publisher = Publisher(client: try c.u64(s), user: try c.text16(s))
     eventType = try c.text16(s)
     payload = Payload(kind, try c.bytes32(s))
+    meta = c.isAtEnd ? [] : try c.bytes32(s)
+  }
+
+  /// The channel of a publication, read out of its body alone.
+  public static func handle(of body: borrowing Span<UInt8>) throws(FrameError) -> ChannelHandle {
+    do throws(ByteError) {
+      var cursor = ByteCursor(body)
+      return try cursor.handle(body)
+    } catch { throw .malformedBody(kind, error) }
+  }
+
+  /// Its place, read out of its body alone; nil for a channel without history.
+  public static func position(of body: borrowing Span<UInt8>) throws(FrameError) -> Position? {
+    do throws(ByteError) {
+      var cursor = ByteCursor(body)
+      _ = try cursor.handle(body)
+      _ = try cursor.u16(body)
+      let epoch = try cursor.epoch(body)
+      let offset = Offset(try cursor.u64(body))
+      return epoch.map { Position(epoch: $0, offset: offset) }
+    } catch { throw .malformedBody(kind, error) }
   }
 }
 

@@ -6,7 +6,9 @@ public struct NewEvent: Equatable, Sendable {
   public var payload: Payload
   /// At most 255 bytes; empty for none.
   public var eventType: String
-  /// Small data about the event; not shown to clients.
+  /// Small data about the event, by its type: of `artifact` the hash of a content; else the tags that
+  /// subscribers may choose by (`EventTags`), what there is to say of their publisher
+  /// (`EventOrigin`), or nothing.
   public var meta: [UInt8]
   public init(payload: Payload, eventType: String = "", meta: [UInt8] = []) {
     self.payload = payload

@@ -16,8 +16,7 @@ public struct ChannelHandle: Hashable, Sendable {
 
 extension ByteWriter {
   @inlinable mutating func handle(_ handle: ChannelHandle) {
-    u32(handle.number)
-    u32(handle.generation)
+    u64(UInt64(handle.number) | UInt64(handle.generation) << 32)
   }
   /// One byte: 1 for yes, 0 for no.
   @inlinable mutating func bool(_ value: Bool) { u8(value ? 1 : 0) }
@@ -26,6 +25,35 @@ extension ByteWriter {
     guard let epoch else { return u16(0) }
     u16(UInt16(truncatingIfNeeded: epoch.count))
     epoch.append(to: &bytes)
+  }
+}
+
+/// Fields that are written into room that was made for all of them at once, as `ByteWriter` writes
+/// them one by one.
+enum Field {
+  /// The most bytes that a text takes, without its count.
+  static func room(_ text: String) -> Int { min(text.utf8.count, Int(UInt16.max)) }
+}
+
+extension OutputSpan where Element == UInt8 {
+  mutating func u8(_ value: UInt8) { append(value) }
+  mutating func u16(_ value: UInt16) { append(littleEndian: value) }
+  mutating func u32(_ value: UInt32) { append(littleEndian: value) }
+  mutating func u64(_ value: UInt64) { append(littleEndian: value) }
+  mutating func handle(_ handle: ChannelHandle) {
+    u64(UInt64(handle.number) | UInt64(handle.generation) << 32)
+  }
+  mutating func text16(_ text: String) {
+    let count = text.utf8.count
+    guard count > 0 else { return u16(0) }
+    guard count <= Int(UInt16.max) else { return text16(ByteWriter.cut(text)) }
+    u16(UInt16(truncatingIfNeeded: count))
+    for byte in text.utf8 { append(byte) }
+  }
+  mutating func epoch(_ epoch: Epoch?) {
+    guard let epoch else { return u16(0) }
+    u16(UInt16(truncatingIfNeeded: epoch.count))
+    epoch.append(to: &self)
   }
 }
 

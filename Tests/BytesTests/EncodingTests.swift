@@ -58,10 +58,27 @@ import Testing
       let plain = Array(text.utf8)
       #expect(base64(plain) == encoded)
       #expect(bytes(base64: encoded) == plain)
+      #expect(isPaddedBase64(encoded, byteCount: plain.count))
       #expect(hex(plain) == digits)
       #expect(bytes(hex: digits) == plain)
       #expect(bytes(hex: digits.uppercased()) == plain)
     }
+  }
+
+  /// What the check says is what the decoder says, of every one-byte change.
+  @Test func paddedBase64IsWhatTheDecoderTakes() {
+    let key = Array("dGhlIHNhbXBsZSBub25jZQ==".utf8)
+    for index in key.indices {
+      for byte in UInt8.min...127 {
+        var changed = key
+        changed[index] = byte
+        let text = String(decoding: changed, as: UTF8.self)
+        let isRight = text.hasSuffix("==") && bytes(base64: text)?.count == 16
+        #expect(isPaddedBase64(text, byteCount: 16) == isRight, "\(text)")
+      }
+    }
+    #expect(!isPaddedBase64("dGhlIHNhbXBsZSBub25jZQ", byteCount: 16))
+    #expect(!isPaddedBase64("", byteCount: 16) && isPaddedBase64("", byteCount: 0))
   }
 
   @Test func urlBase64HasItsOwnDigitsAndNoPadding() {
@@ -94,6 +111,39 @@ import Testing
       #expect(bytes(base64: base64URL(piece)) == piece)
       #expect(bytes(hex: hex(piece)) == piece)
     }
+  }
+}
+
+@Suite struct BytesInPlaceTests {
+  private func holds(_ bytes: [UInt8], _ part: [UInt8], _ index: Int) -> Bool {
+    bytes.span.holds(part.span, at: index)
+  }
+
+  @Test func holdsWhatStandsThereAndNothingElse() {
+    let bytes = (0..<40).map { UInt8($0) }
+    for start in 0...40 {
+      for end in start...40 {
+        let part = Array(bytes[start..<end])
+        #expect(holds(bytes, part, start))
+        guard !part.isEmpty else { continue }
+        for place in part.indices {
+          var other = part
+          other[place] ^= 0x80
+          #expect(!holds(bytes, other, start), "\(start)..<\(end), \(place)")
+        }
+        #expect(!holds(bytes, part, start + 1))
+        #expect(!holds(bytes, part + [99], start))
+      }
+    }
+    #expect(!holds(bytes, [], -1) && !holds(bytes, [], 41) && holds(bytes, [], 40))
+  }
+
+  @Test func integersAreWrittenLowestByteFirst() {
+    var bytes: [UInt8] = [9]
+    bytes.append(littleEndian: UInt16(0x0201))
+    bytes.append(littleEndian: UInt32(0x0605_0403))
+    bytes.append(littleEndian: UInt64(0x0E0D_0C0B_0A09_0807))
+    #expect(bytes == [9] + (1...14).map { UInt8($0) })
   }
 }
 

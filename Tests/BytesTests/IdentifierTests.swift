@@ -63,11 +63,32 @@ import Testing
     }
   }
 
+  @Test func takesExactlyTheBytesOfItsGrammarAtEveryPlace() {
+    let allowed = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-".utf8)
+    for count in [1, 7, 8, 9, 15, 16, 22, 32] {
+      for place in 0..<count {
+        for byte in UInt8.min...UInt8.max {
+          var bytes = [UInt8](repeating: UInt8(ascii: "q"), count: count)
+          bytes[place] = byte
+          let epoch = Epoch(bytes.span)
+          #expect((epoch != nil) == allowed.contains(byte), "\(byte) at \(place) of \(count)")
+          var written: [UInt8] = []
+          epoch?.append(to: &written)
+          #expect(epoch == nil || written == bytes)
+        }
+      }
+    }
+  }
+
   @Test func aRandomEpochIsOfTheGrammar() {
     for bits: (UInt64, UInt64) in [(0, 0), (.max, .max), (0x0123_4567_89AB_CDEF, 1)] {
       let epoch = Epoch(random: bits)
       #expect(Epoch(epoch.text) == epoch)
       #expect(epoch.text.utf8.count == 22)
+      var bytes = ByteWriter(reserving: 16)
+      bytes.u64(bits.0.byteSwapped)
+      bytes.u64(bits.1.byteSwapped)
+      #expect(epoch.text == base64URL(bytes.bytes))
     }
     #expect(Epoch(random: (1, 2)) != Epoch(random: (2, 1)))
   }

@@ -22,13 +22,15 @@ RULES = """
 
 
 @pytest.fixture(scope="module")
-def sapphire(tmp_path_factory):
-    """All four services; whoever has a token of `signing` is signed in, the others are anonymous."""
+def sapphire(tmp_path_factory, request):
+    """All four services; whoever has a token of `signing` is signed in, the others are anonymous. A file may add to the
+    configuration with `SECTIONS`, and to its rules with `RULES`."""
     keys = signing.key_file(str(tmp_path_factory.mktemp("keys")))
     platform = Sapphire()
     platform.configuration = (
         f'{{ identity: {{ keyFiles: "{keys}", leeway: "0s", connectTimeout: "1s" }}, gateway: {{ loops: 2 }}, '
-        f'limits: {{ pingInterval: "1s", pongTimeout: "900ms" }}, channels: [{RULES}] }}')
+        f'{getattr(request.module, "SECTIONS", "")} limits: {{ pingInterval: "1s", pongTimeout: "900ms" }}, '
+        f'channels: [{getattr(request.module, "RULES", "")} {RULES}] }}')
     try:
         platform.start(platform.configuration)
         yield platform

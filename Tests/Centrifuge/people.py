@@ -4,6 +4,7 @@ import contextlib
 import json
 
 from centrifuge import Client
+from centrifuge.fossil import apply_delta
 
 
 class Listener:
@@ -107,6 +108,31 @@ class Person(Client):
         await listener.subscription.subscribe()
         await asyncio.wait_for(listener.subscription.ready(), 10)
         return listener
+
+
+class Reader:
+    """A client by hand: reads publications as the subscription was agreed on, and applies deltas."""
+
+    def __init__(self, reply):
+        self.is_delta, self.before, self.read, self.deltas = reply.get("delta", False), None, [], 0
+        for publication in reply.get("publications", []):
+            self.take(publication)
+
+    def take(self, publication):
+        data = publication["data"]
+        if self.is_delta:
+            if publication.get("delta"):
+                self.deltas += 1
+                self.before = bytes(apply_delta(self.before, data.encode()))
+            else:
+                self.before = data.encode()
+            data = json.loads(self.before)
+        self.read.append((publication.get("offset"), data, publication.get("tags")))
+
+    async def reads(self, client, count):
+        while len(self.read) < count:
+            self.take((await client.next("pub"))["push"]["pub"])
+        return self.read
 
 
 async def until(what, probe, seconds=10):

@@ -9,6 +9,14 @@ import signing
 from people import of, until
 
 
+RULES = """
+  { match: "others:kept:*", history: { durable: true }, options: { toPublisher: false }, subscribe: "anonymous",
+    publish: "anonymous", readHistory: "anonymous" },
+  { match: "others:short:*", history: { size: 9 }, options: { toPublisher: false }, subscribe: "anonymous",
+    publish: "anonymous", readHistory: "anonymous" },
+"""
+
+
 def name(kind, codec):
     name.count += 1
     return f"{kind}:{codec}{name.count}"
@@ -236,6 +244,50 @@ def test_members_are_seen_and_seen_to_come_and_go(people, codec):
         left = await until("bob leaving", lambda: here.left)
         assert [info.user for info in left] == ["bob"]
         assert [info.user for info in here.joined] == ["ann", "bob"], "its own join, then the other's, each once"
+    people(body)
+
+
+def test_what_is_said_of_a_client_everywhere_and_in_a_channel_is_told_apart(people, codec):
+    async def body(person):
+        channel = name("members", codec)
+        bob = await person(token=signing.token("bob")).come()
+        there = await bob.listen(channel, join_leave=True)
+        ann = await person(token=signing.token("ann", info={"name": "Ann"})).come()
+
+        async def token(channel):
+            return signing.token("ann", channel=channel, info={"seat": 4}, data={"told": [1, "once"]})
+        hers = await ann.listen(channel, get_token=token)
+        assert of(hers.all_of("subscribed")[0].data) == {"told": [1, "once"]}
+        assert there.all_of("subscribed")[0].data is None
+        joined = await until("ann", lambda: [info for info in there.joined if info.user == "ann"])
+        await hers.subscription.publish(ann.said({"n": 1}))
+        await there.subscription.publish(bob.said({"n": 2}))
+        await until("both", lambda: len(there.publications) == 2)
+        of_ann, of_bob = [publication.info for publication in there.publications]
+        present = {info.user: info for info in (await there.subscription.presence()).clients.values()}
+        kept = (await there.subscription.history(limit=-1)).publications
+        for info in [joined[0], of_ann, present["ann"], kept[0].info]:
+            assert (of(info.conn_info), of(info.chan_info)) == ({"name": "Ann"}, {"seat": 4}), info
+        for info in [of_bob, present["bob"], kept[1].info]:
+            assert not info.conn_info and not info.chan_info and info.user == "bob", info
+        await ann.disconnect()
+        left = await until("ann leaving", lambda: there.left)
+        assert (of(left[0].conn_info), of(left[0].chan_info)) == ({"name": "Ann"}, {"seat": 4})
+    people(body)
+
+
+@pytest.mark.parametrize("history", ["kept", "short"])
+def test_who_publishes_for_others_gets_theirs_and_not_its_own(people, codec, history):
+    async def body(person):
+        channel = name(f"others:{history}", codec)
+        ann, bob = [await person().come() for _ in range(2)]
+        hers, his = await ann.listen(channel), await bob.listen(channel)
+        await hers.subscription.publish(ann.said({"by": "ann"}))
+        await his.subscription.publish(bob.said({"by": "bob"}))
+        await until("each other's", lambda: hers.data and his.data)
+        assert (hers.data, hers.offsets, his.data, his.offsets) == ([{"by": "bob"}], [2], [{"by": "ann"}], [1])
+        kept = await (await person().come()).history(channel, limit=-1)
+        assert [of(publication.data) for publication in kept.publications] == [{"by": "ann"}, {"by": "bob"}]
     people(body)
 
 

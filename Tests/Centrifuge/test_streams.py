@@ -9,6 +9,7 @@ import pytest
 from websockets.sync.client import connect
 
 import signing
+from people import Reader
 
 SSE, LINES = "/connection/sse", "/connection/http_stream"
 
@@ -111,13 +112,40 @@ def test_a_stream_is_spoken_back_to(sapphire, door):
                 ids.append(reply["id"])
             elif "pub" in reply.get("push", {}):
                 seen.append(reply["push"]["pub"])
-            elif reply.get("push", {}).get("unsubscribe", {}).get("code") == 2500:
-                # The history has begun: who comes back to its beginning gets it from there.
-                answer.speak(connected, {"id": 3, "subscribe": {"channel": channel, "recover": True}})
-            elif "subscribe" in reply:
-                assert reply["subscribe"]["recovered"] is True
-                seen += reply["subscribe"].get("publications", [])
         assert sorted(ids) == list(range(10, 22)) and [item["offset"] for item in seen] == list(range(1, 13))
+
+
+@pytest.mark.parametrize("door", [SSE, LINES])
+def test_deltas_come_over_streams_live_and_after_coming_back(sapphire, door):
+    channel = "kept:deltas-" + door.rsplit("/", 1)[1]
+    documents = [{"n": number, "rows": [f"what stays the same, line {row}\nand more of \"it\"" for row in range(40)]}
+                 for number in range(12)]
+
+    @contextlib.contextmanager
+    def reading(**place):
+        with stream(sapphire, door) as answer:
+            connected = answer.until("connect")["connect"]
+            ask = {"channel": channel, "delta": "fossil", **place}
+            assert answer.speak(connected, {"id": 2, "subscribe": ask}) == 204
+            reply = answer.until("subscribe")["subscribe"]
+            reader = Reader(reply)
+            assert reader.is_delta
+            yield reader, reply, answer
+
+    def follow(reader, answer, count):
+        while len(reader.read) < count:
+            reader.take(answer.until("pub")["push"]["pub"])
+        return [(offset, data) for offset, data, _ in reader.read]
+    with reading() as (reader, begun, answer):
+        for document in documents[:8]:
+            sapphire.publish(channel, document)
+        assert follow(reader, answer, 8) == list(enumerate(documents[:8], 1)) and reader.deltas == 7
+    for document in documents[8:11]:
+        sapphire.publish(channel, document)
+    with reading(recover=True, epoch=begun["epoch"], offset=8) as (reader, again, answer):
+        assert again["recovered"] and len(reader.read) == 3
+        sapphire.publish(channel, documents[11])
+        assert follow(reader, answer, 4) == list(enumerate(documents, 1))[8:] and reader.deltas >= 1
 
 
 @pytest.mark.parametrize("door", [SSE, LINES])

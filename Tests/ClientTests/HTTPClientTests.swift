@@ -167,14 +167,14 @@ import Testing
   }
 }
 
-@Suite struct HTTPResponseAssemblerTests {
+@Suite struct HTTPAnswerReaderTests {
   private enum Seen: Equatable {
     case response(Int, [UInt8])
     case failed
   }
 
   private func decode(_ segments: [[UInt8]]) -> [Seen] {
-    var assembler = HTTPResponseAssembler(answering: .get, bytesMax: 1000)
+    var assembler = HTTPAnswerReader(answering: .get, bytesMax: 1000)
     for segment in segments {
       var offset = 0
       do throws(HTTPError) {
@@ -211,7 +211,7 @@ import Testing
   }
 
   @Test func aBodyMayEndWithItsConnection() throws {
-    var assembler = HTTPResponseAssembler(answering: .get, bytesMax: 1000)
+    var assembler = HTTPAnswerReader(answering: .get, bytesMax: 1000)
     var offset = 0
     let bytes = [UInt8]("HTTP/1.1 200 OK\r\n\r\nabc".utf8)
     #expect(try assembler.received(bytes.span, from: &offset)?.status == nil)

@@ -171,10 +171,10 @@ private func message(_ text: String) -> ServerMessage? { ServerMessage([UInt8](t
 /// An answer as if it had come over a connection.
 func respond(_ status: Int, _ body: String) -> Result<HTTPResponse, HTTPFailure> {
   let text = "HTTP/1.1 \(status) X\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
-  var assembler = HTTPResponseAssembler(answering: .post, bytesMax: 1 << 20)
+  var assembler = HTTPAnswerReader(answering: .post, bytesMax: 1 << 20)
   var offset = 0
   guard let response = try? assembler.received([UInt8](text.utf8).span, from: &offset) else {
     return .failure(.malformed(reason: "not complete"))
   }
-  return .success(response)
+  return .success(HTTPResponse(response))
 }

@@ -22,7 +22,8 @@ def free_port():
 class Proxy:
     """One proxy before one gateway. The sample is used as it stands, but for addresses and where it logs."""
 
-    def __init__(self, sapphire, changes=()):
+    def __init__(self, sapphire, changes=(), logs_as_it_stands=False):
+        self.logs_as_it_stands = logs_as_it_stands
         self.gateway = urlsplit(sapphire.url).netloc
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -67,9 +68,12 @@ class Proxy:
                 self.process.wait(5)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def sample(self, name, replacements):
+    def text(self, name):
         with open(os.path.join(SAMPLES, name)) as file:
-            text = file.read()
+            return file.read()
+
+    def sample(self, name, replacements):
+        text = self.text(name)
         for old, new in (*replacements, *self.changes):
             assert old in text, f"{name} has no {old!r} any more"
             text = text.replace(old, new)
@@ -91,7 +95,9 @@ class Nginx(Proxy):
     def prepare(self):
         site = self.sample("nginx.conf", [
             ("listen 80;", f"listen 127.0.0.1:{self.port};"), ("    listen [::]:80;\n", ""),
-            ("server 127.0.0.1:8000 max_fails=1 fail_timeout=5s;", f"server {self.gateway} max_fails=0;")])
+            ("server 127.0.0.1:8000 max_fails=1 fail_timeout=5s;", f"server {self.gateway} max_fails=0;"),
+            ("access_log /var/log/nginx/access.log sapphire;",
+             f"access_log {self.log} {'sapphire' if self.logs_as_it_stands else 'ids'};")])
         self.write("site.conf", site)
         temporary = "".join(f"  {name}_temp_path {self.folder}/{name};\n" for name in
                             ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
@@ -110,7 +116,8 @@ class Haproxy(Proxy):
         path = self.write("haproxy.cfg", self.sample("haproxy.cfg", [
             ("bind :80\n", f"bind 127.0.0.1:{self.port}\n"),
             ("server gateway-1 127.0.0.1:8000\n", f"server gateway-1 {self.gateway}\n"),
-            ("option httplog\n", 'log-format "request-id=%[capture.req.hdr(0)] status=%ST"\n'),
+            *([] if self.logs_as_it_stands else [(re.search('log-format ".*"', self.text("haproxy.cfg"))[0],
+                                                  'log-format "request-id=%[capture.req.hdr(0)] status=%ST"')]),
             ("    option dontlognull\n", ""), ("maxconn 20000\n", "maxconn 2000\n"),
             ("    option forwardfor\n", "    option forwardfor\n    http-request capture req.hdr(X-Request-Id) len 200\n")]))
         haproxy = shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin")

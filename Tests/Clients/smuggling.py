@@ -26,7 +26,8 @@ def framings():
                "00000000000000000000000000000000{all}a", "99999999999999999999", "18446744073709551617"]
     codings = ["chunked", "xchunked", "chunkedx", "chunked, identity", "identity, chunked", "chunked;a=b", "\tchunked",
                "\"chunked\"", "chunked,", ",chunked", "gzip, chunked", "chunked, chunked", "identity", "CHUNKED",
-               "chunked\x0b", "\x0bchunked", "chunked\x00", "cow", "chun\tked", ""]
+               "chunked\x0b", "\x0bchunked", "chunked\x00", "cow", "chun\tked", "", "chunked identity", "x-chunked",
+               "deflate"]
     for length in lengths[:2]:
         for coding in codings:
             yield f"length {length!r}, coding {coding!r}", post(

@@ -1,10 +1,13 @@
 """The HTTP doors, with nothing but Python's own client."""
 import asyncio
 import json
+import os
+import re
+import signal
 
 import pytest
 
-from platform_under_test import eventually, next_json
+from platform_under_test import eventually, next_json, running
 
 
 def test_publishes_and_reads_history(sapphire):
@@ -64,6 +67,49 @@ def test_reports_health_and_metrics(sapphire):
     assert b"# TYPE sapphire_" in body
 
 
+def metrics_of(platform):
+    """Samples by name and labels, of a text that is whole: each name is told of once, before its samples."""
+    types, samples = {}, {}
+    for line in platform.get("/metrics")[2].decode().splitlines():
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ")
+            assert name not in types, f"{name} is told of twice"
+            types[name] = kind
+        elif not line.startswith("#"):
+            name, value = line.rsplit(" ", 1)
+            bare = re.sub(r"\{.*", "", name)
+            owner = bare if bare in types else re.sub(r"_(bucket|sum|count)$", "", bare)
+            assert types.get(owner) is not None, line
+            assert (types[owner] == "counter") == bare.endswith("_total"), line
+            assert name not in samples, line
+            samples[name] = float(value)
+    return samples
+
+
+def test_one_page_has_the_metrics_of_all_services():
+    """Rows 22, 131: what the store, the hub and presence count can be watched (reliability D23)."""
+    with running() as platform:
+        platform.publish("log:metrics", {"n": 1})
+        found = metrics_of(platform)
+        peers = {peer: f'sapphire_gateway_peer_up{{service="gateway",peer="{peer}"}}' for peer in ("hub", "eventstore", "presence")}
+        assert all(found[name] == 1 for name in peers.values()), found
+        assert found['sapphire_eventstore_appended_total{service="eventstore"}'] >= 1
+        assert found['sapphire_eventstore_commit_seconds_count{service="eventstore"}'] >= 1
+        assert found['sapphire_eventstore_commit_seconds_sum{service="eventstore"}'] > 0
+        assert 'sapphire_eventstore_queue_bytes{service="eventstore",queue="appends"}' in found
+        assert found['sapphire_hub_links{service="hub"}'] >= 2 and found['sapphire_presence_links{service="presence"}'] >= 1
+        assert 'sapphire_gateway_unrecoverable_total{service="gateway",reason="trimmed"}' in found
+        # What is told is no older than a second; who is away is left out, and the others are there.
+        os.kill(platform.pid("hub"), signal.SIGSTOP)
+        try:
+            found = eventually(10, "the hub is missed", lambda: (
+                lambda now: now if now[peers["hub"]] == 0 else None)(metrics_of(platform)))
+            assert found[peers["eventstore"]] == 1 and not any(name.startswith("sapphire_hub_") for name in found)
+        finally:
+            os.kill(platform.pid("hub"), signal.SIGCONT)
+        eventually(10, "the hub is back", lambda: metrics_of(platform)[peers["hub"]] == 1)
+
+
 def test_carries_cli_and_api_on_one_flow(sapphire):
     """S000: `sapphire publish` and `observe --since start --json`."""
     import subprocess
@@ -74,6 +120,21 @@ def test_carries_cli_and_api_on_one_flow(sapphire):
     assert first["data"] == "Artifact #42 discovered" and first["offset"] == 1
     sapphire.publish("universal-frequency", {"n": 2})
     assert json.loads(observer.stdout.readline())["data"] == {"n": 2}
+
+
+def test_the_command_line_has_a_history_forgotten_if_it_is_meant(sapphire):
+    import subprocess
+    first = sapphire.publish("room:forgotten", {"n": 1})
+    assert sapphire.run("history", "room:forgotten") == '{"n":1}\n'
+    asked = sapphire.command("history", "remove", "room:forgotten", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert "--yes" in asked.communicate(timeout=10)[1] and asked.returncode == 64
+    assert sapphire.run("history", "room:forgotten") == '{"n":1}\n'
+    assert sapphire.run("history", "remove", "room:forgotten", "--yes") == ""
+    assert sapphire.run("history", "room:forgotten") == ""
+    # The channel goes on in its place.
+    assert sapphire.publish("room:forgotten", {"n": 2}) == {"epoch": first["epoch"], "offset": 2}
+    nowhere = sapphire.command("history", "remove", "no history", "--yes", stderr=subprocess.PIPE, text=True)
+    assert nowhere.communicate(timeout=10)[1] and nowhere.returncode != 0
 
 
 def test_lists_channels_by_patterns_of_any_length_but_takes_no_longer_one_than_a_name(sapphire):

@@ -326,7 +326,7 @@ def test_a_subscription_token_opens_its_channel_to_its_user(platform):
             assert (await tries("closed:1", grant("ada", "closed:1", info={"seat": 4})))["type"] == "ack"
             def info():
                 _, _, answer = api(platform, "presence", {"channel": "closed:1"})
-                return [member.get("conn_info") for member in answer["result"]["presence"].values()]
+                return [member.get("chan_info") for member in answer["result"]["presence"].values()]
             assert eventually(5, "she is there", info) == [{"seat": 4}]
             # It opens subscribing, not publishing.
             assert (await ask(socket, {"channel": "closed:1", "data": 1}))["name"] == "permission_denied"
@@ -401,6 +401,9 @@ def test_every_channel_by_every_role_is_what_the_rules_say(platform):
     within(60, everything())
 
 
+# What goes on over all channels, and what is everybody's.
+OVERVIEWS = ("/channels", "/metrics")
+OPEN = ("/", "/live", "/ready", "/health")
 METHODS = {
     "publish": ("publish", {"channel": "open:1", "data": 1}), "broadcast": ("publish", {"channels": ["open:1"], "data": 1}),
     "history": ("history", {"channel": "members:1"}), "presence": ("presence", {"channel": "open:1"}),
@@ -421,14 +424,14 @@ def test_every_route_by_every_key_is_what_its_scopes_say(platform):
             if method == "broadcast" and "result" in answer:
                 answer = answer["result"]["responses"][0]
             is_allowed = scope in scopes
-            assert (status, "result" in answer) == (200, is_allowed), (name, method, answer)
+            assert (status, "result" in answer) == (200 if is_allowed else 403, is_allowed), (name, method, answer)
             if not is_allowed:
                 assert answer["error"]["name"] == "permission_denied"
             if "ticket" in answer.get("result", {}):
                 CANARIES.append(answer["result"]["ticket"])
             if channels and is_allowed and "channel" in body:
-                _, _, answer = api(platform, method, {**body, "channel": "staff"}, name)
-                assert answer["error"]["name"] == "permission_denied", (name, method)
+                status, _, answer = api(platform, method, {**body, "channel": "staff"}, name)
+                assert (status, answer["error"]["name"]) == (403, "permission_denied"), (name, method)
         _, _, answer = api(platform, "channels", {}, name)
         if channels:
             assert all(channel.startswith(("open:", "members:")) for channel in answer["result"]["channels"])
@@ -436,6 +439,10 @@ def test_every_route_by_every_key_is_what_its_scopes_say(platform):
         assert status == (200 if "publish" in scopes else 403), name
         status, *_ = platform.get(f"/vault/{sha}", **{"X-API-Key": KEYS[name]})
         assert status == (200 if "history" in scopes and not channels else 404), name
+        for route in OVERVIEWS:
+            status, *_ = platform.get(route, **{"X-API-Key": KEYS[name]})
+            assert status == (200 if "presence" in scopes and not channels else 403), (name, route)
+        assert [platform.get(route, **{"X-API-Key": KEYS[name]})[0] for route in OPEN] == [200] * len(OPEN), name
     for headers in ({}, {"X-API-Key": "spk_" + "0" * 43}, {"X-API-Key": hashlib.sha256(KEYS["everything"].encode()).hexdigest()},
                     bearer(token("adm", roles=["admin"])), bearer(KEYS["everything"]), {"Cookie": "key=" + KEYS["everything"]}):
         for method in METHODS:
@@ -445,6 +452,11 @@ def test_every_route_by_every_key_is_what_its_scopes_say(platform):
             assert (status, answer["error"]["name"]) == (401, "unauthorized"), (method, list(headers))
         status, *_ = platform.get(f"/vault/{sha}", **{name: value for name, value in headers.items() if name != "Authorization"})
         assert status == 404
+        for route in OVERVIEWS:
+            status, head, answer = platform.get(route, **headers)
+            assert (status, json.loads(answer)["error"]["name"]) == (401, "unauthorized"), (route, list(headers))
+            assert "apikey" in head["WWW-Authenticate"].lower()
+        assert [platform.get(route, **headers)[0] for route in OPEN] == [200] * len(OPEN), list(headers)
     # Nobody gets at what the gateways tell each other.
     for method in ("publish", "history", "presence"):
         _, _, answer = api(platform, method, {"channel": "@sapphire:identity", "data": 1})

@@ -225,7 +225,17 @@ def test_where_signing_in_is_required_no_door_gives_anything_before_it():
         platform.run("vault", "drop", "log:v", content)
         name = hashlib.sha256(b"for those who sign in").hexdigest()
         text = sign({"sub": "ada", "exp": int(time.time()) + 60}, {"alg": "HS256", "typ": "JWT", "kid": OTHER_ID}, OTHER)
-        assert platform.get(f"/vault/{name}")[0] == 401
+        # RFC 9110 §15.5.2: every 401 says how to come in.
+        upgrade = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+        doors = [(f"/vault/{name}", [], "Bearer"), ("/poll?channel=log:v", [], "Bearer"), ("/sse?channel=log:v", [], "Bearer"),
+                 ("/ws/log:v", upgrade, "Bearer"), ("/ws/echo", upgrade, "Bearer"), ("/channels", [], "apikey"),
+                 ("/metrics", [], "apikey"),
+                 ("/poll?channel=log:v", [f"Authorization: Bearer {text[:-2]}"], 'Bearer error="invalid_token"')]
+        for route, headers, challenge in doors:
+            with Wire(platform) as wire:
+                answer = wire.ask(f"GET {route}", *headers)
+                assert (answer.status, answer.fields.get("www-authenticate")) == (401, challenge), (route, answer)
         assert platform.get(f"/vault/{name}", **bearer(text))[0] == 200
         assert platform.get(f"/vault/{name}", **{"X-API-Key": platform.key})[0] == 200
         assert platform.get("/channels")[0] == 401
@@ -445,3 +455,24 @@ def test_who_may_not_read_the_history_any_more_is_not_read_it_to_its_end(platfor
     told = [line for line in lines if line.get("type") == "unrecoverable"]
     assert [line["reason"] for line in told] == ["not_permitted"], told
     assert numbers[-1] == "live" and numbers[:-1] == list(range(len(numbers) - 1)) and len(numbers) < count, len(numbers)
+
+
+def test_where_the_clock_is_not_set_no_token_is_taken(tmp_path):
+    """P20: a machine that nobody has told the time is in 1970, where nothing has expired yet."""
+    shim = str(tmp_path / "clock.so")
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clock.c")
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", shim, source], check=True)
+    with open(tmp_path / "tokens.jwks", "w") as file:
+        json.dump({"keys": [{"kty": "oct", "kid": OTHER_ID, "k": base64.urlsafe_b64encode(OTHER).decode().rstrip("=")}]}, file)
+    expired = sign({"sub": "ada", "exp": 1_000_000_000}, {"alg": "HS256", "typ": "JWT", "kid": OTHER_ID}, OTHER)
+    platform = Sapphire()
+    try:
+        platform.start(json.dumps({"identity": {"keyFiles": [str(tmp_path / "tokens.jwks")]}}),
+                       environment={"LD_PRELOAD": shim, "CLOCK_AHEAD": str(-int(time.time()) + 1000)})
+        for path in ("/poll?channel=a", "/sse?channel=a"):
+            status, head, body = platform.get(path, **bearer(expired))
+            assert "not set" in body.decode() and (status in (503, 200)), (path, status, body)
+        assert platform.get("/poll?channel=a")[0] == 200, "who brings none is served"
+    finally:
+        platform.stop()
+        platform.remove()

@@ -1,4 +1,5 @@
 """The observer page in headless Chromium (S000-05, S002-22, S002-23)."""
+import base64
 import json
 import re
 import urllib.parse
@@ -213,10 +214,62 @@ def test_signs_in_with_a_ticket_and_out_again(guarded, browser):
     assert "ticket" in browser.text("#sign-in-reason")
 
 
-def test_says_when_a_sign_in_ends(guarded, browser):
+def end_of(token):
+    claims = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["exp"]
+
+
+RENEWAL = "!document.getElementById('renewal').hidden"
+
+
+def test_asks_for_a_newer_token_and_keeps_its_place(guarded, browser):
+    """Before the end one of the same user changes nothing else; after it the page goes on where it was."""
+    short = [guarded.token("ada", "--expires", "4s")]
     browser.go(f"{guarded.url}/#channel=members:room")
-    sign_in(browser, guarded.token("ada", "--expires", "8s"))
+    browser.until("document.getElementById('sign-in').open")
+    browser.ask("window.opened = 0; window.WebSocket = class extends WebSocket {"
+                " constructor(...of) { super(...of); opened += 1; } }; 1")
+    sign_in(browser, short[0])
+    browser.until(f"{LIVE} && {RENEWAL}")
+    assert browser.text("#renewal-text").startswith("Signed in until ")
+    browser.screenshot("page-renewal")
+    guarded.publish("members:room", "first")
+    browser.until(shows("first"))
+    # One that is no good is refused, and nothing else happens.
+    browser.type("#renewed", "not.a.token")
+    browser.until("document.getElementById('renewal-text').textContent.startsWith('Not taken: ')")
+    assert browser.text("#identity") == "ada" and browser.ask(LIVE)
+    # A newer one is asked for again before its own end, which comes after that of the first.
+    short.append(guarded.token("ada", "--expires", "7s"))
+    browser.type("#renewed", short[1])
+    browser.until(f"{RENEWAL} && /^Signed in until/.test(document.getElementById('renewal-text').textContent)")
+    browser.until(f"Date.now() > {1000 * end_of(short[0]) + 1200}")
+    assert browser.ask(LIVE) and browser.ask("opened") == 1
+    guarded.publish("members:room", "second")
+    browser.until(shows("second"))
+    # Nobody gives one: the page is not told anything more, and waits where it is.
+    browser.until(f"document.body.dataset.phase === 'lost' && {RENEWAL}", 10)
+    assert "has ended" in browser.text("#renewal-text") and not browser.ask("document.getElementById('sign-in').open")
+    assert browser.text("#identity") == "Sign in"
+    browser.screenshot("page-renewal-ended")
+    guarded.publish("members:room", "third")
+    long = guarded.token("ada")
+    browser.type("#renewed", long)
     browser.until(LIVE)
-    browser.until("[...document.querySelectorAll('.notice')].some(n => n.textContent.startsWith('Signed in until'))")
-    sign_in(browser, guarded.token("ada"))
-    browser.until(f"document.getElementById('identity').textContent === 'ada' && {LIVE}")
+    browser.until(shows("third"))
+    guarded.publish("members:room", "fourth")
+    browser.until(shows("fourth"))
+    assert browser.ask(PAYLOADS) == ["first", "second", "third", "fourth"]
+    assert browser.text("#fact-missed") == "0" and browser.text("#identity") == "ada"
+    assert browser.ask("opened") == 2 and not browser.ask(RENEWAL)
+    assert browser.ask("[...document.querySelectorAll('.notice')].some(n => n.textContent.startsWith('Back after'))")
+    # Another user's is another connection, behind the same position.
+    sign_in(browser, guarded.token("bob"))
+    browser.until(f"document.getElementById('identity').textContent === 'bob' && {LIVE}")
+    assert browser.ask("opened") == 3
+    guarded.publish("members:room", "fifth")
+    browser.until(shows("fifth"))
+    assert browser.ask(PAYLOADS) == ["first", "second", "third", "fourth", "fifth"]
+    for secret in [*short, long]:
+        assert traces(browser, secret) == []
+    assert browser.complaints == []

@@ -98,6 +98,20 @@ def test_the_gateway_sees_the_client_and_binds_it(sapphire, kind):
     assert eventually(5, "the access log", clients) == {"203.0.113.9"}
 
 
+@pytest.mark.parametrize("kind", [Nginx, Haproxy])
+def test_the_logs_of_the_samples_hold_no_secret(sapphire, kind):
+    """Row 98: a ticket is good for a moment, a session for as long as its client."""
+    with kind(sapphire, logs_as_it_stands=True) as proxy:
+        status, *_ = ask(proxy, "/poll?channel=a&ticket=CANARY-1&session=CANARY-2")
+        assert status == 401
+
+        def lines():
+            with open(proxy.log) as log:
+                return [line for line in log if "/poll" in line and " 401 " in line]
+        line, = eventually(5, "the line in the log", lines)
+        assert "CANARY" not in line and "?" not in line, line
+
+
 @pytest.mark.configuration(BEHIND.replace("trustedProxies: ['127.0.0.1']", "trustedProxies: ['127.0.0.1'], proxyProtocol: true"))
 def test_haproxy_names_clients_by_the_proxy_protocol(sapphire):
     sent = ("server gateway-1 ", "server gateway-1 "), ("default-server check", "default-server send-proxy-v2 check-send-proxy check")

@@ -129,6 +129,27 @@ def test_cursors_at_60_hertz_and_a_hundred_messages_a_minute_at_once():
         platform.remove()
 
 
+def test_polls_count_for_their_user_and_keys_for_nobody():
+    """A poll asks for its channels anew, as a `subscribe` does; a back end answers for its own users."""
+    platform = started('controlRatePerUser: "3/h", stateRatePerUser: "1/h", stateRatePerAddress: "1/h", stateRate: "1/h"')
+    try:
+        def poll(user):
+            status, head, body = platform.get("/poll?channel=chat:room", Authorization=f"Bearer {token(user)}")
+            return status, head, json.loads(body)
+
+        assert [poll("ann")[0] for _ in range(3)] == [200] * 3
+        status, head, body = poll("ann")
+        assert status == 429 and body["error"]["code"] == 111 and "control messages of this user" in body["error"]["message"]
+        assert 0 < int(head["Retry-After"]) <= 1201, head["Retry-After"]
+        assert poll("bob")[0] == 200 and platform.get("/poll?channel=chat:room")[0] == 200, "it is ann's rate"
+        assert counted(platform, "controlRatePerUser") == 1
+        for number in range(20):
+            platform.publish("chat:room", number)
+    finally:
+        platform.stop()
+        platform.remove()
+
+
 # Subscribers of one channel (S003-25).
 
 @pytest.mark.configuration('{ channels: [{ match: "full", maxSubscribers: 2 }, { match: "*" }] }')

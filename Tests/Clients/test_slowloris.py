@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from platform_under_test import eventually
+from platform_under_test import eventually, running
 
 # A run of all tests has few of them; `LONG=1` (make test-long) as many as row 70 wants.
 LONG = os.environ.get("LONG") == "1"
@@ -101,3 +101,20 @@ def test_slow_clients_are_given_up_and_nobody_else_notices(sapphire):
         for _, connection, _, _ in connections:
             connection.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_half_message_right_behind_the_handshake_is_given_up_in_time():
+    """A socket that holds nothing is not looked at before its next ping, which is 25 s away; this one holds something."""
+    upgrade = UPGRADE.replace("/ws/echo", "/ws/glued")
+    with running(TIMES.replace("{ limits", "{ gateway: { loops: 1 }, limits", 1)) as platform:
+        host = urlsplit(platform.url).netloc
+        place = (host.split(":")[0], int(host.split(":")[1]))
+        with socket.create_connection(place, 10) as first, socket.create_connection(place, 10) as second:
+            # The channel is open, so that nothing of the second has to wait.
+            first.sendall(upgrade.format(host=host).encode())
+            assert b" 101 " in first.recv(4096)
+            platform.publish("glued", "open")
+            assert b"open" in first.recv(4096)
+            second.sendall(upgrade.format(host=host).encode() + b"\x81\xfe\x10\x00\x01\x02\x03\x04half")
+            second.setblocking(False)
+            eventually(10, "the end of the connection", lambda: is_over(second, "frame"))

@@ -37,6 +37,9 @@ class Client:
             self.io.on("*", self._keep, namespace=namespace)
 
     async def _keep(self, event, *arguments):
+        # What this library does not know: behind what is recoverable stands the client's position.
+        if arguments and isinstance(arguments[-1], str) and arguments[-1].startswith(("1;", "1!")):
+            arguments = arguments[:-1]
         self.inbox(event).put_nowait(arguments)
 
     def inbox(self, event):
@@ -146,6 +149,53 @@ def test_answers_events_by_a_plugin(gateway):
             await client.io.emit("message", ("a", b"\x01"), namespace="/plugin")
             assert await client.next("message-back") == ("a", b"\x01")
             assert await client.ask("message-with-ack", 1, namespace="/plugin") == 1
+    within(30, scenario())
+
+
+@pytest.mark.parametrize("transports", TRANSPORTS[:2], ids="+".join)
+def test_is_asked_by_a_plugin(gateway, transports):
+    """The server's own question: answered, answered in several values and bytes, late, and by nobody any more."""
+    async def scenario():
+        async with Client(gateway.url, transports, namespaces=["/plugin"]) as client:
+            answers = iter([1, ("two", b"\x02"), None])
+            client.io.on("question", lambda *asked: next(answers), namespace="/plugin")
+            await client.io.emit("ask-me", ("a", b"\x01"), namespace="/plugin")
+            assert await client.next("asked-and") == ("answered", 1)
+            await client.io.emit("ask-me", namespace="/plugin")
+            assert await client.next("asked-and") == ("answered", "two", b"\x02")
+            await client.io.emit("ask-me", namespace="/plugin")
+            assert await client.next("asked-and") == "answered"
+
+            async def slowly(*asked):
+                await late.wait()
+            late = asyncio.Event()
+            client.io.on("question", slowly, namespace="/plugin")
+            await client.io.emit("ask-me", namespace="/plugin")
+            assert await client.next("asked-and") == "late"
+            late.set()
+            await client.io.emit("message", 1, namespace="/plugin")
+            assert await client.next("message-back") == 1
+            assert client.inbox("asked-and").empty()
+    within(30, scenario())
+
+
+def test_a_client_that_does_not_answer_is_asked_so_much_and_no_more(gateway):
+    """The questions open to one client are bounded; those that are late make room."""
+    async def scenario():
+        async with Client(gateway.url, namespaces=["/plugin"]) as client:
+            asked, never = [], asyncio.Event()
+
+            async def question(number):
+                asked.append(number)
+                if number < 1000:
+                    await never.wait()
+            client.io.on("question", question, namespace="/plugin")
+            for number in range(200):
+                await client.io.emit("ask-me", number, namespace="/plugin")
+            assert [await client.next("asked-and") for _ in range(128)] == ["late"] * 128
+            assert asked == list(range(128)) and client.inbox("asked-and").empty()
+            await client.io.emit("ask-me", 1000, namespace="/plugin")
+            assert await client.next("asked-and") == "answered"
     within(30, scenario())
 
 
@@ -343,17 +393,26 @@ def test_overlapping_polls_end_the_session(gateway):
 
 
 def test_says_when_to_come_back_before_the_gateway_stops(sapphire):
-    """A rolling restart: the client's own reconnection brings it back."""
+    """A rolling restart: the client's own reconnection brings it back, and what it was told to its place."""
     async def scenario():
         io = socketio.AsyncClient(reconnection_delay=0.1, reconnection_delay_max=0.2)
-        told, back = asyncio.Event(), asyncio.Queue()
-        io.on("reconnect", lambda message: told.set())
+        told, back, got = asyncio.Queue(), asyncio.Queue(), asyncio.Queue()
+        io.on("reconnect", told.put_nowait)
         io.on("connect", lambda: back.put_nowait(True))
+        io.on("publication", lambda publication, *_: got.put_nowait((publication["channel"], publication["data"])))
         await io.connect(sapphire.url, transports=["websocket"])
         await asyncio.wait_for(back.get(), 10)
+        for channel in ("log:a", "log:b"):
+            await io.call("subscribe", {"channel": channel})
+        sapphire.publish("log:a", 1)
+        assert await asyncio.wait_for(got.get(), 10) == ("log:a", 1)
         os.kill(sapphire.pid("gateway"), signal.SIGTERM)
-        await asyncio.wait_for(told.wait(), 10)
+        since = (await asyncio.wait_for(told.get(), 10))["since"]
         await asyncio.wait_for(back.get(), 20)
+        await asyncio.to_thread(sapphire.publish, "log:a", 2)
+        for channel in ("log:a", "log:b"):
+            await io.call("subscribe", {"channel": channel, "since": since})
+        assert await asyncio.wait_for(got.get(), 10) == ("log:a", 2)
         await io.disconnect()
     within(60, scenario())
 

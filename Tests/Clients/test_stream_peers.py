@@ -17,7 +17,7 @@ BEATS = """{ gateway: { trustedProxies: ['127.0.0.1'] }, limits: { pingInterval:
 
 
 def limit_reached(sapphire, name):
-    text = sapphire.get("/metrics")[2].decode()
+    text = sapphire.get("/metrics", **{"X-API-Key": sapphire.key})[2].decode()
     return next(float(line.rpartition(" ")[2]) for line in text.splitlines()
                 if line.startswith("sapphire_limit_reached_total") and f'limit="{name}"' in line)
 

@@ -95,3 +95,83 @@ def test_the_key_file_that_the_configuration_names_is_the_one():
     finally:
         platform.stop()
         platform.remove()
+
+
+def ran(program, *words):
+    return subprocess.run([os.path.join(executables(), program), *words], capture_output=True, text=True, timeout=30)
+
+
+def test_a_rule_that_its_channel_type_cant_serve_is_refused_with_its_line_before_anything_starts():
+    with tempfile.TemporaryDirectory(prefix="sapphire-clients-") as folder:
+        path = os.path.join(folder, "sapphire.json5")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("""{ channels: [
+  { match: "a", type: "cursor", options: {
+      framesPerSecnd: 30 } },
+  { match: "b", type: "board" },
+] }
+""")
+        for program, words in (("sapphire", ("config", "check", path)),
+                               ("sapphire", ("up", "--listen", "127.0.0.1:0", "--data", f"{folder}/data", "--config", path)),
+                               ("sapphire-gateway", ("--listen", "127.0.0.1:0", "--config", path))):
+            done = ran(program, *words)
+            assert (done.returncode, done.stdout) == (78, ""), (program, done)
+            assert f"{path}:3: channels[0].options.framesPerSecnd: no such option" in done.stderr, done.stderr
+            assert f"{path}:4: channels[1].type: type board needs a durable history" in done.stderr, done.stderr
+        assert not os.path.exists(f"{folder}/data")
+
+
+def test_what_a_service_cant_start_with_is_said_plainly():
+    with tempfile.TemporaryDirectory(prefix="sapphire-clients-") as folder:
+        nowhere = os.path.join(folder, "nowhere")
+        for program, code, words, said in (
+                ("sapphire-hub", 64, ("--listen", "tcp:127.0.0.1:0"), "--link-key-file"),
+                ("sapphire-gateway", 64, ("--listen", "127.0.0.1:0", "--hub", "127.0.0.1:1"), "--hub tcp:127.0.0.1:1: a link over TCP"),
+                ("sapphire-eventstore", 64, ("--data", folder, "--listen", f"unix:{folder}/s", "--hub", "127.0.0.1:1"), "--link-key-file"),
+                ("sapphire-presence", 78, ("--config", nowhere), "the configuration can't be read"),
+                ("sapphire-hub", 78, ("--listen", f"unix:{folder}/h", "--link-key-file", nowhere), "the link key can't be read")):
+            done = ran(program, *words)
+            assert done.returncode == code and said in done.stderr, (program, words, done)
+            assert "Failure(" not in done.stderr and "ready" not in done.stdout, done
+
+
+def test_each_service_says_its_version_and_those_of_its_libraries():
+    wanted = {"hub": ["OpenSSL 3."], "presence": ["OpenSSL 3."], "eventstore": ["OpenSSL 3.", "SQLite 3."],
+              "gateway": ["OpenSSL 3.", "zlib 1."]}
+    for service, libraries in wanted.items():
+        lines = ran(f"sapphire-{service}", "--version").stdout.splitlines()
+        assert lines[0].startswith(f"sapphire-{service} ") and len(lines) == 1 + len(libraries), lines
+        for library in libraries:
+            assert any(line.startswith(library) for line in lines[1:]), lines
+
+
+def test_a_gateway_says_which_service_it_cant_reach_and_why():
+    with tempfile.TemporaryDirectory(prefix="sapphire-clients-") as folder:
+        for name in ("right", "wrong"):
+            with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
+                file.write(name * 10)
+        running = []
+
+        def started(program, *words):
+            errors = open(f"{folder}/{program}.log", "w", encoding="utf-8")
+            running.append(subprocess.Popen(
+                [os.path.join(executables(), program), *words], stdout=subprocess.PIPE, stderr=errors, text=True,
+                start_new_session=True))
+            return running[-1]
+        try:
+            hub = started("sapphire-hub", "--listen", "tcp:127.0.0.1:0", "--link-key-file", f"{folder}/right")
+            address = hub.stdout.readline().split("tcp:")[1].strip()
+            started("sapphire-gateway", "--listen", "127.0.0.1:0", "--hub", address, "--run", folder,
+                    "--link-key-file", f"{folder}/wrong")
+
+            def said():
+                text = read(f"{folder}/sapphire-gateway.log")
+                lines = [line for line in text.splitlines() if "no link to" in line]
+                return {service: [line for line in lines if f"no link to {service}" in line]
+                        for service in ("hub", "eventstore", "presence")}
+            eventually(15, "what each link lacks", lambda: all(said().values()))
+            assert f"tcp:{address}" in said()["hub"][0] and "No such file" in said()["presence"][0], said()
+            assert "starting" in read(f"{folder}/sapphire-gateway.log").splitlines()[0]
+        finally:
+            for process in running:
+                end(process)

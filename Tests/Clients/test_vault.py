@@ -239,3 +239,21 @@ def test_uploads_that_stand_still_make_room_for_others(sapphire):
             wire.send(wire.head(f"PUT /vault/{name}", f"X-API-Key: {sapphire.key}", "Content-Length: 1000") + b"x")
         eventually(10, "a loop that is full", lambda: put() == 503)
         eventually(10, "a place for who sends", lambda: put() in (200, 201))
+
+
+def test_a_dot_file_is_dropped_only_under_another_name(sapphire):
+    path = os.path.join(sapphire.folder, ".secrets")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("dropped by mistake")
+
+    def drop(*words):
+        return sapphire.command("vault", "drop", "log:dots", path, *words, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
+    refused = drop()
+    _, errors = refused.communicate(timeout=30)
+    assert refused.returncode == 64 and "--name" in errors, errors
+    taken = drop("--name", "secrets")
+    output, _ = taken.communicate(timeout=30)
+    assert taken.returncode == 0 and output.startswith("secrets "), output
+    answer = sapphire.post("/api/history", {"channel": "log:dots", "limit": 10}, sapphire.key)[2]
+    assert [p["data"]["name"] for p in answer["result"]["publications"]] == ["secrets"]

@@ -2,12 +2,15 @@
 import asyncio
 import base64
 import json
+import os
 import re
+import signal
 import time
 
 import pytest
 import websockets
 
+from elsewhere import serving
 from platform_under_test import next_json, next_message, next_of, within
 
 
@@ -260,4 +263,74 @@ def test_asks_for_a_reconnect_when_it_drains(sapphire):
                 closed = ended
             assert closed.rcvd is not None and closed.rcvd.code in (1001, 1012), closed
             assert await stopped == 0
+    within(60, scenario())
+
+
+def test_chromium_gets_in_from_another_origin_that_is_let_in_and_from_no_other(sapphire, browser):
+    """A page of this machine's names may; one of another host may not, by WebSocket or EventSource."""
+    opening = f"""(() => {{
+      window.got = []; window.state = '';
+      window.socket = new WebSocket({json.dumps(sapphire.url.replace("http", "ws", 1) + "/ws/route?envelope=1")});
+      socket.onopen = () => {{ state += 'open '; }};
+      socket.onmessage = e => {{ const m = JSON.parse(e.data); if (!m.type) got.push(m.data); }};
+      socket.onclose = e => {{ state += 'closed '; }};
+      window.source = new EventSource({json.dumps(sapphire.url + "/sse?channel=route")});
+      source.onmessage = e => got.push(JSON.parse(e.data).data);
+      source.addEventListener('connection', () => {{ state += 'streaming '; }});
+    }})()"""
+    with serving() as own, serving(host="127.0.0.2") as other:
+        browser.go(f"http://localhost:{own}/")
+        browser.ask(opening)
+        browser.until("state.includes('open') && state.includes('streaming')")
+        browser.ask("socket.send('to everybody')")
+        browser.until("got.length === 2 && got.every(data => data === 'to everybody')")
+        browser.go(f"http://127.0.0.2:{other}/")
+        browser.ask(opening)
+        browser.until("socket.readyState === WebSocket.CLOSED && source.readyState === EventSource.CLOSED")
+        assert browser.ask("state") == "closed " and browser.ask("got.length") == 0
+
+
+def test_the_connection_message_comes_before_anything_of_any_channel(sapphire):
+    """A channel that is open already has its publications at hand while another is still being opened."""
+    for n in range(3):
+        sapphire.publish("early", {"n": n})
+
+    async def scenario():
+        # On every loop.
+        here = [await sapphire.socket("/ws/early").__aenter__() for _ in range(8)]
+        for n in range(8):
+            sapphire.publish(f"log:late{n}", {"n": n})
+            async with sapphire.socket(f"/ws?channel=early&channel=log:late{n}&channel=bad%20name&since=start&presence=1") as socket:
+                messages = [await next_json(socket) for _ in range(8)]
+                assert [m["type"] for m in messages[:2]] == ["error", "connection"], messages
+                assert [c["channel"] for c in messages[1]["channels"]] == ["early", f"log:late{n}"], messages
+                data = [(m["channel"], m["offset"]) for m in messages if "type" not in m]
+                assert sorted(data) == [("early", 1), ("early", 2), ("early", 3), (f"log:late{n}", 1)], messages
+                assert sorted(m["channel"] for m in messages[2:] if m.get("type") == "presence") == ["early", f"log:late{n}"]
+        for socket in here:
+            await socket.close()
+    within(60, scenario())
+
+
+def test_a_channel_that_cannot_be_opened_holds_up_the_others_for_a_while_only(sapphire):
+    async def scenario():
+        async with sapphire.socket("/ws/events/calm") as first:
+            await next_json(first)
+            os.kill(sapphire.pid("eventstore"), signal.SIGSTOP)
+            try:
+                async with sapphire.socket("/ws?channel=calm&channel=log:away") as socket:
+                    began = time.monotonic()
+                    while time.monotonic() < began + 8:
+                        sapphire.publish("calm", {"at": 1})
+                        try:
+                            assert (await next_json(socket, 0.5))["channel"] == "calm"
+                            break
+                        except asyncio.TimeoutError:
+                            continue
+                    else:
+                        assert False, "nothing of the channel that is open"
+                    os.kill(sapphire.pid("eventstore"), signal.SIGCONT)
+                    assert len((await next_of(socket, "connection"))["channels"]) == 2
+            finally:
+                os.kill(sapphire.pid("eventstore"), signal.SIGCONT)
     within(60, scenario())

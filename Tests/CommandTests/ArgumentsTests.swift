@@ -71,5 +71,10 @@ private func message(_ words: String...) -> String? {
   @Test func commandsOfTwoWordsAreFoundBeforeThoseOfOne() {
     #expect(CommandLineTool.find(["up", "--json"])?.rest == ["--json"])
     #expect(CommandLineTool.find(["nothing"]) == nil)
+    #expect(CommandLineTool.find(["history", "remove", "room"])?.command.name == "history remove")
+    #expect(CommandLineTool.find(["history", "remove", "room"])?.rest == ["room"])
+    // A channel may have that name.
+    #expect(CommandLineTool.find(["history", "--", "remove"])?.command.name == "history")
+    #expect(CommandLineTool.find(["history", "room"])?.rest == ["room"])
   }
 }

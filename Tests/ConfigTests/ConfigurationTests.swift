@@ -8,7 +8,8 @@ import Testing
   static func check(_ text: String, _ environment: [String: String] = [:]) -> ConfigCheck {
     Configuration.check(
       file: "s.json5", text: [UInt8](text.utf8), environment: environment,
-      channelTypes: ["relay", "broadcast", "cursor", "board", "echo"])
+      channelTypes: ["relay", "broadcast", "cursor", "board", "echo"],
+      callHandlers: ["conformance", "clock"])
   }
 
   @Test func nothingWrittenMeansTheDefaults() {
@@ -16,6 +17,33 @@ import Testing
     #expect(Self.check("{}").configuration == Configuration())
     #expect(Self.check("{gateway:{},channels:null,limits:{pingInterval:null}}").problems == [])
     #expect(Configuration().gateway.listen == [.tcp(host: "127.0.0.1", port: 8000)])
+  }
+
+  @Test func aChannelTypeSaysWhatItCantServeAtTheLineOfTheOption() {
+    let text = """
+      { channels: [
+        { match: "a", type: "cursor",
+          options: { frame: "each",
+                     maxUsers: 0 } },
+        { match: "b", type: "board" },
+        { match: "c", type: "nosuch", options: { maxUsers: 0 } },
+        { match: "d", type: "board", history: { size: 0 } },
+      ] }
+      """
+    let check = Configuration.check(
+      file: "f", text: [UInt8](text.utf8), channelTypes: ["cursor", "board"]
+    ) { rule in
+      rule.type == "cursor"
+        ? ChannelTypeFault(option: "maxUsers", "too few") : ChannelTypeFault("needs a durable history")
+    }
+    // A rule whose type or history was refused is not its type's to judge.
+    #expect(
+      check.problems.map(\.description) == [
+        "f:4: channels[0].options.maxUsers: too few",
+        "f:5: channels[1].type: needs a durable history",
+        "f:6: channels[2].type: no channel type \"nosuch\" is compiled in; there are board, cursor",
+        "f:7: channels[3].history.size: write a whole number from 1 to 100000",
+      ])
   }
 
   /// What a problem repeats of the file is shown on one line and moves no cursor.
@@ -179,6 +207,18 @@ import Testing
     ("{compression:{window:9}}", "compression.window", "unknown key"),
     ("{socketio:{pingInterval:300}}", "socketio.pingInterval", "with its unit"),
     ("{socketio:{pingTimeout:'1ms'}}", "socketio.pingTimeout", "100ms"),
+    ("{socketio:{path:'socket.io'}}", "socketio.path", "/socket.io/"),
+    ("{socketio:{path:'/'}}", "socketio.path", "segments"),
+    ("{socketio:{path:'/a//b/'}}", "socketio.path", "segments"),
+    ("{socketio:{path:'/a b/'}}", "socketio.path", "segments"),
+    ("{socketio:{path:'/engine.io/'}}", "socketio.path", "Sapphire's own"),
+    ("{socketio:{path:'/api/live'}}", "socketio.path", "Sapphire's own"),
+    ("{socketio:{path:'/health'}}", "socketio.path", "built in"),
+    ("{socketio:{path:'/live/rt'},routes:[{path:'/live/{channel}'}]}", "routes[0].path", "socketio.path"),
+    ("{socketio:{perMessageDeflate:{}}}", "socketio.perMessageDeflate", "true"),
+    ("{socketio:{httpCompression:'gzip'}}", "socketio.httpCompression", "threshold"),
+    ("{socketio:{httpCompression:{level:10}}}", "socketio.httpCompression.level", "9"),
+    ("{socketio:{httpCompression:{treshold:1}}}", "socketio.httpCompression.treshold", "threshold"),
     ("{socketio:{transports:[]}}", "socketio.transports", "at least one"),
     ("{socketio:{transports:['webtransport']}}", "socketio.transports[0]", "polling"),
     ("{socketio:{maxHttpBufferSize:1}}", "socketio.maxHttpBufferSize", "1KiB"),
@@ -186,7 +226,62 @@ import Testing
     ("{socketio:{events:['a b']}}", "socketio.events[0]", "channel's name"),
     ("{socketio:{namespaces:{chat:'x'}}}", "socketio.namespaces.chat", "slash"),
     ("{socketio:{namespaces:'/'}}", "socketio.namespaces", "object"),
+    ("{socketio:{events:['recovery']}}", "socketio.events[0]", "meaning of its own"),
+    ("{socketio:{connectionStateRecovery:'2m'}}", "socketio.connectionStateRecovery", "true, false"),
+    (
+      "{socketio:{connectionStateRecovery:{maxDisconnectionDuration:'1ms'}}}",
+      "socketio.connectionStateRecovery.maxDisconnectionDuration", "1s"
+    ),
+    (
+      "{socketio:{connectionStateRecovery:{skipMiddlewares:true}}}",
+      "socketio.connectionStateRecovery.skipMiddlewares", "token"
+    ),
+    (
+      "{socketio:{connectionStateRecovery:{maxDisconnection:'1m'}}}",
+      "socketio.connectionStateRecovery.maxDisconnection", "maxDisconnectionDuration"
+    ),
     ("{socketio:{pingIntervall:'1s'}}", "socketio.pingIntervall", "pingInterval"),
+    ("{socketio:{namespaces:{'/a':'conformance','/b':'conformanc'}}}", "socketio.namespaces./b", "did you mean"),
+    ("{socketio:{namespaces:{'/a':{}}}}", "socketio.namespaces./a", "name its plugin"),
+    ("{socketio:{namespaces:{'/a':{plugin:'x'}}}}", "socketio.namespaces./a.plugin", "conformance"),
+    (
+      "{socketio:{namespaces:{'/a':{plugin:'conformance',recovery:true}}}}",
+      "socketio.namespaces./a.recovery", "connectionStateRecovery"
+    ),
+    (
+      "{socketio:{namespaces:{'/a':{plugin:'conformance',connectionStateRecovery:'yes'}}}}",
+      "socketio.namespaces./a.connectionStateRecovery", "true, false"
+    ),
+    (
+      "{socketio:{namespaces:{'/':{plugin:'conformance',connectionStateRecovery:true}}}}",
+      "socketio.namespaces./.connectionStateRecovery", "main namespace"
+    ),
+    ("{hooks:{subRefresh:'x'}}", "hooks.subRefresh", "http://"),
+    ("{channels:[{match:'a',hooks:['subRefresh']}]}", "channels[0].hooks", "hooks.subRefresh"),
+    ("{socketio:{engine:'x'}}", "socketio.engine", "there are clock, conformance"),
+    ("{centrifuge:{calls:'clok'}}", "centrifuge.calls", "did you mean \"clock\""),
+    ("{centrifuge:{personalChannel:'#'}}", "centrifuge.personalChannel", "{user}"),
+    ("{centrifuge:{personalChannel:'a b{user}'}}", "centrifuge.personalChannel", "{user}"),
+    ("{centrifuge:{personalChannel:'{user}{user}'}}", "centrifuge.personalChannel", "{user}"),
+    ("{channels:[{match:'a',presence:'users'}]}", "channels[0].presence", "\"connections\""),
+    ("{centrifuge:{joinLeave:['a b']}}", "centrifuge.joinLeave[0]", "channel's name"),
+    ("{centrifuge:{cacheRecovery:['']}}", "centrifuge.cacheRecovery[0]", "not empty"),
+    ("{centrifuge:{calls:7}}", "centrifuge.calls", "string"),
+    ("{centrifuge:{call:'clock'}}", "centrifuge.call", "calls"),
+    ("{hooks:{connect:'back.example'}}", "hooks.connect", "http://"),
+    ("{hooks:{rpc:'https://u:p@back.example/'}}", "hooks.rpc", "user's name"),
+    ("{hooks:{timeout:'1m'}}", "hooks.timeout", "10ms to 30s"),
+    ("{hooks:{concurrency:0}}", "hooks.concurrency", "1 to 1024"),
+    ("{hooks:{headers:['Cookie','Host']}}", "hooks.headers[1]", "own"),
+    ("{hooks:{headers:'a b'}}", "hooks.headers", "field's name"),
+    ("{hooks:{keyfile:'a'}}", "hooks.keyfile", "keyFile"),
+    ("{channels:[{match:'a',hooks:'subscribe'}]}", "channels[0].hooks", "hooks.subscribe"),
+    ("{channels:[{match:'a',hooks:['join','leave']}]}", "channels[0].hooks", "hooks.events"),
+    ("{hooks:{events:'http://a/'},channels:[{match:'a',hooks:'joined'}]}", "channels[0].hooks", "\"occupied\""),
+    (
+      "{hooks:{events:'http://a/'},channels:[{match:'a',presence:false,hooks:'join'}]}",
+      "channels[0].hooks", "presence is false"
+    ),
     ("{channels:[{match:'a',compress:'no'}]}", "channels[0].compress", "true"),
     ("{eventstore:{data:''}}", "eventstore.data", "not empty"),
     ("{channels:{}}", "channels", "list"), ("{channels:[5]}", "channels[0]", "object"),

@@ -28,6 +28,8 @@ final class Guest: LinkOwner {
   private(set) var changes: [MemberChange] = []
   private(set) var reportsAsked = 0
   private(set) var refused: [PresenceRefused] = []
+  private(set) var relays: [(header: FrameHeader, relay: Relay)] = []
+  private(set) var endedRelays: [EndRelay] = []
   /// Taken frames are granted again at once; later for tests of a slow reader.
   var consumption = Consumption.now
   private(set) var held: [FrameHeader] = []
@@ -121,6 +123,8 @@ final class Guest: LinkOwner {
     case .presencePage: pages.append(try PresencePage(body: body))
     case .presenceChanges: changes += try PresenceChanges(body: body).changes
     case .requestReport: reportsAsked += 1
+    case .relay: relays.append((header, try Relay(body: body)))
+    case .endRelay: endedRelays.append(try EndRelay(body: body))
     case .presenceRefused: refused.append(try PresenceRefused(body: body))
     default: break
     }

@@ -192,6 +192,26 @@ extension Contracts {
       }
     }
 
+    @Test func aRemovedHistoryIsGoneAndItsOffsetsGoOn() throws {
+      try hub(gateways: 2) { _, _, guests in
+        let opened = try guests[0].ask(open("a", history: 10), ChannelOpened.self)
+        guard try guests[0].link.peer?.knowsRemovals ?? false else { return }
+        for text in ["1", "2"] { _ = try guests[0].ask(publish(opened.handle, text), Published.self) }
+        let request = RemoveHistory(remainingMs: 1000, name: channel("a"))
+        let removed = try guests[1].ask(request, HistoryRemoved.self).head
+        #expect(removed.floor == Offset(2) && removed.head == Offset(2) && removed.epoch == opened.epoch)
+        let third = try guests[0].ask(publish(opened.handle, "3"), Published.self)
+        #expect(third.position?.offset == Offset(3) && third.position?.epoch == opened.epoch)
+        let page = try guests[0].ask(
+          ReadHistory(remainingMs: 1000, name: channel("a"), after: .zero, count: 10, bytes: 1000),
+          HistoryPage.self
+        ).page
+        #expect(page.events.map(\.offset.value) == [3] && page.floor == Offset(2))
+        let none = RemoveHistory(remainingMs: 1000, name: channel("none"))
+        #expect(try guests[0].ask(none, HistoryRemoved.self).head.epoch == nil)
+      }
+    }
+
     @Test func headsTellWhereChannelsStand() throws {
       try hub { _, _, guests in
         let opened = try guests[0].ask(open("a", history: 10), ChannelOpened.self)

@@ -12,7 +12,7 @@ last sync of the directory, an image keeps
     torn  each 512-byte sector of each write with probability 1/2, entries likewise
 VERIFIER is sapphire-eventstore: `--verify -` checks each image. An image is good when the store opens
 (no false alarm of the head mark), every acknowledged event is there, each stream is a prefix of what
-was tried, bit for bit, and the outbox position is one that was stored. Prints one line of JSON.
+was tried, bit for bit, with the removed part of its history removed, and the outbox position is one that was stored. Prints one line of JSON.
 
 --expect-loss  the workload was one that loses on power failure: it is an error if that isn't found.
 --flips        nothing is lost, but one bit of one file is flipped: the store must refuse to verify, or
@@ -129,6 +129,7 @@ class Truth:
 
     def __init__(self):
         self.tried, self.acked, self.confirmed, self.announced = {}, {}, 0, 0
+        self.removing, self.removed = {}, {}
 
     def apply(self, text):
         for line in text.decode().splitlines():
@@ -139,6 +140,10 @@ class Truth:
                 self.tried.get((rest[0], int(rest[1])), set()).discard(rest[2])
             elif word == "ack":
                 self.acked[rest[0]] = int(rest[1])
+            elif word == "remove":
+                self.removing.setdefault(rest[0], {0}).add(int(rest[1]))
+            elif word == "removed":
+                self.removed[rest[0]] = int(rest[1])
             elif word == "confirm":
                 self.confirmed = max(self.confirmed, int(rest[0]))
             elif word == "announced":
@@ -154,6 +159,10 @@ class Truth:
             if name not in heads or heads[name]["head"] < last:
                 return "loss", f"{name}: {last} acknowledged, {heads.get(name, {}).get('head', 0)} there"
         for name, s in heads.items():
+            if s["floor"] < self.removed.get(name, 0):
+                return "floor", f"{name}: removed up to {self.removed[name]}, {s['floor']} is the floor"
+            if s["floor"] not in self.removing.get(name, {0}) or s["floor"] > s["head"]:
+                return "floor", f"{name}: nobody removed what is up to {s['floor']} of {s['head']}"
             if s["head"] and s["sha256"] not in self.tried.get((name, s["head"]), ()):
                 return "wrong", f"{name}: the history up to {s['head']} is not what was tried"
         if not self.announced <= summary["announced"] <= max(self.confirmed, self.announced):
@@ -251,6 +260,7 @@ def main():
         expected = Truth()
         expected.tried, expected.acked = truth.tried, dict(truth.acked)
         expected.confirmed, expected.announced = truth.confirmed, truth.announced
+        expected.removing, expected.removed = truth.removing, dict(truth.removed)
         # `tried` is shared and grows: a later try of the same offset only adds what is as legal.
         waiting.append((slot, cut, variant, expected.judge))
         verifier.send(slot)

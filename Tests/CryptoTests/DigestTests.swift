@@ -55,6 +55,10 @@ private let sha256Vectors: [(message: String, digest: String)] = [
     let key = "dGhlIHNhbXBsZSBub25jZQ==" + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
     #expect(base64(SHA1.digest([UInt8](key.utf8))) == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
     #expect(hex(SHA1.digest([UInt8]("abc".utf8))) == "a9993e364706816aba3e25717850c26c9cd0d89d")
+    var series = SHA1Series()
+    for text in ["abc", "", "abc", String(repeating: "a", count: 1_000)] {
+      #expect(series.digest([UInt8](text.utf8)) == SHA1.digest([UInt8](text.utf8)))
+    }
     #expect(hex(SHA1.digest([])) == "da39a3ee5e6b4b0d3255bfef95601890afd80709")
   }
 }

@@ -28,6 +28,16 @@ import Testing
     #expect(bench.poll(3) == ["poll 3: 4x 4x 4x 4x"])
   }
 
+  @Test func aPollTakesOnlySoManyBytesButTheFirstPacketHoweverLarge() {
+    var bench = Bench { $0.bytesPerPollMax = 10 }
+    _ = bench.said()
+    _ = bench.send("4abcdefghijklmnop", "4abc", "4def", "4g")
+    #expect(bench.poll(2) == ["poll 2: 4abcdefghijklmnop"])
+    #expect(bench.poll(3) == ["poll 3: 4abc 4def"])
+    #expect(bench.poll(4) == ["poll 4: 4g"])
+    #expect(bench.session.queuedBytes == 0)
+  }
+
   @Test func binaryGoesInBase64() throws {
     var bench = Bench()
     _ = bench.said()
@@ -49,6 +59,28 @@ import Testing
     bench.session.dataBegan(EngineCarrierID(3), .text, &bench.actions)
     bench.session.dataBegan(EngineCarrierID(4), .text, &bench.actions)
     #expect(bench.said() == ["4: 400 3", "poll 2: 1", "3: 400 3", "closed: transport error"])
+  }
+
+  @Test func aHurriedPollIsAnsweredWithANoopAndTheSessionGoesOn() {
+    var bench = Bench()
+    _ = bench.poll(2)
+    bench.session.pollHurried(EngineCarrierID(9), &bench.actions)
+    #expect(bench.said() == [], "that is no poll of this session")
+    bench.session.pollHurried(EngineCarrierID(2), &bench.actions)
+    #expect(bench.said() == ["poll 2: 6"])
+    bench.session.pollHurried(EngineCarrierID(2), &bench.actions)
+    #expect(bench.said() == [])
+    #expect(bench.send("4a") == [])
+    #expect(bench.session.isOpen)
+    #expect(bench.poll(3) == ["poll 3: 4a"])
+  }
+
+  @Test func aHurriedPollBringsWhatWaits() throws {
+    var bench = Bench()
+    _ = bench.poll(2)
+    try bench.session.send(.text(utf8("4a")), &bench.actions)
+    bench.session.pollHurried(EngineCarrierID(2), &bench.actions)
+    #expect(bench.said() == ["poll 2: 4a"])
   }
 
   @Test func aPollThatBreaksOffEndsTheSession() {

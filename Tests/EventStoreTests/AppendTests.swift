@@ -46,7 +46,7 @@ struct AppendTests {
     #expect(outcomes[3].receipt?.last == Offset(2))
     let reader = try StoreReader(of: store)
     #expect(try reader.read(name("a"), from: .zero).texts == ["1", "2"])
-    #expect(try reader.head(of: name("new")).epoch == nil)
+    #expect(try reader.head(of: name("new")).head == .zero)
   }
 
   @Test func sameKeyAndPayloadGivesTheFirstPosition() throws {

@@ -13,6 +13,7 @@ private struct Model {
     var until: Int64
   }
   var streams: [String: [String]] = [:]
+  var floors: [String: Int] = [:]
   var keys: [String: Used] = [:]
   var all: [String] = []
 
@@ -72,7 +73,8 @@ private struct ModelRun {
       switch Int.random(in: 0..<100, using: &random) {
       case 0..<70: try append(store!, here)
       case 70..<90: try read(store!)
-      case 90..<96: try store!.maintain(at: here.now)
+      case 90..<94: try store!.maintain(at: here.now)
+      case 94..<96: try remove(store!, here)
       case 96..<98:
         store = nil
         here.monotonic = 7
@@ -123,19 +125,41 @@ private struct ModelRun {
     let count = Int.random(in: 1...20, using: &random)
     let page = try StoreReader(of: store).read(
       name(stream), from: Offset(UInt64(from)), count: count)
-    #expect(page.texts == Array(events.dropFirst(from).prefix(count)), "seed \(random.seed)")
+    let floor = model.floors[stream, default: 0]
+    #expect(page.floor.value == UInt64(floor), "seed \(random.seed)")
+    #expect(
+      page.texts == Array(events.dropFirst(max(from, floor)).prefix(count)), "seed \(random.seed)")
+    let epoch = try #require(page.epoch)
+    #expect(epochs[stream, default: epoch] == epoch, "seed \(random.seed)")
+    epochs[stream] = epoch
     #expect(page.head.value == UInt64(events.count), "seed \(random.seed)")
+  }
+
+  private mutating func remove(_ store: EventStore, _ here: TemporaryStore) throws {
+    let stream = "s\(Int.random(in: 0..<6, using: &random))"
+    let head = model.streams[stream, default: []].count
+    let removed = try #require(try store.removeHistory(of: name(stream), at: here.now))
+    #expect(removed.floor.value == UInt64(head) && removed.head == removed.floor, "seed \(random.seed)")
+    model.floors[stream] = head
   }
 
   private func readAll(_ store: EventStore, _ stream: String) throws {
     let reader = try StoreReader(of: store)
-    var texts: [String] = []
-    var offset = Offset.zero
-    while case let page = try reader.read(name(stream), from: offset), let last = page.events.last {
-      texts += page.texts
-      offset = last.offset
+    func texts(_ reach: StoreReader.Reach) throws -> [String] {
+      var texts: [String] = []
+      var offset = Offset.zero
+      while case let page = try reader.read(name(stream), from: offset, reach: reach),
+        let last = page.events.last
+      {
+        texts += page.texts
+        offset = last.offset
+      }
+      return texts
     }
-    #expect(texts == model.streams[stream], "seed \(random.seed)")
+    let all = try #require(model.streams[stream])
+    #expect(try texts(.everything) == all, "seed \(random.seed)")
+    let floor = model.floors[stream, default: 0]
+    #expect(try texts(.history) == Array(all.dropFirst(floor)), "seed \(random.seed)")
     var announced: [String] = []
     var position: Int64 = 0
     while case let page = try reader.unannounced(after: position), page.through > position {

@@ -64,9 +64,12 @@ struct ReadTests {
   @Test func streamThatDoesNotExistIsAnEmptyOne() throws {
     let (_, store, reader) = try filled(1, lag: 1)
     let page = try reader.read(name("nowhere"), from: .zero)
+    let epoch = try #require(page.epoch)
     #expect(
-      page == EventPage(epoch: nil, floor: .zero, head: .zero, hasMore: false, events: []))
-    #expect(try reader.head(of: name("nowhere")).epoch == nil)
+      page == EventPage(epoch: epoch, floor: .zero, head: .zero, hasMore: false, events: []))
+    #expect(try reader.head(of: name("nowhere")).epoch == epoch)
+    #expect(try reader.head(of: name("nobody")).epoch != epoch)
+    #expect(try !reader.streams().map(\.name).contains(name("nowhere")))
     withExtendedLifetime(store) {}
   }
 

@@ -94,7 +94,7 @@ struct StoreThreadTests {
         Issue.record()
       }
       if case .heads(let heads) = state.answers[3] {
-        #expect(heads.map(\.head.value) == [0, 2] && heads[0].epoch == nil)
+        #expect(heads.map(\.head.value) == [0, 2] && heads[0].epoch != nil)
       } else {
         Issue.record()
       }

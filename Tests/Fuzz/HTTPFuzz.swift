@@ -77,7 +77,11 @@ private func checkHandshake(_ head: HTTPRequestHead) {
   let outcome = WebSocketHandshake.validate(
     .init(
       method: head.method.rawValue, isHTTP11: head.version == .http11,
-      hasBody: head.framing != .none, values: head.headers.all))
+      hasBody: head.framing != .none,
+      namesWebSocket: head.headers.list("upgrade", contains: "websocket"),
+      namesUpgrade: head.headers.list("connection", contains: "upgrade"),
+      version: head.headers.only("sec-websocket-version"),
+      key: head.headers.only("sec-websocket-key")))
   guard case .accept(let key) = outcome else { return }
   require(head.wantsUpgrade && head.method == .get && head.framing == .none, "no upgrade")
   require(head.headers.all("sec-websocket-key") == [key], "another key")

@@ -14,6 +14,7 @@ let fuzzTargets: [FuzzTarget] = [
   FuzzTarget(name: "http-response", run: fuzzHTTPResponses),
   FuzzTarget(name: "http-chunked", run: fuzzChunked),
   FuzzTarget(name: "event-stream", run: fuzzEventStream),
+  FuzzTarget(name: "stream-places", run: fuzzStreamPlaces),
   FuzzTarget(name: "websocket", run: fuzzWebSocket),
   FuzzTarget(name: "deflate", run: fuzzDeflate),
   FuzzTarget(name: "text", run: fuzzText),

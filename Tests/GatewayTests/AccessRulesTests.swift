@@ -153,20 +153,43 @@ struct APIKeysTests {
 
   @Test func onlyAWholeKeyOpens() {
     let keys = APIKeys([rule("0123456789abcdef"), rule("second-key-second")])
-    #expect(keys.contains("0123456789abcdef") && keys.contains("second-key-second"))
-    for text in ["", "0123456789abcde", "0123456789abcdef ", "0123456789ABCDEF", nil] {
-      #expect(!keys.contains(text))
+    #expect(keys.find("0123456789abcdef") != nil && keys.find("second-key-second") != nil)
+    for text in ["", "0123456789abcde", "0123456789abcdef ", "0123456789ABCDEF"] {
+      #expect(keys.find(text) == nil)
     }
     keys.replace([rule("third-key-third-k")])
-    #expect(!keys.contains("0123456789abcdef") && keys.contains("third-key-third-k"))
+    #expect(keys.find("0123456789abcdef") == nil && keys.find("third-key-third-k") != nil)
+  }
+
+  @Test func whatAKeyOpenedHoldsForTheSameKeyUntilKeysAreReplaced() throws {
+    func headers(_ field: String) throws -> HTTPHeaders {
+      try requestHead("GET / HTTP/1.1\r\nHost: a\r\n\(field)\r\n").headers
+    }
+    let ours = try headers("X-API-Key: 0123456789abcdef\r\n")
+    let others = [
+      "X-API-Key: 0123456789abcdeg\r\n", "X-API-Key: 0123456789abcde\r\n", "",
+      "Authorization: apikey 0123456789abcdeg\r\n", "X-API-Key: \r\n",
+    ]
+    let keys = APIKeys([rule("0123456789abcdef")])
+    let found = keys.find(ours, known: nil)
+    #expect(found.rule != nil && keys.isInForce(found))
+    #expect(keys.find(ours, known: found).rule != nil)
+    #expect(keys.find(try headers("Authorization: apikey 0123456789abcdef\r\n"), known: found).rule != nil)
+    for field in others {
+      let other = keys.find(try headers(field), known: found)
+      #expect(other.rule == nil, "\(field)")
+      #expect(keys.find(ours, known: other).rule != nil)
+    }
+    keys.replace([rule("third-key-third-k")])
+    #expect(!keys.isInForce(found) && keys.find(ours, known: found).rule == nil)
   }
 
   @Test func withoutKeysNothingOpens() {
     let keys = APIKeys([])
-    #expect(!keys.contains("") && !keys.contains("x"))
+    #expect(keys.find("") == nil && keys.find("x") == nil)
     // Whoever knows a digest does not know a key.
     let digest = rule("0123456789abcdef").digest
-    #expect(!APIKeys([rule("0123456789abcdef")]).contains(hex(digest)))
+    #expect(APIKeys([rule("0123456789abcdef")]).find(hex(digest)) == nil)
   }
 
   @Test func aKeyOpensItsScopesForItsChannelsAlone() throws {

@@ -112,7 +112,11 @@ struct ControlMessageTests {
   }
 
   @Test func reconnectAndPong() {
-    #expect(text(ControlMessage.reconnect(afterMs: 250)) == #"{"type":"reconnect","after_ms":250}"#)
+    #expect(
+      text(ControlMessage.reconnect(afterMs: 250, since: nil)) == #"{"type":"reconnect","after_ms":250}"#)
+    #expect(
+      text(ControlMessage.reconnect(afterMs: 250, since: "E:7"))
+        == #"{"type":"reconnect","after_ms":250,"since":"E:7"}"#)
     #expect(
       text(ControlMessage.pong(id: .number(3), timeMs: 5)) == #"{"type":"pong","id":3,"time":5}"#)
   }

@@ -50,6 +50,24 @@ import Testing
     #expect(take(&order, at: position("f", 0)) == "b")
   }
 
+  @Test func oneThatWaitsCanBeTakenOut() {
+    var order = order("a", "b", "c")
+    _ = take(&order, at: nil)
+    var waiting: [(number: UInt64, element: String, bytes: Int)] = []
+    order.forEachWaiting { waiting.append(($0, $1, $2)) }
+    #expect(waiting.map(\.element) == ["b", "c"] && order.bytes == 2)
+    #expect(order.remove(waiting[0].number) == "b" && order.remove(waiting[0].number) == nil)
+    #expect(order.bytes == 1)
+    // What was taken still comes back before all others.
+    order.putBack("a again")
+    order.settle()
+    #expect(take(&order, at: nil) == "a again")
+    order.settle()
+    #expect(take(&order, at: nil) == "c")
+    order.settle()
+    #expect(order.isIdle && order.bytes == 0)
+  }
+
   @Test func whatWasSettledHoldsNobodyUp() {
     var order = order("a", "b")
     _ = take(&order, at: nil)

@@ -22,7 +22,8 @@ struct ClientStandingTests {
   ) -> Bool {
     ClientStanding(ClientID(number: 1), identity).may(
       right, channel(name), policy,
-      AccessRules(isLoopback: true, allowsAnonymous: anonymous, keys: APIKeys([])), grant: grant)
+      AccessRules(isLoopback: true, allowsAnonymous: anonymous, keys: APIKeys([])),
+      isGranted: grant != nil)
   }
 
   @Test func rulesNameUsersRolesAndOwners() {

@@ -33,7 +33,9 @@ struct APIParametersTests {
     "", "[]", "1", "{", #"{"channel":1}"#, #"{"channels":"a"}"#, #"{"channels":["a",1]}"#,
     #"{"channel":"a","b64data":"*"}"#, #"{"channel":"a","idempotency_key":1}"#,
     #"{"channel":"a","expected_offset":-1}"#, #"{"channel":"a","expected_offset":"1"}"#,
-    #"{"channel":"a","expected_offset":1.5}"#,
+    #"{"channel":"a","expected_offset":1.5}"#, #"{"channel":"a","only_if_subscribed":"yes"}"#,
+    #"{"channel":"a","skip_history":1}"#, #"{"channel":"a","data":1,"b64data":"AA=="}"#,
+    #"{"channel":"a","b64data":"AA==","data":1}"#,
   ])
   func malformedParametersAreABadRequest(body: String) {
     #expect { try publish(body) } throws: { ($0 as? Refusal)?.code == 107 }
@@ -61,6 +63,17 @@ struct APIParametersTests {
       #expect(throws: Refusal.self) { try history(#"{"channel":"a","since":\#(since)}"#) }
     }
     #expect(throws: Refusal.self) { try history("{}") }
+  }
+
+  @Test(arguments: [#""limit":"5""#, #""limit":1.5"#, #""limit":1e99"#, #""reverse":"yes""#, #""reverse":1"#])
+  func anOptionOfAHistoryThatIsOfAnotherKindIsNotPassedOver(option: String) {
+    #expect { try history(#"{"channel":"a",\#(option)}"#) } throws: { ($0 as? Refusal)?.code == 107 }
+  }
+
+  @Test func anOptionThatIsNullIsAbsent() throws {
+    let found = try history(#"{"channel":"a","limit":null,"reverse":null}"#)
+    #expect(found.limit == 0 && !found.isReverse)
+    #expect(try publish(#"{"channel":"a","only_if_subscribed":null}"#).onlyIfSubscribed == false)
   }
 }
 
@@ -126,6 +139,17 @@ struct SocketKeepAliveTests {
     #expect(machine.receivedPong(at(29)) == .init(roundTrip: .seconds(3), isLate: true))
     #expect(machine.meter.quality(reconnects: 0)?.late == 2)
     #expect(machine.meter.quality(reconnects: 0)?.heartbeats == 2)
+  }
+
+  /// Sweeps may pass over it until then, and must not while an answer is awaited.
+  @Test func itIsQuietUntilTheNextPing() {
+    var machine = SocketKeepAlive(at(0))
+    #expect(machine.nextPing(every: .seconds(25)) == at(25))
+    #expect(sweep(&machine, 25) == .ping)
+    #expect(machine.nextPing(every: .seconds(25)) == nil)
+    _ = machine.receivedPong(at(26))
+    #expect(machine.nextPing(every: .seconds(25)) == at(50))
+    #expect(SocketKeepAlive(at(0), begins: true).nextPing(every: .seconds(25)) == nil)
   }
 
   /// A ping stands behind what is queued: a peer that takes it steadily is alive.

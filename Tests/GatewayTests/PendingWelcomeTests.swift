@@ -35,6 +35,22 @@ import Testing
     #expect(welcome.take().map(\.name) == [])
   }
 
+  @Test func channelsWaitForEachOtherUntilTheMessageOrItsBound() {
+    var welcome = PendingWelcome()
+    #expect(!welcome.holdsBack)
+    _ = welcome.expect(1)
+    #expect(!welcome.holdsBack)
+    _ = welcome.expect(2)
+    #expect(welcome.holdsBack)
+    _ = welcome.answered(nil)
+    #expect(welcome.holdsBack)
+    _ = welcome.answered(nil)
+    #expect(!welcome.holdsBack)
+    _ = welcome.expect(2)
+    welcome.releases()
+    #expect(!welcome.holdsBack && welcome.waiting == 2)
+  }
+
   @Test func itIsDueOnce() {
     var welcome = PendingWelcome()
     _ = welcome.expect(1)

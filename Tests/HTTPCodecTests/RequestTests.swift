@@ -45,6 +45,24 @@ import Testing
     #expect(!(try head("GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\n\r\n").wantsUpgrade))
   }
 
+  @Test func aHeadIsRepeatedByItsVeryBytesAlone() throws {
+    let text = "POST /api/publish HTTP/1.1\r\nHost: h\r\nContent-Length: 12\r\n\r\n"
+    let headers = try head(text).headers
+    let input = [UInt8]("x\(text){}".utf8)
+    func areRepeated(_ bytes: [UInt8], _ offset: Int) -> Bool {
+      headers.areRepeated(in: bytes.span, at: offset)
+    }
+    #expect(headers.bytesCount == text.utf8.count)
+    #expect(areRepeated(input, 1))
+    #expect(!areRepeated(input, 0) && !areRepeated(input, 2))
+    #expect(!areRepeated(Array(input[0..<text.utf8.count]), 1))
+    for place in 1...text.utf8.count {
+      var other = input
+      other[place] ^= 1
+      #expect(!areRepeated(other, 1), "\(place)")
+    }
+  }
+
   @Test func http10IsClosedAfterTheAnswer() throws {
     let head = try head("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
     #expect(head.version == .http10)

@@ -72,6 +72,9 @@ import Wire
       case 5:
         if !model.events.isEmpty { model.events.removeFirst() }
         kept.dropFirst()
+      case 6 where Int.random(in: 0..<8, using: &generator) == 0:
+        model.events = []
+        kept.clear()
       default:
         let position = kept.add(event(), nowMs)
         model.add(policy, nowMs)

@@ -26,6 +26,27 @@ struct MemoryHistoryTests {
     #expect(history.head(of: channel("b")) == nil)
   }
 
+  @Test func aRemovedHistoryLeavesItsOffsetsAndTheRoomItTook() throws {
+    let history = MemoryHistory(bytesMax: 1 << 20)
+    func remove(_ name: ChannelName) throws -> StreamHead? {
+      var found: StreamHead?
+      history.remove(name) { found = try? $0.get() }
+      return found
+    }
+    for number in 1...9 {
+      _ = history.append(event("\(number)"), to: channel("a"), policy: .keeping(8))
+    }
+    let before = history.page(read("a"))
+    let removed = try remove(channel("a"))
+    #expect(removed?.floor == Offset(9) && removed?.head == Offset(9))
+    #expect(removed?.epoch == before.epoch && history.holdingCount == 0)
+    #expect(history.page(read("a")).offsets == [])
+    let next = try history.append(event("10"), to: channel("a"), policy: .keeping(8)).get()
+    #expect(next.position == Position(epoch: try #require(before.epoch), offset: Offset(10)))
+    #expect(history.page(read("a")).texts == ["10"])
+    #expect(try remove(channel("none"))?.epoch == nil && history.channelCount == 1)
+  }
+
   @Test func theOldestLeaveAtTheCountAndTheFloorSaysSo() throws {
     let history = MemoryHistory(bytesMax: 1 << 20)
     for number in 1...5 {

@@ -1,5 +1,7 @@
 """The deployment files hold what they promise (D20, D22, rows 128 and 129), and the lint can fail."""
 import copy
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -247,3 +249,31 @@ def test_example_configurations_are_sound(path):
     done = subprocess.run([program, "config", "check", os.path.join(INFRA, path)], capture_output=True, text=True,
                           timeout=30)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# What it is made of (D25, row 130)
+
+def test_the_bill_of_materials_names_what_the_executables_load():
+    folder = os.environ.get("SAPPHIRE_BIN", os.path.join(ROOT, ".build", "release"))
+    done = subprocess.run([os.path.join(INFRA, "sbom"), folder], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    bill = json.loads(done.stdout)
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.5")
+    parts = {part["bom-ref"]: part for part in bill["components"]}
+    needs = {entry["ref"]: entry["dependsOn"] for entry in bill["dependencies"]}
+    assert all(ref in parts for refs in needs.values() for ref in refs)
+    for name in ["sapphire", *(f"sapphire-{service}" for service in SERVICES)]:
+        with open(os.path.join(folder, name), "rb") as file:
+            assert parts[name]["hashes"][0]["content"] == hashlib.sha256(file.read()).hexdigest()
+
+    def packages(name):
+        return {parts[ref]["name"] for ref in needs[name]}
+    assert {"libc6", "libsqlite3-0", "libssl3"} <= packages("sapphire-eventstore")
+    assert {"libc6", "libssl3", "zlib1g"} <= packages("sapphire-gateway")
+    assert all(part["version"] for part in parts.values())
+
+
+def test_a_bill_of_what_is_not_there_is_not_written(tmp_path):
+    done = subprocess.run([os.path.join(INFRA, "sbom"), str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("sbom: ")

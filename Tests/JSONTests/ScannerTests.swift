@@ -96,6 +96,31 @@ struct Scanned {
     #expect(Self.reason("{\"a\":[\(allowed)]}") == .tooDeep)
   }
 
+  private static func isObject(_ bytes: [UInt8]) -> Bool {
+    do throws(JSONError) {
+      var scanner = try JSONScanner(object: bytes.span)
+      while try scanner.next(bytes.span) != nil {}
+      return true
+    } catch { return false }
+  }
+
+  /// Strings are looked at eight bytes at a time.
+  @Test func findsWhatIsSpecialInAStringAtEveryPlace() {
+    for count in 1...20 {
+      for place in 0..<count {
+        for byte in UInt8.min...UInt8.max {
+          var text = [UInt8](repeating: UInt8(ascii: "a") + UInt8(count % 2), count: count)
+          text[place] = byte
+          let document = [UInt8](#"{"k":""#.utf8) + text + [UInt8](#""}"#.utf8)
+          let isValid = byte >= 0x20 && byte < 0x80 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
+          // Behind a backslash an `a` is none of its escapes, and `b` is.
+          let isEscape = byte == UInt8(ascii: "\\") && place + 1 < count && count % 2 == 1
+          #expect(Self.isObject(document) == (isValid || isEscape), "\(byte) at \(place) of \(count)")
+        }
+      }
+    }
+  }
+
   @Test func refusesEqualKeysHoweverManyAndHoweverSpelled() {
     #expect(Self.reason(#"{"a":1,"b":2,"a":3}"#) == .duplicateKey)
     #expect(Self.reason(#"{"a":1,"\u0061":2}"#) == .duplicateKey)

@@ -139,6 +139,39 @@ struct RequestTableTests {
     #expect(rest.count == 1 && table.isEmpty)
   }
 
+  @Test func oneThatWaitsLongIsNotMixedUpWithThoseThatComeAndGo() {
+    var table = RequestTable()
+    var told: [String] = []
+    let patient = table.add(.distantFuture, completion { _ in told.append("patient") }) ?? 0
+    for round in 0..<70_000 {
+      let quick = table.add(.distantFuture, completion()) ?? 0
+      let late = quick
+      #expect(quick != 0 && quick != patient)
+      let (first, second) = (table.take(quick), table.take(late))
+      #expect(first != nil && second == nil, "round \(round)")
+    }
+    #expect(table.count == 1)
+    table.take(patient)?.body(.failed(Failure(.linkLost)), [UInt8]().span)
+    #expect(told == ["patient"])
+  }
+
+  @Test func aTableThatGrewKeepsAllThatWait() {
+    var table = RequestTable()
+    var told: Set<Int> = []
+    var numbers: [Int: UInt32] = [:]
+    for index in 0..<5_000 {
+      numbers[index] = table.add(.distantFuture, completion { _ in told.insert(index) })
+      if index % 3 == 0, let number = numbers.removeValue(forKey: index / 2) { _ = table.take(number) }
+    }
+    #expect(table.count == numbers.count)
+    for (_, number) in numbers.sorted(by: { $0.key > $1.key }) {
+      table.take(number)?.body(.failed(Failure(.linkLost)), [UInt8]().span)
+    }
+    #expect(told == Set(numbers.keys) && table.isEmpty)
+    let again = table.add(.distantFuture, completion())
+    #expect(again != nil && !numbers.values.contains(again ?? 0))
+  }
+
   @Test func aFullTableTakesNoMoreUntilOneIsTaken() {
     var table = RequestTable()
     var last: UInt32 = 0

@@ -131,3 +131,58 @@ import Testing
     func ready(_ readiness: Readiness) { stream.resumeReading() }
   }
 }
+
+/// Reading before the kernel is asked to watch.
+extension StreamReadingTests {
+  @Test func whatHasComeAlreadyIsGivenBeforeTheFirstTurn() throws {
+    let wired = try Wired(start: false)
+    wired.peerSends([1, 2, 3])
+    #expect(wired.stream.startReading(wired.owner))
+    #expect(wired.owner.received == [1, 2, 3])
+    wired.peerSends([4])
+    turn(wired.loop, "what follows") { wired.owner.received == [1, 2, 3, 4] }
+  }
+
+  @Test func whereNothingHasComeItIsWaitedFor() throws {
+    let wired = try Wired(start: false)
+    #expect(!wired.stream.startReading(wired.owner))
+    #expect(wired.owner.calls == 0)
+    wired.peerSends([1])
+    turn(wired.loop, "a byte") { wired.owner.received == [1] }
+  }
+
+  @Test func whatTheOwnerLeavesOfTheFirstBytesIsKept() throws {
+    let wired = try Wired(start: false)
+    wired.owner.takes = { $0 / 4 * 4 }
+    wired.peerSends([1, 2, 3])
+    #expect(wired.stream.startReading(wired.owner))
+    #expect(wired.owner.received == [])
+    wired.peerSends([4])
+    turn(wired.loop, "four bytes") { wired.owner.received == [1, 2, 3, 4] }
+  }
+
+  @Test func aPeerThatHasGoneAlreadyIsToldAtTheTurnsEnd() throws {
+    let wired = try Wired(start: false)
+    wired.peer.close()
+    #expect(wired.stream.startReading(wired.owner))
+    #expect(!wired.stream.isOpen && wired.owner.ends == 0)
+    settle(wired.loop)
+    #expect(wired.owner.end == .peerClosed && wired.owner.ends == 1)
+  }
+
+  @Test func whoPausesAtTheFirstBytesIsNotReadOn() throws {
+    let wired = try Wired(start: false)
+    let stream = wired.stream
+    wired.owner.takes = { count in
+      stream.pauseReading()
+      return count
+    }
+    wired.peerSends([1])
+    #expect(stream.startReading(wired.owner))
+    wired.peerSends([2])
+    settle(wired.loop)
+    #expect(wired.owner.received == [1])
+    stream.resumeReading()
+    turn(wired.loop, "the rest") { wired.owner.received == [1, 2] }
+  }
+}

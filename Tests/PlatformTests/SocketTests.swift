@@ -61,6 +61,25 @@ import Testing
     #expect(nobody)
   }
 
+  /// It is set on the listener alone.
+  @Test func acceptedConnectionsSendWithoutDelay() throws {
+    let listener = try Sockets.listen(on: .tcp(host: "127.0.0.1", port: 0))
+    let client = try Sockets.connect(to: try Sockets.localAddress(listener))
+    var accepted: Sockets.Accepted?
+    let deadline = ContinuousClock.now + .seconds(10)
+    while accepted == nil, ContinuousClock.now < deadline { accepted = try Sockets.accept(listener) }
+    guard let connection = accepted.take() else {
+      Issue.record("nobody was accepted")
+      return
+    }
+    var value: Int32 = 0
+    var size = socklen_t(MemoryLayout<Int32>.size)
+    let result = unsafe getsockopt(
+      connection.descriptor.number, Int32(IPPROTO_TCP), TCP_NODELAY, &value, &size)
+    #expect(result == 0 && value != 0)
+    _ = consume client
+  }
+
   @Test func loopsMayShareAPort() throws {
     let first = try Sockets.listen(on: .tcp(host: "127.0.0.1", port: 0), sharing: .betweenLoops)
     let address = try Sockets.localAddress(first)

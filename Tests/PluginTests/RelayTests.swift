@@ -15,6 +15,16 @@ import Testing
     try bench.expectNothingMore()
   }
 
+  @Test func sparesThePublisherItsOwnIfToldSo() throws {
+    let bench = try ChannelBench(
+      RelayChannel.self, options: ["toPublisher": .bool(false)], history: .durable)
+    let ann = try bench.subscribe("ann")
+    let bob = try bench.subscribe("bob", loop: 1)
+    try bench.send(Payload(text: "hers"), from: ann)
+    #expect(bench.takeMessages(of: ann) == [])
+    #expect(bench.takeMessages(of: bob) == [Payload(text: "hers")])
+  }
+
   @Test func showsNewcomersNothing() throws {
     let bench = try ChannelBench(RelayChannel.self, history: .durable)
     try bench.send(Payload(text: "before"), from: .api)

@@ -262,7 +262,7 @@ struct World {
   private func key(_ join: PresenceJoin, _ gateway: Int) -> MemberKey {
     if let user = join.user { return .user(user) }
     if let session = join.session { return .session(session) }
-    return connection(join.client.text, at: "g\(gateway)", gateways[gateway].incarnation)
+    return .client(join.client, at: GatewayRun(of: gatewayID("g\(gateway)"), Incarnation(gateways[gateway].incarnation)))
   }
 
   mutating func pick<T>(_ choices: [T]) -> T {

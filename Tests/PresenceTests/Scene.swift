@@ -158,7 +158,7 @@ func gatewayID(_ text: String) -> GatewayID {
   GatewayID(text) ?? { preconditionFailure("a test's gateway id is valid") }()
 }
 func clientID(_ text: String) -> ClientID {
-  ClientID(text) ?? { preconditionFailure("a test's client id is valid") }()
+  ClientID(text.utf8.reduce(0) { $0 &* 257 &+ UInt64($1) })
 }
 func user(_ text: String) -> MemberKey {
   .user(UserID(text) ?? { preconditionFailure("a test's user is valid") }())

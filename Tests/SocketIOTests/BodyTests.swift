@@ -95,12 +95,15 @@ import Testing
       SocketRecovery(auth: utf8(#"{"pid":"p","offset":"o","token":"t"}"#))
         == SocketRecovery(pid: "p", offset: "o"))
     for auth in [
-      "{}", #"{"pid":"p"}"#, #"{"pid":1,"offset":"o"}"#, "[]", "",
+      "{}", #"{"offset":"o"}"#, #"{"pid":1,"offset":"o"}"#, "[]", "",
       #"{"pid":"p","pid":"q","offset":"o"}"#,
     ] {
       #expect(SocketRecovery(auth: utf8(auth)) == nil)
     }
     let long = String(repeating: "x", count: 4_097)
-    #expect(SocketRecovery(auth: utf8(#"{"pid":"p","offset":"\#(long)"}"#)) == nil)
+    #expect(SocketRecovery(auth: utf8(#"{"pid":"\#(long)"}"#)) == nil)
+    for auth in [#"{"pid":"p"}"#, #"{"pid":"p","offset":7}"#, #"{"pid":"p","offset":"\#(long)"}"#] {
+      #expect(SocketRecovery(auth: utf8(auth)) == SocketRecovery(pid: "p", offset: nil))
+    }
   }
 }

@@ -25,13 +25,12 @@ import Testing
     #expect(bench.said() == [#"send 44/random,{"message":"no","data":{"code":1}}"#])
   }
 
-  @Test func whatWasMissedComesBeforeTheConnect() {
+  @Test func whoMayComeBackIsToldItsSecret() {
     var bench = Bench()
     _ = bench.says(#"0{"pid":"p","offset":"o"}"#)
-    let missed = event("foo").frames(appending: "o2")
-    let isIn = bench.connection.accept(.main, sid: "s", pid: "p", missed: [missed], &bench.actions)
+    let isIn = bench.connection.accept(.main, sid: "s", pid: "p", &bench.actions)
     #expect(isIn)
-    #expect(bench.said() == [#"send 42["foo","o2"]"#, #"send 40{"sid":"s","pid":"p"}"#])
+    #expect(bench.said() == [#"send 40{"sid":"s","pid":"p"}"#])
   }
 
   @Test func manyNamespacesShareTheSession() {

@@ -46,10 +46,20 @@ import WebSocketCodec
       if let value { fields.append((name, value)) }
     }
     fields += more
+    func values(_ name: String) -> [String] { fields.filter { $0.0 == name }.map(\.1) }
+    func only(_ name: String) -> String? { values(name).count == 1 ? values(name)[0] : nil }
+    func names(_ token: String, _ name: String) -> Bool {
+      values(name).contains { value in
+        value.lowercased().split(separator: ",").contains {
+          $0.drop { $0 == " " || $0 == "\t" } == token
+        }
+      }
+    }
     return WebSocketHandshake.validate(
-      .init(method: method, isHTTP11: isHTTP11, hasBody: hasBody) { name in
-        fields.filter { $0.0 == name }.map(\.1)
-      })
+      .init(
+        method: method, isHTTP11: isHTTP11, hasBody: hasBody,
+        namesWebSocket: names("websocket", "upgrade"), namesUpgrade: names("upgrade", "connection"),
+        version: only("sec-websocket-version"), key: only("sec-websocket-key")))
   }
 
   private func status(_ outcome: WebSocketHandshake.Outcome) -> Int {

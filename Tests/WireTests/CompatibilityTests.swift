@@ -23,6 +23,21 @@ import Wire
     }
   }
 
+  /// What is read out of a publication alone is what the whole of it says.
+  @Test func aPublicationsChannelAndPlaceAreReadOutOfItAlone() throws {
+    var count = 0
+    for case let publication as Publication in Samples.all.map(\.message) {
+      let body = publication.body
+      #expect(try Publication.handle(of: body.span) == publication.handle)
+      #expect(try Publication.position(of: body.span) == publication.position)
+      for cut in 0..<18 {
+        #expect(throws: FrameError.self) { _ = try Publication.position(of: Array(body[..<cut]).span) }
+      }
+      count += 1
+    }
+    #expect(count >= 3)
+  }
+
   @Test func aHeartbeatOfABuildThatCountsNoFramesIsUnderstood() throws {
     let body = Heartbeat(sent: 7, dropped: 1, frames: 9).body
     #expect(
@@ -31,6 +46,18 @@ import Wire
   }
 
   /// Two ends that read one byte in two ways would go on side by side, each with another truth.
+  @Test func aTextThatIsTooLongIsCutBetweenCharactersHoweverItIsWritten() throws {
+    let long = String(repeating: "é", count: 40_000)
+    let publish = Publish(
+      remainingMs: 1, handle: .none, timeMs: 1, publisher: Publisher(client: 1, user: long),
+      eventType: long, key: "k", payload: Payload(text: "x"))
+    var writer = ByteWriter()
+    publish.encode(into: &writer)
+    let read = try Publish(body: writer.bytes.span)
+    #expect(read.publisher.user == ByteWriter.cut(long) && read.eventType == ByteWriter.cut(long))
+    #expect(read.eventType.utf8.count == 65_534 && read.key == "k" && read.payload == publish.payload)
+  }
+
   @Test func aYesOrNoThatIsNeitherIsRefused() throws {
     var refused: Set<String> = []
     for sample in Samples.all {

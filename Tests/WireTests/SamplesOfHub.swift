@@ -2,7 +2,7 @@ import Bytes
 import Wire
 
 enum SamplesOfHub {
-  static let all = channels + publications + histories + counts
+  static let all = channels + publications + histories + counts + relays
 
   private static let handle = ChannelHandle(number: 0x0102_0304, generation: 0x0a0b_0c0d)
 
@@ -33,6 +33,11 @@ enum SamplesOfHub {
     Sample(label: "rich", message: ChannelClosed(handle: handle), correlation: 2, flags: .reply),
   ]
 
+  private static let tags =
+    EventTags([
+      EventTags.Tag(name: "kind", value: "tick"), EventTags.Tag(name: "ümläut", value: ""),
+    ])?.meta ?? []
+
   private static let publications: [Sample] = [
     Sample(
       label: "by number, sequenced by the store",
@@ -54,6 +59,17 @@ enum SamplesOfHub {
         remainingMs: .max, handle: handle, timeMs: .max, publisher: Publisher(client: .max),
         expected: .zero, payload: Payload(text: "grüße")),
       correlation: 4),
+    Sample(
+      label: "with tags",
+      message: Publish(
+        remainingMs: 1, handle: handle, timeMs: 2, publisher: Publisher(),
+        payload: Payload(json: "{}"), meta: tags),
+      correlation: 5),
+    Sample(
+      label: "with tags",
+      message: Publication(
+        handle: handle, position: position("e1", 43), timeMs: 1_700_000_000_124, origin: 1,
+        publisher: Publisher(), eventType: "", payload: Payload(json: "{}"), meta: tags)),
     Sample(
       label: "sequenced", message: Published(position: position("e1", .max), subscribers: 3),
       correlation: 3, flags: .reply),
@@ -101,6 +117,20 @@ enum SamplesOfHub {
         StreamHead(name: channel("b"), epoch: nil, floor: .zero, head: .zero),
       ]),
       correlation: 9, flags: .reply),
+    Sample(
+      label: "rich", message: RemoveHistory(remainingMs: 5_000, name: longestName),
+      correlation: 17),
+    Sample(
+      label: "rich",
+      message: HistoryRemoved(
+        StreamHead(
+          name: channel("a"), epoch: epoch("e1"), floor: Offset(.max), head: Offset(.max))),
+      correlation: 17, flags: .reply),
+    Sample(
+      label: "nothing there",
+      message: HistoryRemoved(
+        StreamHead(name: channel("b"), epoch: nil, floor: .zero, head: .zero)),
+      correlation: 18, flags: .reply),
   ]
 
   private static let counts: [Sample] = [
@@ -138,4 +168,57 @@ enum SamplesOfHub {
 
   static let noEvents = EventPage(
     epoch: nil, floor: .zero, head: .zero, hasMore: false, events: [])
+
+  private static let relays: [Sample] = [
+    Sample(label: "a loop", message: TakeRelays(lane: 0x0102)),
+    Sample(
+      label: "what a signed-in client says",
+      message: {
+        var relay = Relay(
+          remainingMs: 5_000, number: 7, place: place, door: .socketIO, action: .say,
+          session: "c2Vzc2lvbi1vZi1hbm90aGVyLWdhdGV3YXk", body: Array("42[\"ping\"]".utf8))
+        relay.name = .user("ada")
+        relay.credential = digest(0x40)
+        return relay
+      }(),
+      correlation: 11),
+    Sample(
+      label: "a poll of nobody",
+      message: Relay(
+        remainingMs: .max, number: .max, place: place, door: .engineIO, action: .poll, session: "s"),
+      correlation: 12),
+    Sample(
+      label: "commands, for whichever loop",
+      message: {
+        var relay = Relay(
+          remainingMs: 0, place: RelayPlace(gateway: .max, lane: RelayPlace.anyLane),
+          door: .emulation, action: .sayOctets, session: "", body: [0x00, 0xff])
+        relay.name = .refused
+        return relay
+      }(),
+      correlation: .max),
+    Sample(
+      label: "anonymous",
+      message: {
+        var relay = Relay(
+          remainingMs: 1, number: 1, place: place, door: .socketIO, action: .say, session: "s")
+        relay.name = .anonymous
+        return relay
+      }(),
+      correlation: 13),
+    Sample(
+      label: "a poll's payload",
+      message: {
+        var relayed = Relayed(
+          status: 200, contentType: "text/plain; charset=UTF-8", body: Array("2\u{1e}40".utf8))
+        relayed.isPlain = true
+        return relayed
+      }(),
+      correlation: 12, flags: .reply),
+    Sample(label: "nothing", message: Relayed(status: 204), correlation: .max, flags: .reply),
+    Sample(label: "gone", message: EndRelay(number: .max, why: .gone)),
+    Sample(label: "hurried", message: EndRelay(number: 7, why: .hurry)),
+  ]
+
+  private static let place = RelayPlace(gateway: 0x0102_0304_0506_0708, lane: 3)
 }

@@ -24,6 +24,10 @@ enum SamplesOfLinks {
         signature: digest(0x40))),
     Sample(label: "anonymous", message: OpenPrincipal(number: 1, user: "")),
     Sample(label: "rich", message: ClosePrincipal(number: 0xfedc_ba98)),
+    Sample(label: "rich", message: ReadMetrics(remainingMs: 1_000), correlation: 21),
+    Sample(
+      label: "rich", message: MetricsText(text: [UInt8]("sapphire_hub_links{service=\"hub\"} 2\n".utf8)),
+      correlation: 21, flags: .reply),
   ]
 
   private static var helloOnTCP: Hello {

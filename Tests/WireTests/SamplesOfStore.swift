@@ -4,6 +4,14 @@ import Wire
 enum SamplesOfStore {
   static let all = streams + artifacts
 
+  private static var origin: EventOrigin {
+    var origin = EventOrigin()
+    origin.isForOthers = true
+    origin.connectionInfo = [UInt8](#"{"name":"Ada"}"#.utf8)
+    origin.channelInfo = [UInt8]("1".utf8)
+    return origin
+  }
+
   private static let streams: [Sample] = [
     Sample(
       label: "two events at an expected offset",
@@ -21,6 +29,12 @@ enum SamplesOfStore {
         remainingMs: 0, stream: channel("s"), expected: nil, key: "", client: 0, user: "",
         events: [NewEvent(payload: Payload(text: "Artifact #42 discovered"))]),
       correlation: 2),
+    Sample(
+      label: "not for its publisher's own client",
+      message: Append(
+        remainingMs: 5_000, stream: channel("map:a"), expected: nil, key: "", client: 7, user: "",
+        events: [NewEvent(payload: Payload(json: "{}"), meta: origin.meta)]),
+      correlation: 7),
     Sample(
       label: "rich",
       message: Appended(

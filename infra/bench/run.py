@@ -19,8 +19,8 @@ import time
 
 import harness
 from harness import Failed, Server, append_line
-from scenarios import (BARS, DEFAULT_SCENARIOS, DEFAULT_SERVERS, FIGURE_OF, FIGURES, RATIOS, RELEASE, SCENARIOS,
-                       SERVERS)
+from scenarios import (BARS, DEFAULT_SCENARIOS, DEFAULT_SERVERS, FIGURE_OF, FIGURES, OPTIONAL, RATIOS, RELEASE,
+                       SCENARIOS, SERVERS)
 
 # Any of these makes a run no result, however good its figures are.
 FAULTS = ["lost", "dup", "out_of_order", "bad", "pub_errors", "unanswered", "errors", "unmatched"]
@@ -52,27 +52,50 @@ def faults(row):
     return count
 
 
-def run(scenarios, servers, runs, out):
-    """scenario -> server -> rows. Interleaved: ours, peer, ours, peer, so that drift meets all alike."""
-    results = {}
+def families(scenarios):
+    """Scenarios that are held against each other stand together."""
+    found = []
     for scenario in scenarios:
-        able = [name for name in servers if SCENARIOS[scenario][1] in SERVERS[name]]
-        if not able:
-            continue
-        table = results.setdefault(scenario, {name: [] for name in able})
+        other = RATIOS.get(scenario, (None,))[0]
+        home = next((family for family in found if other in family), None)
+        if home is None:
+            found.append([scenario])
+        else:
+            home.append(scenario)
+    return found
+
+
+def run(scenarios, servers, runs, out):
+    """scenario -> server -> rows. Interleaved: ours, peer, ours, peer, so that drift meets all alike.
+
+    `servers` has the doors each is measured at, or None for all.
+    """
+    results = {}
+    for family in families(scenarios):
+        turns = [(scenario, name) for scenario in family for name, doors in servers.items()
+                 if SCENARIOS[scenario][1] in (SERVERS[name] if doors is None else doors)]
+        for scenario, name in turns:
+            results.setdefault(scenario, {})[name] = []
         for number in range(runs):
-            for name in able:
-                with harness.machine():
-                    try:
-                        row = measure(name, scenario)
-                    except (Failed, OSError) as problem:
-                        print(f"{name} {scenario}: {problem}", file=sys.stderr)
-                        continue
-                row.update(server=name, scenario=scenario, run=number, machine_load=os.getloadavg()[0])
-                append_line(out, row)
-                table[name].append(row)
-        print_scenario(scenario, table)
+            for scenario, name in turns:
+                measured(results[scenario][name], scenario, name, number, out)
+        for scenario in family:
+            if scenario in results:
+                print_scenario(scenario, results[scenario])
     return results
+
+
+def measured(rows, scenario, name, number, out):
+    """One run more, into `rows` and the file."""
+    with harness.machine():
+        try:
+            row = measure(name, scenario)
+        except (Failed, OSError) as problem:
+            print(f"{name} {scenario}: {problem}", file=sys.stderr)
+            return
+    row.update(server=name, scenario=scenario, run=number, machine_load=os.getloadavg()[0])
+    append_line(out, row)
+    rows.append(row)
 
 
 def figure(scenario):
@@ -126,26 +149,32 @@ def verdicts(results):
             before = results.get(other, {}).get("ours")
             if before:
                 value = middle(mine, figure(scenario)) / middle(before, figure(other))
-                yield scenario, f"{value:.2f} x {other}, bar {direction} {bar:g}", value <= bar
+                yield scenario, f"{text(value)} x {other}, bar {direction} {text(bar)}", value <= bar
         if scenario not in BARS:
             continue
         peer, direction, bar = BARS[scenario]
         value = middle(mine, figure(scenario))
         if peer is not None:
-            if not table.get(peer):
+            if peer not in table:
+                continue
+            if not table[peer]:
                 yield scenario, f"no result of {peer} to compare with", False
                 continue
             value /= middle(table[peer], figure(scenario))
         held = value <= bar if direction == "at most" else value >= bar
-        what = f"{value:.2f} x {peer}" if peer else f"{value:,.0f} {FIGURES[figure(scenario)]}"
-        yield scenario, f"{what}, bar {direction} {bar:g}", held
+        what = f"{text(value)} x {peer}" if peer else f"{value:,.0f} {FIGURES[figure(scenario)]}"
+        yield scenario, f"{what}, bar {direction} {text(bar)}", held
+
+
+def text(ratio):
+    return f"1/{1 / ratio:.0f}" if ratio < 0.1 else f"{ratio:.2f}".rstrip("0").rstrip(".")
 
 
 def print_verdicts(results):
     rows = list(verdicts(results))
     print("\nBars")
-    for scenario, text, held in rows:
-        print(f"  {'pass' if held else 'FAIL'}  {scenario:<10} {text}")
+    for scenario, what, held in rows:
+        print(f"  {'pass' if held else 'FAIL'}  {scenario:<18} {what}")
     missed = sum(not held for _, _, held in rows)
     print(f"{len(rows) - missed} held, {missed} missed")
     return 1 if missed else 0
@@ -174,12 +203,22 @@ def read_table(path):
     return results
 
 
+def servers_of(chosen):
+    """Name -> doors. By name whoever is named; else the default ones that are installed."""
+    if chosen:
+        return dict.fromkeys(chosen.split(","))
+    left_out = [name for name, file in OPTIONAL.items() if not os.path.exists(file)]
+    if left_out:
+        print(f"left out, not installed: {', '.join(left_out)} (infra/bench/peers/install.sh {' '.join(left_out)})")
+    return {name: doors for name, doors in DEFAULT_SERVERS.items() if name not in left_out}
+
+
 def missing(servers):
     if not os.path.exists(harness.WSLOAD):
         yield f"the tools are not built: make -C {os.path.relpath(harness.HERE)}"
     if "ours" in servers and not os.path.exists(os.path.join(RELEASE, "sapphire")):
         yield "no release build of ours: swift build -c release"
-    if {"redis", "redis_aof"} & set(servers) and not shutil.which("redis-server"):
+    if {"redis", "redis_aof"} & servers.keys() and not shutil.which("redis-server"):
         yield "redis-server is missing: apt-get install --no-install-recommends redis-server"
     if harness.PIN and not shutil.which("taskset"):
         yield "taskset is missing: apt-get install util-linux"
@@ -187,7 +226,7 @@ def missing(servers):
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    options.add_argument("--servers", default=",".join(DEFAULT_SERVERS))
+    options.add_argument("--servers", help=f"default: {','.join(DEFAULT_SERVERS)}")
     options.add_argument("--scenarios", default=",".join(DEFAULT_SCENARIOS))
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--out", help="JSON lines, one a run (default: a new file under .build/bench)")
@@ -198,7 +237,7 @@ def main():
         for scenario, table in results.items():
             print_scenario(scenario, table)
         return print_verdicts(results)
-    servers, scenarios = chosen.servers.split(","), chosen.scenarios.split(",")
+    servers, scenarios = servers_of(chosen.servers), chosen.scenarios.split(",")
     for name in [n for n in servers if n not in SERVERS] + [s for s in scenarios if s not in SCENARIOS]:
         options.error(f"unknown name {shlex.quote(name)}")
     problems = list(missing(servers))

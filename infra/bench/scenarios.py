@@ -1,7 +1,7 @@
 """Who is measured, and how: one table of servers, one of scenarios, one of bars."""
 import os
 
-from harness import BIN, ROOT
+from harness import BIN, HOME, ROOT
 
 RELEASE = os.environ.get("SAPPHIRE_BIN", os.path.join(ROOT, ".build", "release"))
 
@@ -12,11 +12,12 @@ PLAIN = {
     "conn": "--path /c%c --channels 1000",
 }
 ENGINE_IO = "--path /socket.io/?EIO=4&transport=websocket --eio --hello 40 --hello-acks 1"
+SOCKETIO_ROOM = ' --sub 421["sub","c%c"] --pub 42["pub","c%c","%p"]'
 NATS = {"fan": "--path c%c --pub-path c%c --pub %p", "conn": "--sub x --path c%c --channels 1000"}
 ENVELOPE = '{"channel":"c%c","data":"%p"}'
 
 # name -> command ({port}, {data}), the text that says it is ready (else its port does), environment,
-# and for each door (fan, echo, conn, http, append) how the load generator speaks to it.
+# and for each door (fan, echo, conn, http, append, and the client protocols) how the load generator speaks to it.
 SERVERS = {
     # All four of our processes under one parent, without a configuration file. Publishers use the
     # publish-only socket: a publisher on a channel's own socket would be one more subscriber.
@@ -28,6 +29,9 @@ SERVERS = {
         "conn": "--path /ws/c%c --channels 1000",
         "http": "--path /api/publish --channels 1000 --content-type application/json "
                 f"--header X-API-Key:{{key}} --pub {ENVELOPE} --ack \"result\"",
+        "socketio": "--dialect socketio",
+        "centrifuge_json": "--dialect centrifuge-json",
+        "centrifuge_protobuf": "--dialect centrifuge-protobuf",
         "append": '--path /ws --pub {"id":%s,"channel":"log:s%c","data":"%p"} --channels 64 '
                   '--ack "ack"',
     },
@@ -65,7 +69,8 @@ SERVERS = {
     },
     "socketio": {
         "command": "peers/socketio.sh",
-        "fan": ENGINE_IO + ' --sub 42["sub","c%c"] --pub 42["pub","c%c","%p"]',
+        "fan": ENGINE_IO + SOCKETIO_ROOM,
+        "socketio": ENGINE_IO + SOCKETIO_ROOM,
         "echo": ENGINE_IO + ' --pub 42["echo","%p"]',
         "conn": ENGINE_IO + ' --sub 42["sub","c%c"] --channels 1000',
     },
@@ -83,11 +88,16 @@ TIMED = "--settle 500 --drain 2 --warm 0.3 --dur 1.2"
 SCENARIOS = {
     "fan_w1": ("fanout", "fan", f"--subs 1000 --window 1 {TIMED}"),
     "fan_w16": ("fanout", "fan", f"--subs 1000 --window 16 {TIMED}"),
+    # The same by the protocols of clients that people have already.
+    "fan_w16_socketio": ("fanout", "socketio", f"--subs 1000 --window 16 {TIMED}"),
+    "fan_w16_centrifuge": ("fanout", "centrifuge_json", f"--subs 1000 --window 16 {TIMED}"),
+    "fan_w16_protobuf": ("fanout", "centrifuge_protobuf", f"--subs 1000 --window 16 {TIMED}"),
     "fan_w64": ("fanout", "fan", f"--subs 1000 --window 64 {TIMED}"),
     "many_w": ("fanout", "fan", f"--subs 1000 --channels 1000 --window 256 {TIMED}"),
     "echo64": ("echo", "echo", f"--conns 64 {TIMED}"),
     "conn10k": ("connect", "conn", "--conns 10000 --hold 10 --settle 200"),
     "http64": ("publish-http", "http", f"--conns 64 {TIMED}"),
+    "http64p": ("publish-http", "http", f"--conns 64 --depth 16 {TIMED}"),
     "append64": ("reqrep", "append", f"--conns 64 --depth 1 --payload 200 {TIMED}"),
     # Not in the default run.
     "append1": ("reqrep", "append", f"--conns 1 --depth 1 --payload 200 {TIMED}"),
@@ -98,11 +108,17 @@ SCENARIOS = {
     "slow0": ("fanout", "fan", "--subs 100 --payload 8192 --rate 400 --settle 500 --warm 0.5 --dur 3"),
     "slow10": ("fanout", "fan",
                "--subs 100 --slow 10 --payload 8192 --rate 400 --settle 500 --warm 0.5 --dur 3"),
-    "http64p": ("publish-http", "http", f"--conns 64 --depth 16 {TIMED}"),
 }
-DEFAULT_SCENARIOS = ["fan_w1", "fan_w16", "fan_w64", "many_w", "echo64", "conn10k", "http64", "append64",
-                     "slow0", "slow10"]
-DEFAULT_SERVERS = ["ours", "epoll", "redis", "redis_aof"]
+DEFAULT_SCENARIOS = ["fan_w1", "fan_w16", "fan_w16_socketio", "fan_w16_centrifuge", "fan_w16_protobuf", "fan_w64",
+                     "many_w", "echo64", "conn10k", "http64", "http64p", "append64", "slow0", "slow10"]
+# Who is in the default run, and at which doors; None for all that it has.
+DEFAULT_SERVERS = {"ours": None, "epoll": None, "redis": None, "redis_aof": None,
+                   "socketio": {"socketio"}, "nchan": {"http"}}
+# Those that are left out of it where they are not installed: a file that they come with.
+OPTIONAL = {
+    "socketio": os.path.join(HOME, "venv", "bin", "uvicorn"),
+    "nchan": os.environ.get("NCHAN_MODULE", "/usr/share/nginx/modules/ngx_nchan_module.so"),
+}
 
 # What each scenario is about: the figure, how it reads, and whether less of it is better.
 FIGURES = {
@@ -118,11 +134,20 @@ FIGURE_OF = {"conn10k": "rss_per_conn", "append1": "replies_per_s", "append64": 
 BARS = {
     "fan_w1": ("epoll", "at most", 1.25),
     "fan_w16": ("epoll", "at most", 1.6),
+    "fan_w16_socketio": ("socketio", "at most", 1 / 60),
     "many_w": ("epoll", "at most", 2.5),
     "echo64": ("epoll", "at most", 1.5),
     "conn10k": (None, "at most", 4096),
+    "http64": ("nchan", "at most", 1.2),
+    "http64p": ("nchan", "at most", 1.2),
     "append64": ("redis_aof", "at least", 0.5),
 }
 
-# scenario -> (scenario of the same server, "at most", value): what it may be of the other's figure
-RATIOS = {"slow10": ("slow0", "at most", 1.3)}
+# scenario -> (scenario of the same server, "at most", value): what it may be of the other's figure. The two
+# are measured in turns.
+RATIOS = {
+    "fan_w16_socketio": ("fan_w16", "at most", 2),
+    "fan_w16_centrifuge": ("fan_w16", "at most", 1.3),
+    "fan_w16_protobuf": ("fan_w16", "at most", 1.3),
+    "slow10": ("slow0", "at most", 1.3),
+}

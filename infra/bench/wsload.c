@@ -1,4 +1,5 @@
-// wsload - black-box load generator for real-time messaging servers (one file, epoll, one thread).
+// wsload - black-box load generator for real-time messaging servers (epoll, one thread). What Socket.IO and
+// Centrifuge say stands in dialect.c.
 //
 //   wsload fanout   S subscribers, P publishers: deliveries/s, loss, order, duplicates, latency, CPU-s/M
 //   wsload reqrep   N connections, each keeping D requests open: echo, acknowledged publish (ws, http, redis,
@@ -9,6 +10,7 @@
 // unix:/path. One JSON line goes to stdout; every latency is in microseconds.  See README.md beside this
 // file.
 #define _GNU_SOURCE
+#include "dialect.h"
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <dirent.h>
@@ -74,6 +76,7 @@ static const char *method = "POST", *ctype = "text/plain";
 static int S = 100, P = 1, C = 1, B = 128, N = 64, depth = 1, eio, binary, srccount = 1, slow, pubdepth = 1,
            inflight = 128;
 static double rate = 0, dur = 5, warm = 1, drain = 3, hold = 2;
+static enum dialect dialect;
 static int window = 16, settle = 500, cpu = -1, masked = 1, verbose;
 static const char *countstr;
 static u64 count = 1000;
@@ -444,6 +447,11 @@ static void put_request(struct conn *c, int chan, int p, u64 seq, u64 ts) {
   const char *pt = c->role == R_PUB && pub_path ? pub_path : path;
   switch (c->proto) {
   case P_WS:
+    if (dialect && c->role != R_REQ) {
+      n = dialect_publishes(dialect, chan, pb, pn, tb);
+      put_ws(c, dialect_opcode(dialect), tb, n);
+      break;
+    }
     n = expand(tb, sizeof tb, pubt, chan, c->idx, seq, pb, pn);
     put_ws(c, binary ? 2 : 1, tb, n);
     break;
@@ -546,7 +554,22 @@ static void ready(struct conn *c) {
   if (mode == M_CONNECT)
     hadd(now_ns() - c->t0);
 }
+static void come_in(struct conn *c) { // the same in a dialect: a reply to each step before the next
+  char step[512];
+  int sub = c->role == R_SUB;
+  if (c->acks >= dialect_replies_wanted(dialect, sub)) {
+    ready(c);
+    return;
+  }
+  size_t n = dialect_comes_in(dialect, c->acks, c->chan, step);
+  if (n)
+    put_ws(c, dialect_opcode(dialect), step, n);
+}
 static void setup_step(struct conn *c) { // ws and raw: send what may be sent, then see whether it is ready
+  if (dialect && c->proto == P_WS) {
+    come_in(c);
+    return;
+  }
   int sub = c->role == R_SUB, total = nhello + (sub ? nsubs : 0),
       need = (lockstep ? total : 0) + hello_acks + (sub ? sub_acks : 0);
   while (c->subs_sent < total && (!lockstep || c->acks > c->subs_sent)) {
@@ -750,6 +773,32 @@ static void request_next(struct conn *c, u64 now) {
   put_request(c, c->chan, 0, s, now);
   sent_total++;
 }
+static void hear(struct conn *c, int op, const char *p, u32 n, u64 now) { // a message in a dialect
+  struct heard h = dialect_hears(dialect, op, p, n);
+  char answer[8];
+  for (int i = 0; i < h.pings; i++)
+    put_ws(c, dialect_opcode(dialect), answer, dialect_pong(dialect, answer));
+  if (h.refusals && c->state == C_SETUP) {
+    fprintf(stderr, "wsload: refused: %.*s\n", (int)(n < 200 ? n : 200), p);
+    kill_conn(c, "refused");
+    return;
+  }
+  for (; h.replies > 0 && c->state == C_SETUP; h.replies--) {
+    c->acks++;
+    setup_step(c);
+  }
+  got_bad += h.bad;
+  if (c->role != R_SUB) {
+    for (int i = 0; i < h.replies + h.refusals; i++)
+      one_ack(c, i < h.replies, now);
+    return;
+  }
+  // Each publication has to hold one message of ours, and nothing else any.
+  u64 before = got_unique + got_dup + got_bad;
+  scan(c, p, p + n, now);
+  if (got_unique + got_dup + got_bad - before != (u64)h.publications)
+    got_bad++;
+}
 static void ws_frame(struct conn *c, int op, const char *p, u32 n, u64 now) {
   if (op == 9) {
     put_ws(c, 10, p, n);
@@ -762,6 +811,10 @@ static void ws_frame(struct conn *c, int op, const char *p, u32 n, u64 now) {
     return;
   }
   frames_in++;
+  if (dialect && c->proto == P_WS) {
+    hear(c, op, p, n, now);
+    return;
+  }
   if (c->proto == P_NATSWS) {
     if (c->state != C_READY) {
       if (memmem(p, n, "PONG\r\n", 6))
@@ -1526,6 +1579,8 @@ static void usage(void) {
                   "after it) --lockstep (each waits for a frame first)\n"
                   "           --hello-acks K --sub-acks K (frames to wait for, all connections / subscribers "
                   "more) --pub T --ack STR --eio --binary\n"
+                  "           --dialect socketio|centrifuge-json|centrifuge-protobuf (instead of hello, sub and "
+                  "pub: channel cN is what %%c is)\n"
                   "           T has %%c channel, %%i connection, %%s sequence, %%p payload, %%b its size, "
                   "%%n newline; nats/redis/mqtt: --path is the subject\n"
                   "           redis: --pub is a command with | between words, e.g. 'PUBLISH|c%%c|%%p'\n"
@@ -1594,7 +1649,12 @@ int main(int argc, char **argv) {
       pubt = V;
     else if (F("--ack"))
       ackstr = V;
-    else if (F("--eio"))
+    else if (F("--dialect")) {
+      dialect = dialect_named(V);
+      if (!dialect)
+        die("unknown dialect %s", argv[i]);
+      path = dialect_path(dialect);
+    } else if (F("--eio"))
       eio = lockstep = 1;
     else if (F("--binary"))
       binary = 1;

@@ -1,3 +1,4 @@
+public import Config
 internal import Platform
 
 /// One thing that `sapphire` does.
@@ -38,6 +39,10 @@ struct CommandContext: Sendable {
   var console = Console()
   /// The channel types that the services of this build know, for configurations.
   var channelTypes: [String] = []
+  /// The plugins that answer calls, likewise.
+  var callHandlers: [String] = []
+  /// What the channel types say of rules, likewise.
+  var channelFault: ChannelTypeCheck?
   /// One variable of the environment.
   var environment: @Sendable (String) -> String? = { Processes.environment($0) }
 
@@ -71,6 +76,7 @@ public enum CommandLineTool {
     PublishCommand.command,
     LookCommands.channels,
     LookCommands.history,
+    LookCommands.removeHistory,
     LookCommands.presence,
     LookCommands.health,
     VaultCommands.watch,
@@ -88,9 +94,13 @@ public enum CommandLineTool {
 
   /// Runs `sapphire` with the words after its name. Call on the main thread, before any other
   /// thread is started: `up` blocks signals and ties its children to this thread.
-  public static func run(_ words: [String], channelTypes: [String]) -> Int32 {
+  public static func run(
+    _ words: [String], channelTypes: [String], callHandlers: [String] = [],
+    channelFault: ChannelTypeCheck? = nil
+  ) -> Int32 {
     Syscalls.openStandardDescriptors()
-    let context = CommandContext(channelTypes: channelTypes)
+    let context = CommandContext(
+      channelTypes: channelTypes, callHandlers: callHandlers, channelFault: channelFault)
     guard let name = words.first else {
       context.console.report("what should be done?\n\n\(overview)")
       return ExitCode.usage.number
@@ -104,8 +114,13 @@ public enum CommandLineTool {
   }
 
   /// `run`, and ends the process with its exit code.
-  public static func runAndExit(_ words: [String], channelTypes: [String]) -> Never {
-    Processes.exit(run(words, channelTypes: channelTypes))
+  public static func runAndExit(
+    _ words: [String], channelTypes: [String], callHandlers: [String],
+    channelFault: ChannelTypeCheck? = nil
+  ) -> Never {
+    Processes.exit(
+      run(
+        words, channelTypes: channelTypes, callHandlers: callHandlers, channelFault: channelFault))
   }
 
   private static func show(_ text: String, _ context: CommandContext) -> Int32 {

@@ -38,6 +38,30 @@ enum LookCommands {
       jsonOption,
     ], run: runHistory)
 
+  static let removeHistory = Command(
+    name: "history remove", summary: "has a channel's history forgotten", usage: "CHANNEL --yes",
+    details: """
+      What the channel's history holds now is given to nobody any more. Observers that have it
+      all notice nothing; those that come back from further behind are told what they miss.
+      In a durable channel the events stay in the store's files, unread: nothing is erased.
+      There is no way back, so it wants `--yes`. The key needs the scope `remove` or `admin`.
+
+      Examples:
+        sapphire history remove universal-frequency --yes
+        sapphire history -- remove        shows what the channel `remove` holds
+      """,
+    options: Server.options + [.flag("--yes", "does it; without it nothing is done")]
+  ) { arguments, context in
+    guard arguments.has("--yes") || arguments.operands.count != 1 else {
+      return context.refuse(
+        UsageError("there is no way back: say `--yes` to have it done"), "history remove")
+    }
+    return look("history remove", arguments, context, operands: 1) { calls in
+      _ = try calls.result(ServerAPI.removeHistory(try channelName(arguments.operands[0])))
+      return []
+    }
+  }
+
   static let presence = Command(
     name: "presence", summary: "shows who is in a channel", usage: "CHANNEL [--json]",
     details: "Prints the client's id, a tab and the user (`-` where nobody signed in) of each.",

@@ -9,7 +9,9 @@ struct CheckedSettings {
   /// Reads `file` (the defaults without one) and what the environment overrides.
   ///
   /// - Errors: `Refusal` with every problem, a line each.
-  init(file: String?, environment: [String], channelTypes: [String]) throws(Refusal) {
+  init(
+    file: String?, environment: [String], _ context: CommandContext
+  ) throws(Refusal) {
     var text: [UInt8]?
     do throws(SystemError) {
       text = try file.map { path throws(SystemError) in
@@ -24,7 +26,9 @@ struct CheckedSettings {
       variables[String(entry[..<equals])] = String(entry[entry.index(after: equals)...])
     }
     let check = Configuration.check(
-      file: file ?? "defaults", text: text, environment: variables, channelTypes: channelTypes)
+      file: file ?? "defaults", text: text, environment: variables,
+      channelTypes: context.channelTypes, callHandlers: context.callHandlers,
+      channelFault: context.channelFault)
     guard check.isSound else {
       var report = check.report
       while report.hasSuffix("\n") { report.removeLast() }
@@ -81,7 +85,7 @@ enum ConfigCheckCommand {
     let file = arguments.operands[0]
     do throws(Refusal) {
       let settings = try CheckedSettings(
-        file: file, environment: Processes.environment(), channelTypes: context.channelTypes)
+        file: file, environment: Processes.environment(), context)
       if let fault = settings.fileFault(file) { throw fault }
       return context.console.line("\(file) is sound") ? .ok : .failure
     } catch {

@@ -1,6 +1,7 @@
 internal import Bytes
 internal import Link
 internal import Loop
+internal import Observe
 internal import Platform
 internal import Wire
 
@@ -15,6 +16,7 @@ final class Announcer {
   private let artifacts: ArtifactThread
   private let address: SocketAddress
   private let identity: LinkIdentity
+  private let logger: Logger
   private var dialer: LinkDialer?
   private var hub: Link?
   private var flow: AnnouncementFlow
@@ -39,13 +41,14 @@ final class Announcer {
 
   init(
     to address: SocketAddress, store: StoreThread, artifacts: ArtifactThread,
-    identity: LinkIdentity, on loop: EventLoop
+    identity: LinkIdentity, on loop: EventLoop, logger: Logger
   ) {
     self.address = address
     self.store = store
     self.artifacts = artifacts
     self.identity = identity
     self.loop = loop
+    self.logger = logger
     flow = AnnouncementFlow(confirmed: store.announcedAtOpen)
   }
 
@@ -71,9 +74,10 @@ final class Announcer {
       let offset = Offset(receipt.first.value + UInt64(index))
       queue(
         Publish(
-          remainingMs: 0, handle: .none, name: request.stream.text,
+          remainingMs: 0, handle: .none, name: request.stream.text, flags: Self.flags(event.meta),
           timeMs: receipt.time, publisher: request.publisher, eventType: event.eventType,
-          position: Position(epoch: receipt.epoch, offset: offset), payload: event.payload),
+          position: Position(epoch: receipt.epoch, offset: offset), payload: event.payload,
+          meta: event.meta),
         position)
     }
   }
@@ -82,6 +86,10 @@ final class Announcer {
   func endOfBatch() {
     flush()
     readOn()
+  }
+
+  private static func flags(_ meta: [UInt8]) -> Publish.Flags {
+    EventOrigin(meta: meta)?.isForOthers == true ? .forOthers : []
   }
 
   /// Sends all but the last of a batch without asking.
@@ -146,11 +154,11 @@ final class Announcer {
       indexArtifact(item.event.eventType, item.event.meta, item.stream, item.position)
       queue(
         Publish(
-          remainingMs: 0, handle: .none, name: item.stream.text,
+          remainingMs: 0, handle: .none, name: item.stream.text, flags: Self.flags(item.event.meta),
           timeMs: item.event.timeMs, publisher: item.event.publisher,
           eventType: item.event.eventType,
           position: Position(epoch: item.epoch, offset: item.event.offset),
-          payload: item.event.payload), item.position)
+          payload: item.event.payload, meta: item.event.meta), item.position)
     }
     flush()
     flow.pageRead(through: page.through, hasMore: page.hasMore)
@@ -211,6 +219,12 @@ extension Announcer: LinkOwner {
   func linkMissedPublications(_ link: Link) {}
 
   func linkRelieved(_ link: Link) { readOn() }
+
+  func linkUnreachable(_ address: SocketAddress, _ reason: String) {
+    logger.warning(
+      "no link to hub; what is committed waits to be announced",
+      ["address": .text("\(address)"), "reason": .text(reason)])
+  }
 
   func linkEnded(_ link: Link, _ end: LinkEnd) {
     guard hub === link else { return }

@@ -22,7 +22,7 @@ extension EventStore {
     }
     let slot =
       if let found { found } else {
-        try streams.create(request.stream, Epoch(random: SystemRandom.bits128()))
+        try streams.create(request.stream, FirstEpoch.of(request.stream, in: draft.state.store))
       }
     let receipt = try insert(request, into: slot, &draft)
     if let key = request.idempotencyKey {

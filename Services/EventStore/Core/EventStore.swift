@@ -147,6 +147,8 @@ public final class EventStore {
   struct Draft {
     var state: StoreState
     var places: [Place] = []
+    /// Streams whose floor was raised to their head.
+    var raised: [StreamTable.Slot] = []
     /// The store's own time.
     let time: Int64
     /// Whether there is something to commit.
@@ -191,8 +193,10 @@ public final class EventStore {
     draft.state.announced = confirmed
     draft.state.clock = draft.time
     draft.state.wall = wall
-    if tailCount + draft.places.count >= options.indexLag {
+    // A row with a floor has its head beside it, which it has once all is indexed.
+    if tailCount + draft.places.count >= options.indexLag || !draft.raised.isEmpty {
       try index(tail.sorted() + draft.places)
+      for slot in draft.raised { try streams.write(streams[slot]) }
       draft.state.indexed = draft.state.position
     }
     try table.insert(draft.state)
@@ -302,7 +306,8 @@ public final class EventStore {
 
   /// Where readers of this store find it.
   var source: StoreReader.Source {
-    StoreReader.Source(directory: directory, tail: tail, announced: state.announced)
+    StoreReader.Source(
+      directory: directory, store: state.store, tail: tail, announced: state.announced)
   }
 
   /// The position of the last event, 0 for an empty store.

@@ -3,6 +3,7 @@ internal import Link
 internal import Loop
 internal import Observe
 internal import Platform
+internal import SQLite
 public import Service
 internal import Synchronization
 internal import Wire
@@ -24,7 +25,7 @@ public enum EventStoreProgram {
     examples: [
       "sapphire-eventstore --data /var/lib/sapphire/eventstore --run /run/sapphire",
       "sapphire-eventstore --verify /var/lib/sapphire/eventstore",
-    ])
+    ], libraries: ["SQLite \(SQLite.Connection.libraryVersion)"])
 
   public static func start(_ context: ServiceContext) throws -> any RunningService {
     let address = try context.listenAddress(.eventstore)
@@ -38,9 +39,10 @@ public enum EventStoreProgram {
     options.keysKept = limits.durableIdempotencyWindow.millisecondsClamped
     options.writes = WriteBounds(limits)
     let mail = try Mailbox<StoreMail>()
+    let metrics = EventStoreMetrics(context.metrics)
     let store: StoreThread
     do throws(StoreFailure) {
-      store = try StoreThread(directory: directory, options: options, handlers: handlers(mail))
+      store = try StoreThread(directory: directory, options: options, handlers: handlers(mail, metrics))
     } catch {
       throw StoreRefused(failure: error)
     }
@@ -48,7 +50,7 @@ public enum EventStoreProgram {
       directory: context.settings.vault.directory ?? "\(directory)/vault", mail: mail)
     let thread = try LoopThread<StoreMail>(name: "eventstore", mailbox: mail) { loop in
       let service = EventStoreService(
-        loop, store, artifacts, hub: hub, context: context)
+        loop, store, artifacts, hub: hub, metrics: metrics, context: context)
       let listener = try LinkListener(
         at: address, identity: context.identity, on: loop, owner: service,
         accepts: EventStoreService.accepts)
@@ -61,10 +63,14 @@ public enum EventStoreProgram {
     return RunningEventStore(thread: thread, store: store, artifacts: artifacts, context: context)
   }
 
-  private static func handlers(_ mail: Mailbox<StoreMail>) -> StoreThread.Handlers {
+  private static func handlers(
+    _ mail: Mailbox<StoreMail>, _ metrics: EventStoreMetrics
+  ) -> StoreThread.Handlers {
     StoreThread.Handlers(
+      took: { metrics.commitSeconds.record(UInt64(clamping: $0)) },
       committed: { mail.post(.committed($0)) }, answered: { mail.post(.answered($0, $1)) },
-      probed: { mail.post(.probed($0, $1)) }, failed: { mail.post(.failed($0)) })
+      probed: { mail.post(.probed($0, $1)) }, removed: { mail.post(.removed($0, $1)) },
+      failed: { mail.post(.failed($0)) })
   }
 }
 
@@ -80,6 +86,7 @@ enum StoreMail: Sendable {
   case committed([StoreThread.Completion])
   case answered(StoreThread.Tag, StoreThread.Answer)
   case probed(StoreThread.Tag, EventStore.Holdings?)
+  case removed(StoreThread.Tag, StreamHead?)
   case failed(StoreFailure)
   case artifact(ArtifactThread.Outcome)
   case drain

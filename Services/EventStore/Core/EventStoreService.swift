@@ -46,15 +46,16 @@ final class EventStoreService {
 
   init(
     _ loop: EventLoop, _ store: StoreThread, _ artifacts: ArtifactThread, hub: SocketAddress,
-    context: ServiceContext
+    metrics: EventStoreMetrics, context: ServiceContext
   ) {
     self.loop = loop
     self.store = store
     self.artifacts = artifacts
     self.context = context
-    metrics = EventStoreMetrics(context.metrics)
+    self.metrics = metrics
     announcer = Announcer(
-      to: hub, store: store, artifacts: artifacts, identity: context.identity, on: loop)
+      to: hub, store: store, artifacts: artifacts, identity: context.identity, on: loop,
+      logger: context.logger)
   }
 
   /// Roles that may link to an event store. A hub has no business here: it is told, it never asks.
@@ -78,6 +79,7 @@ final class EventStoreService {
       case .committed(let completions): committed(completions)
       case .answered(let tag, let answer): answered(tag, answer)
       case .probed(let tag, let holdings): probed(tag, holdings)
+      case .removed(let tag, let head): removed(tag, head)
       case .failed(let failure): failed(failure)
       case .artifact(let outcome): received(outcome)
       case .drain: drain()
@@ -159,6 +161,16 @@ final class EventStoreService {
         Probed(events: holdings.events, bytes: holdings.bytes), to: asked.header.correlation)
     } else {
       asked.link?.fail(asked.header, .outOfSpace, "the store can't write: the disk is full")
+    }
+  }
+
+  private func removed(_ tag: StoreThread.Tag, _ head: StreamHead?) {
+    guard let asked = waiting.removeValue(forKey: tag) else { return }
+    if let head {
+      asked.link?.reply(HistoryRemoved(head), to: asked.header.correlation)
+    } else {
+      metrics.outOfSpace.add()
+      asked.link?.fail(asked.header, .outOfSpace)
     }
   }
 
@@ -325,6 +337,19 @@ extension EventStoreService: LinkOwner {
         .streams(
           prefix: request.prefix, after: ChannelName(request.after),
           limit: Int(min(request.limit, 1000))))
+    case .removeHistory:
+      let request = try RemoveHistory(body: body)
+      guard link.peer?.role != .worker else {
+        link.fail(header, .roleForbidden)
+        return .now
+      }
+      return take(link, header) { store.removeHistory(of: request.name, tag: $0) }
+    case .readMetrics:
+      _ = try ReadMetrics(body: body)
+      let queued = listener?.openLinks.reduce(0) { $0 + $1.queuedBytes } ?? 0
+      let text = metrics.text(linksBytes: queued, appendsBytes: store.waitingBytes)
+      link.reply(MetricsText(text: text), to: header.correlation)
+      return .now
     case .probe:
       _ = try Probe(body: body)
       return take(link, header) { store.probe(tag: $0) }
@@ -355,8 +380,21 @@ struct EventStoreMetrics: Sendable {
   let commits: Counter
   let outOfSpace: Counter
   let corrupt: Counter
+  let commitSeconds: Histogram
+  private let queued: GaugeFamily<Queue>
+  private let all: Metrics
+
+  /// What waits in the store.
+  enum Queue: String, MetricLabel {
+    static let labelName = "queue"
+    /// Appends that the next commits take.
+    case appends
+    /// Answers that the other ends of links have not taken.
+    case links
+  }
 
   init(_ metrics: Metrics) {
+    all = metrics
     links = metrics.gauge("sapphire_eventstore_links", "Links that are open.")
     appended = metrics.counter("sapphire_eventstore_appended_total", "Events appended.")
     commits = metrics.counter("sapphire_eventstore_commits_total", "Commits on disk.")
@@ -364,5 +402,17 @@ struct EventStoreMetrics: Sendable {
       "sapphire_eventstore_out_of_space_total", "Appends refused because the disk was full.")
     corrupt = metrics.counter(
       "sapphire_eventstore_corrupt_total", "Reads that met a corrupt event or content.")
+    commitSeconds = metrics.histogram(
+      "sapphire_eventstore_commit_seconds", "A commit: its transaction, the sync and the head mark.",
+      .seconds)
+    queued = metrics.gauges(
+      "sapphire_eventstore_queue_bytes", "What waits: appends, and answers in links.", by: Queue.self)
+  }
+
+  /// All of it as Prometheus text, with what waits now.
+  func text(linksBytes: Int, appendsBytes: Int) -> [UInt8] {
+    queued[.links].set(linksBytes)
+    queued[.appends].set(appendsBytes)
+    return [UInt8](all.render().utf8)
   }
 }

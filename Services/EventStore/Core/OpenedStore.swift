@@ -90,7 +90,10 @@ struct OpenedStore {
     }
   }
 
-  /// Gives every stream a new epoch, and the store a commit number past the lost ones.
+  /// Gives every stream a new epoch, and the store a commit number past the lost ones. It is another
+  /// store from then on, so that streams whose first events were lost begin in another epoch, too. A
+  /// crash before the mark says so is refused as a mark of another store's, until the loss is accepted
+  /// once more.
   private mutating func renewEpochs(_ reading: HeadMarkReading) throws(StoreFailure) {
     do throws(SQLiteError) {
       try connection.execute("BEGIN IMMEDIATE")
@@ -107,6 +110,7 @@ struct OpenedStore {
         stored.reset()
         try streams.write(row)
       }
+      state.store = SystemRandom.uint64()
       if case .mark(let mark) = reading { state.commit = max(state.commit, mark.commit) }
       state.commit += 1
       state.chain = mixed(state.chain, state.commit)

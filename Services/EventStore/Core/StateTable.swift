@@ -3,6 +3,7 @@ internal import SQLite
 
 /// The one row of the table `store`: written in the transaction of every commit.
 struct StoreState: Equatable {
+  /// Which store it is, at random; another one after a loss was accepted.
   var store: UInt64
   var commit: UInt64 = 0
   var position: Int64 = 0

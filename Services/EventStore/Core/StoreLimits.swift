@@ -35,6 +35,9 @@ public enum StoreLimits {
   /// Reads waiting for the reader; beyond, a read is `overloaded`.
   public static let queueReadsMax = 4_096
 
+  /// Histories waiting to be removed, a commit each; beyond, a removal is `overloaded`.
+  public static let queueRemovalsMax = 1_024
+
   /// Events whose places are in memory and not yet in the index, before they are put there.
   ///
   /// BUDGET: putting 4,096 in, sorted, costs some 4 ms and touches each page of the index once

@@ -1,6 +1,7 @@
+internal import Bytes
 internal import Synchronization
 
-/// What waits for the writer: appends in order, probes, and the hub's last confirmation.
+/// What waits for the writer: appends and removals in order, probes, and the hub's last confirmation.
 final class WriteQueue: Sendable {
   struct Entry {
     let tag: StoreThread.Tag
@@ -8,9 +9,18 @@ final class WriteQueue: Sendable {
     let bytes: Int
   }
 
-  /// What the writer does in one turn.
+  /// A history that is to be removed.
+  struct Removal {
+    let tag: StoreThread.Tag
+    let stream: ChannelName
+    /// Appends that wait and come first.
+    var place: Int
+  }
+
+  /// What the writer does in one turn: appends, then removals.
   struct Work {
     var appends: [Entry] = []
+    var removals: [Removal] = []
     var probes: [StoreThread.Tag] = []
     var confirmed: Int64?
     var isLast = false
@@ -18,6 +28,8 @@ final class WriteQueue: Sendable {
 
   private struct State {
     var appends: [Entry] = []
+    /// INVARIANT: in order of their places.
+    var removals: [Removal] = []
     var events = 0
     var bytes = 0
     var probes: [StoreThread.Tag] = []
@@ -28,6 +40,8 @@ final class WriteQueue: Sendable {
 
   private let state: Mutex<State>
   private let point: WaitPoint
+
+  var waitingBytes: Int { state.withLock { $0.bytes } }
 
   init(_ bounds: WriteBounds = WriteBounds()) throws(StoreFailure) {
     state = Mutex(State(bounds: bounds))
@@ -47,6 +61,17 @@ final class WriteQueue: Sendable {
       state.appends.append(Entry(tag: tag, request: request, bytes: bytes))
       state.events += request.events.count
       state.bytes += bytes
+      return .accepted
+    }
+    if result == .accepted { point.wake() }
+    return result
+  }
+
+  func add(removal stream: ChannelName, _ tag: StoreThread.Tag) -> StoreThread.Submission {
+    let result = state.withLock { state -> StoreThread.Submission in
+      if state.isStopped { return .stopped }
+      guard state.removals.count < StoreLimits.queueRemovalsMax else { return .overloaded }
+      state.removals.append(Removal(tag: tag, stream: stream, place: state.appends.count))
       return .accepted
     }
     if result == .accepted { point.wake() }
@@ -94,23 +119,35 @@ final class WriteQueue: Sendable {
   private func takeNow() -> Work? {
     state.withLock { state in
       guard
-        !state.appends.isEmpty || !state.probes.isEmpty || state.confirmed != nil || state.isStopped
+        !state.appends.isEmpty || !state.removals.isEmpty || !state.probes.isEmpty
+          || state.confirmed != nil || state.isStopped
       else { return nil }
       var work = Work()
       swap(&work.probes, &state.probes)
       work.confirmed = state.confirmed.take()
       takeAppends(&state, &work)
-      work.isLast = state.isStopped && state.appends.isEmpty
+      takeRemovals(&state, &work)
+      work.isLast = state.isStopped && state.appends.isEmpty && state.removals.isEmpty
       return work
     }
   }
 
-  /// Takes appends up to the bounds of a commit, and at least one.
+  /// Takes those that no append comes before any more.
+  private func takeRemovals(_ state: inout State, _ work: inout Work) {
+    guard !state.removals.isEmpty else { return }
+    for index in state.removals.indices { state.removals[index].place -= work.appends.count }
+    work.removals = Array(state.removals.prefix { $0.place <= 0 })
+    state.removals.removeFirst(work.removals.count)
+  }
+
+  /// Takes appends up to the bounds of a commit and the next removal; at least one, if none is next.
   private func takeAppends(_ state: inout State, _ work: inout Work) {
     var events = 0
     var bytes = 0
     var count = 0
+    let most = state.removals.first?.place ?? .max
     for entry in state.appends {
+      guard count < most else { break }
       events += entry.request.events.count
       bytes += entry.bytes
       if count > 0, events > state.bounds.commitEvents || bytes > state.bounds.commitBytes {

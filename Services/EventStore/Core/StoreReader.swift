@@ -10,6 +10,8 @@ public import Wire
 /// is durable.
 public final class StoreReader {
   let connection: Connection
+  /// Which store it is.
+  let store: UInt64
   let tail: CommittedTail
   let begin: Statement
   let end: Statement
@@ -26,6 +28,7 @@ public final class StoreReader {
   /// What a reader is opened from; may be taken to another thread.
   struct Source: Sendable {
     let directory: String
+    let store: UInt64
     let tail: CommittedTail
     /// Up to where the hub had confirmed events when the store was opened.
     let announced: Int64
@@ -36,6 +39,7 @@ public final class StoreReader {
 
   init(_ source: Source) throws(StoreFailure) {
     tail = source.tail
+    store = source.store
     do throws(SQLiteError) {
       connection = try Connection(path: StoreSchema.path(in: source.directory), mode: .reader)
       try StoreSchema.prepareReader(connection)
@@ -77,7 +81,8 @@ public final class StoreReader {
     }
   }
 
-  /// A page of a stream, and where the stream stands; a stream that does not exist is an empty one.
+  /// A page of a stream, and where the stream stands; a stream that does not exist is an empty one, in
+  /// the epoch that it will begin with.
   ///
   /// - Shape: forwards from `from` + 1, or from the floor if that is later; backwards from
   ///   `from` - 1, or from the head for 0; without gaps.
@@ -90,8 +95,24 @@ public final class StoreReader {
     _ stream: ChannelName, from: Offset, _ direction: Direction = .forwards,
     count: Int = StoreLimits.pageEventsMax, bytes: Int = StoreLimits.pageBytesMax
   ) throws(ReadFailure) -> EventPage {
+    try read(stream, from: from, direction, count: count, bytes: bytes, reach: .history)
+  }
+
+  /// What a page may hold.
+  enum Reach {
+    /// What is behind the floor, which is all that anybody is given.
+    case history
+    /// What was removed as well: for checking.
+    case everything
+  }
+
+  func read(
+    _ stream: ChannelName, from: Offset, _ direction: Direction = .forwards,
+    count: Int = StoreLimits.pageEventsMax, bytes: Int = StoreLimits.pageBytesMax, reach: Reach
+  ) throws(ReadFailure) -> EventPage {
     guard let id = try id(of: stream) else {
-      return EventPage(epoch: nil, floor: .zero, head: .zero, hasMore: false, events: [])
+      let epoch = FirstEpoch.of(stream, in: store)
+      return EventPage(epoch: epoch, floor: .zero, head: .zero, hasMore: false, events: [])
     }
     let run = tail.run(of: id)
     return try snapshot { () throws(ReadFailure) in
@@ -99,7 +120,8 @@ public final class StoreReader {
       let head = max(row.head, run?.last ?? .zero)
       var page = EventPage(
         epoch: row.epoch, floor: row.floor, head: head, hasMore: false, events: [])
-      guard count > 0, let wanted = direction.range(from, floor: row.floor, head: head) else {
+      let floor = reach == .history ? row.floor : .zero
+      guard count > 0, let wanted = direction.range(from, floor: floor, head: head) else {
         return page
       }
       var budget = min(max(bytes, 1), StoreLimits.pageBytesMax)
@@ -122,10 +144,11 @@ public final class StoreReader {
     case backwards
   }
 
-  /// Where a stream stands; one that does not exist has no epoch.
+  /// Where a stream stands; one that does not exist has the epoch that it will begin with.
   public func head(of stream: ChannelName) throws(ReadFailure) -> StreamHead {
     guard let id = try id(of: stream) else {
-      return StreamHead(name: stream, epoch: nil, floor: .zero, head: .zero)
+      let epoch = FirstEpoch.of(stream, in: store)
+      return StreamHead(name: stream, epoch: epoch, floor: .zero, head: .zero)
     }
     let run = tail.run(of: id)
     return StreamHead(row: try row(id, stream), run: run)

@@ -41,6 +41,9 @@ struct StoreWriter {
     let work = queue.take(waiting: delay)
     if let position = work.confirmed { store.confirmAnnounced(through: position, at: .now()) }
     let didWrite = work.appends.isEmpty ? false : try commit(work.appends, store)
+    for removal in work.removals {
+      handlers.removed(removal.tag, try store.removeHistory(of: removal.stream, at: .now()))
+    }
     if !work.probes.isEmpty {
       // One commit answers all that wait, and an append's commit is as good as a probe's.
       let isWritable = didWrite && store.refusedBytes == nil ? true : try store.probe(at: .now())
@@ -55,7 +58,9 @@ struct StoreWriter {
   private func commit(_ entries: [WriteQueue.Entry], _ store: EventStore) throws(StoreFailure)
     -> Bool
   {
+    let began = SystemClock.monotonic()
     let outcomes = try store.commit(entries.map(\.request), at: .now())
+    handlers.took(SystemClock.monotonic().since(began).nanosecondsClamped)
     handlers.committed(
       zip(entries, outcomes).map { entry, outcome in
         StoreThread.Completion(tag: entry.tag, request: entry.request, outcome: outcome)

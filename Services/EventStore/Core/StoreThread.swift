@@ -36,7 +36,7 @@ public final class StoreThread: Sendable {
 
   public enum Answer: Sendable, Equatable {
     case page(EventPage)
-    /// In the order asked; a stream that does not exist has no epoch.
+    /// In the order asked; a stream that does not exist has the epoch that it will begin with.
     case heads([StreamHead])
     case streams([StreamHead], hasMore: Bool)
     case unannounced(AnnouncementPage)
@@ -44,24 +44,32 @@ public final class StoreThread: Sendable {
   }
 
   public struct Handlers: Sendable {
+    /// Nanoseconds that a commit took, its syncs with it.
+    public var took: @Sendable (Int64) -> Void
     /// The outcomes of one commit, in commit order.
     public var committed: @Sendable ([Completion]) -> Void
     public var answered: @Sendable (Tag, Answer) -> Void
     /// A probe's result: what the store holds now that a commit went through; nil where the disk
     /// is full.
     public var probed: @Sendable (Tag, EventStore.Holdings?) -> Void
+    /// A stream's history was removed; nil where the disk is full.
+    public var removed: @Sendable (Tag, StreamHead?) -> Void
     /// The store can't go on. Appends without an outcome are unknown; the process has to end.
     public var failed: @Sendable (StoreFailure) -> Void
 
     public init(
+      took: @escaping @Sendable (Int64) -> Void = { _ in },
       committed: @escaping @Sendable ([Completion]) -> Void,
       answered: @escaping @Sendable (Tag, Answer) -> Void,
       probed: @escaping @Sendable (Tag, EventStore.Holdings?) -> Void,
+      removed: @escaping @Sendable (Tag, StreamHead?) -> Void = { _, _ in },
       failed: @escaping @Sendable (StoreFailure) -> Void
     ) {
+      self.took = took
       self.committed = committed
       self.answered = answered
       self.probed = probed
+      self.removed = removed
       self.failed = failed
     }
   }
@@ -124,11 +132,20 @@ public final class StoreThread: Sendable {
     }
   }
 
+  /// Bytes of appends that were taken and are not decided.
+  public var waitingBytes: Int { writes.waitingBytes }
+
   /// Other bounds of group commit and of what waits for it, from the next commit on.
   public func adopt(_ bounds: WriteBounds) { writes.adopt(bounds) }
 
   /// Hands an append to the writer. Its outcome comes by `Handlers.committed`.
   public func append(_ request: AppendRequest, tag: Tag) -> Submission { writes.add(request, tag) }
+
+  /// Has a stream's history removed, with all that was handed over before and nothing that is handed
+  /// over later. The result comes by `Handlers.removed`.
+  public func removeHistory(of stream: ChannelName, tag: Tag) -> Submission {
+    writes.add(removal: stream, tag)
+  }
 
   /// Asks the writer for a real commit. The result comes by `Handlers.probed`.
   public func probe(tag: Tag) -> Submission { writes.add(probe: tag) }

@@ -17,6 +17,7 @@ public struct StoreReport: Sendable, Equatable {
 
   public struct Stream: Sendable, Equatable {
     public var head: StreamHead
+    /// Over all events that were ever appended, whatever the floor.
     public var chain: StreamChain
   }
 
@@ -68,7 +69,7 @@ public struct StoreReport: Sendable, Equatable {
 ///
 /// Opening a database after a crash changes it, so the files are copied first and the copy is
 /// opened, by the code that serves. Then every event of every stream is read, each with its
-/// checksum, and counted; the head mark is compared; SQLite's own check is run, indexes included,
+/// checksum, and counted, what was removed from its history as well; the head mark is compared; SQLite's own check is run, indexes included,
 /// which no checksum of ours covers.
 public enum StoreVerifier {
   /// - Shape: `scratch` is a directory with room for a copy of the store.
@@ -146,9 +147,9 @@ public enum StoreVerifier {
     of head: StreamHead, _ reader: StoreReader, _ events: inout Int64
   ) throws(ReadFailure) -> StreamChain {
     var chain = StreamChain()
-    var offset = head.floor
+    var offset = Offset.zero
     while offset < head.head {
-      let page = try reader.read(head.name, from: offset)
+      let page = try reader.read(head.name, from: offset, reach: .everything)
       guard let last = page.events.last else {
         throw .corrupt(stream: head.name, offset: offset.next)
       }

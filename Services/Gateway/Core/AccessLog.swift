@@ -1,3 +1,4 @@
+internal import Bytes
 internal import HTTPCodec
 internal import Observe
 internal import Platform
@@ -7,7 +8,13 @@ internal import Platform
 /// The client's or a proxy's own word for it where that is one name of safe characters, so that
 /// the logs of all who were concerned can be brought together; made here otherwise.
 struct RequestID: Equatable, Sendable, CustomStringConvertible {
-  let description: String
+  private enum Source: Equatable {
+    case given(String)
+    /// Our own; text is made of it when that is wanted.
+    case numbered(UInt64)
+  }
+
+  private let source: Source
 
   static let field = "X-Request-Id"
   /// A longer one is not taken over.
@@ -20,7 +27,7 @@ struct RequestID: Equatable, Sendable, CustomStringConvertible {
     guard given.count == 1, let text = given.first, (1...Self.bytesMax).contains(text.utf8.count),
       text.utf8.allSatisfy(Self.isSafe)
     else { return nil }
-    description = text
+    source = .given(text)
   }
 
   /// - Parameter number: each is used once by a process and its like.
@@ -29,8 +36,35 @@ struct RequestID: Equatable, Sendable, CustomStringConvertible {
     var mixed = number &* 0x9E37_79B9_7F4A_7C15
     mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
     mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-    let digits = String(mixed ^ mixed >> 31, radix: 16)
-    description = String(repeating: "0", count: 16 - digits.utf8.count) + digits
+    mixed ^= mixed >> 31
+    source = .numbered(mixed)
+  }
+
+  var description: String {
+    if case .given(let text) = source { return text }
+    var digits: [UInt8] = []
+    append(to: &digits)
+    return String(decoding: digits, as: UTF8.self)
+  }
+
+  /// Appends its text.
+  func append(to bytes: inout [UInt8]) {
+    switch source {
+    case .given(let text): bytes.append(contentsOf: text.utf8)
+    case .numbered(let number):
+      bytes.append(littleEndian: Self.digits(UInt32(truncatingIfNeeded: number >> 32)))
+      bytes.append(littleEndian: Self.digits(UInt32(truncatingIfNeeded: number)))
+    }
+  }
+
+  /// Eight hexadecimal digits, the first one lowest.
+  private static func digits(_ number: UInt32) -> UInt64 {
+    var digits: UInt64 = 0
+    for shift in 0..<8 {
+      let digit = UInt64(number &>> UInt32(truncatingIfNeeded: 4 &* shift)) & 15
+      digits = digits << 8 | (digit < 10 ? digit &+ 48 : digit &+ 87)
+    }
+    return digits
   }
 
   private static func isSafe(_ byte: UInt8) -> Bool {
@@ -48,7 +82,7 @@ struct RequestID: Equatable, Sendable, CustomStringConvertible {
 ///
 /// Tells the address by its pattern: queries and names of channels stay out, and so does every
 /// field but the user agent, which is cut.
-struct AccessLog: Sendable {
+final class AccessLog: Sendable {
   struct Entry {
     var kind = "request"
     var id: String

@@ -42,7 +42,9 @@ struct AccessRules: Sendable {
   /// A field that says who somebody is and stands there twice: which of the two counts would be a
   /// guess, and a proxy may guess otherwise.
   static func repeatedField(_ headers: HTTPHeaders) -> String? {
-    ["Origin", "Authorization", "X-API-Key"].first { headers.all($0.lowercased()).count > 1 }
+    if headers.repeats("origin") { return "Origin" }
+    if headers.repeats("authorization") { return "Authorization" }
+    return headers.repeats("x-api-key") ? "X-API-Key" : nil
   }
 
   /// What a channel's rule lets a client do; a token may let it do more.

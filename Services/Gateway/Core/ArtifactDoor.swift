@@ -96,7 +96,7 @@ final class ArtifactDoor {
     guard let store = gateway.upstreams.eventstore else {
       return exchange.respond(.error(.storeUnavailable))
     }
-    let key = gateway.settings.access.keys.find(APIKeys.offered(head.headers))
+    let key = exchange.key
     let identity: Identity?
     do throws(Refusal) {
       identity = try gateway.settings.authenticator.identity(head)

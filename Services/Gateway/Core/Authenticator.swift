@@ -1,4 +1,5 @@
 internal import Bytes
+internal import ChannelKit
 internal import Config
 internal import HTTPCodec
 internal import Identity
@@ -15,6 +16,7 @@ final class Authenticator: Sendable {
   private struct State {
     var verifier: TokenVerifier?
     var revocations = Revocations()
+    var admissions = Admissions()
     /// Grows with each revocation: loops look at what is open when it has.
     var revocationCount: UInt64 = 0
     /// Likewise with every change of keys and rules.
@@ -121,8 +123,10 @@ final class Authenticator: Sendable {
     _ read: (TokenVerifier, [UInt8], Int64) throws(TokenError) -> Result
   ) throws(Refusal) -> Result {
     guard let verifier = state.withLock({ $0.verifier }) else { throw .noTokens }
+    let now = Self.now
+    guard now >= Self.clockIsSetFrom else { throw .clockUnset }
     do throws(TokenError) {
-      return try read(verifier, Array(token.utf8), Self.now)
+      return try read(verifier, Array(token.utf8), now)
     } catch { throw Refusal(error) }
   }
 
@@ -229,6 +233,20 @@ final class Authenticator: Sendable {
     }
   }
 
+  /// Remembers for those who come back what a back end has let them into, or put them out of.
+  ///
+  /// - Parameter at: when, in seconds of Unix time.
+  func note(_ order: IdentityOrder, at: Int64) {
+    state.withLock { $0.admissions.note(order, at: at, now: Self.now) }
+  }
+
+  /// What a back end has let a client into that comes back; nil: nothing that still holds.
+  func admission(
+    to channel: ChannelName, of identity: Identity?, _ context: ClientContext
+  ) -> IdentityOrder.Admission? {
+    state.withLock { $0.admissions.admission(to: channel, of: identity, context, now: Self.now) }
+  }
+
   /// What a loop has done of what was ordered.
   struct Seen {
     fileprivate var order: UInt64 = 0
@@ -243,6 +261,8 @@ final class Authenticator: Sendable {
     var revokes = false
     /// Keys or rules are others.
     var looksAgain = false
+
+    var isNothing: Bool { orders.isEmpty && !revokes && !looksAgain }
   }
 
   /// What was ordered since `seen`, which is then up to date.
@@ -262,12 +282,18 @@ final class Authenticator: Sendable {
 
   /// Forgets what is over; every few seconds, on one loop.
   func tidy() {
-    state.withLock { $0.revocations.forget(now: Self.now) }
+    state.withLock {
+      $0.revocations.forget(now: Self.now)
+      $0.admissions.forget(now: Self.now)
+    }
     directory?.sweep(nowMs: SystemClock.wallMilliseconds())
   }
 
   /// Seconds of Unix time.
   static var now: Int64 { SystemClock.wallMilliseconds() / 1_000 }
+  /// The first moment of 2026: a machine that is before it starts without a clock of its own and has
+  /// not been told the time. Whatever has expired would be good there.
+  private static let clockIsSetFrom: Int64 = 1_767_225_600
 }
 
 extension TokenRules {
@@ -281,6 +307,9 @@ extension TokenRules {
 extension Refusal {
   static let noTokens = Refusal(
     101, "token_invalid", "no tokens are taken here: identity.keyFiles names no keys", .unauthorized)
+  static let clockUnset = Refusal(
+    152, "unavailable", "this server's clock is not set: no token can be checked",
+    .serviceUnavailable, retryAfterMs: 1000)
   static let tokenRevoked = Refusal(
     101, "token_revoked", "the token was revoked", .unauthorized)
   static let keyGone = Refusal(

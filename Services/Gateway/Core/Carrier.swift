@@ -37,18 +37,35 @@ protocol Carrier: AnyObject {
   func tell(_ message: ServerMessage)
   /// No further word reaches the client.
   var isClosing: Bool { get }
+  /// A subscription stands, and its client is about to be told so: it has said where it begins.
+  func admits(_ subscription: Subscription)
+  /// The client is no longer in the channel, and stays.
+  func left(_ subscription: Subscription)
   /// The first step of a subscription is settled: what follows `position` is what its client gets;
   /// `.empty`: nothing as yet; `.now`: there is no history.
   func begins(_ subscription: Subscription, after position: Subscription.Since)
   /// A publication of that first step, until it has `begun`: true where the carrier takes it into
   /// the answer to the subscription, and nothing else is to be done with it.
   func gathers(_ arrival: Arrival, of subscription: Subscription) -> Bool
+  /// A publication that the subscription's filter has left out.
+  func passes(_ position: Position, of subscription: Subscription)
+  /// What the client has asked for of a channel that it is being subscribed to; nil: what others get.
+  func tailoring(of channel: ChannelName) -> Tailoring?
   /// All that the first step had for the client has been handed over. May be told again later.
   func begun(_ subscription: Subscription)
   /// The history was empty when the subscription began, and has an epoch from now on.
   func historyBegins(_ epoch: Epoch, of subscription: Subscription)
+  /// Whether the client had come before an order that stands there among all orders: one that says that
+  /// it has come back on another connection.
+  func isFenced(by place: Position?) -> Bool
   /// Every channel that was asked for at the beginning has been opened or refused.
   func channelsAnswered()
+  /// By what the client came, as back ends are told.
+  var hookDoor: HookDoor { get }
+  /// What the client brought for the application with its subscription.
+  func hookData(of channel: ChannelName) -> Payload?
+  /// A back end lets the client into a channel, and may have something for it.
+  func hookAllows(_ channel: ChannelName, _ place: HookPlace)
   /// The session can't go on; the client is told why, as far as the carrier can, and let go.
   func end(_ reason: SessionEnd)
 }
@@ -60,10 +77,17 @@ extension Carrier {
   var hearsClient: Bool { true }
   var takesPages: Bool { true }
   var compression: SocketCompression? { nil }
+  func admits(_ subscription: Subscription) {}
+  func left(_ subscription: Subscription) {}
   func begins(_ subscription: Subscription, after position: Subscription.Since) {}
   func gathers(_ arrival: Arrival, of subscription: Subscription) -> Bool { false }
+  func passes(_ position: Position, of subscription: Subscription) {}
+  func tailoring(of channel: ChannelName) -> Tailoring? { nil }
   func begun(_ subscription: Subscription) {}
   func historyBegins(_ epoch: Epoch, of subscription: Subscription) {}
+  func isFenced(by place: Position?) -> Bool { false }
+  func hookData(of channel: ChannelName) -> Payload? { nil }
+  func hookAllows(_ channel: ChannelName, _ place: HookPlace) {}
 }
 
 /// Why a session ends before its client wants it to.

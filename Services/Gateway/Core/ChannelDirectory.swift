@@ -14,7 +14,7 @@ internal import Platform
 final class ChannelDirectory {
   private unowned let gateway: GatewayLoop
   private var channels: [ChannelName: LocalChannel] = [:]
-  private var idle = IdleQueue()
+  private var idle = RecencyQueue<LocalChannel>()
   private var shares = ChannelShares()
 
   /// BUDGET: channels looked at to make room for one, and in one sweep.
@@ -49,7 +49,7 @@ final class ChannelDirectory {
     channels[channel.name] = channel
     channel.owner = owner
     if let owner { shares.enter(owner) }
-    idle.renew(channel, gateway.loop.now)
+    rest(channel)
     gateway.metrics.channels.add(1)
   }
 
@@ -58,19 +58,23 @@ final class ChannelDirectory {
 
   /// Its last subscriber has gone.
   func rests(_ channel: LocalChannel) {
-    if channels[channel.name] === channel { idle.renew(channel, gateway.loop.now) }
+    if channels[channel.name] === channel { rest(channel) }
+  }
+
+  /// Puts a channel behind all that wait.
+  private func rest(_ channel: LocalChannel) {
+    channel.restsSince = gateway.loop.now
+    idle.renew(channel)
   }
 
   /// Closes what nobody has used for a while.
   func sweep() {
     let now = gateway.loop.now
     for _ in 0..<Self.sweepMax {
-      guard let channel = idle.oldest as? LocalChannel, let since = channel.idleSince,
-        now.since(since) >= Self.restMax
-      else { return }
+      guard let channel = idle.oldest, now.since(channel.restsSince) >= Self.restMax else { return }
       guard leaves(channel) else { continue }
       if now.since(channel.lastUsed) < Self.restMax {
-        idle.renew(channel, now)
+        rest(channel)
       } else if !close(channel) {
         return
       }
@@ -79,7 +83,7 @@ final class ChannelDirectory {
 
   /// Closes the one that rests longest of those looked at, of `owner` if one is named.
   private func closeOldest(of owner: AddressKey?) -> Bool {
-    for case let channel as LocalChannel in idle.oldest(Self.lookMax) {
+    for channel in idle.oldest(Self.lookMax) {
       if let owner, channel.owner != owner { continue }
       if leaves(channel) { return close(channel) }
     }
@@ -89,7 +93,7 @@ final class ChannelDirectory {
   /// Whether nobody needs it. One that is being opened, or published to, is looked at again later.
   private func leaves(_ channel: LocalChannel) -> Bool {
     if channel.isIdle, !channel.isOpening { return true }
-    idle.renew(channel, gateway.loop.now)
+    rest(channel)
     return false
   }
 
@@ -102,5 +106,19 @@ final class ChannelDirectory {
     channel.letGoOfHeld()
     gateway.metrics.channels.add(-1)
     return true
+  }
+}
+
+/// How many channels each address has brought into being. Pure.
+struct ChannelShares {
+  private var counts: [AddressKey: Int] = [:]
+
+  func count(of owner: AddressKey) -> Int { counts[owner] ?? 0 }
+
+  mutating func enter(_ owner: AddressKey) { counts[owner, default: 0] += 1 }
+
+  mutating func leave(_ owner: AddressKey) {
+    guard let count = counts[owner] else { return }
+    counts[owner] = count > 1 ? count - 1 : nil
   }
 }

@@ -17,17 +17,22 @@ struct ChannelPolicies: Sendable {
     policies = rules.rules.map { $0.namesOwners ? nil : Self.policy($0, owners: []) }
     var problems = ""
     for rule in rules.rules {
-      let policy = Self.policy(rule, owners: [])
-      do throws(ChannelOptionsError) {
-        try registry.check(policy.type, options: policy.options, history: policy.history)
-      } catch {
-        let names = rule.match.map { "\($0)" }.joined(separator: ", ")
-        problems += "the rule for \(names): \(error)\n"
-      }
+      guard let fault = Self.fault(rule, registry) else { continue }
+      let names = rule.match.map { "\($0)" }.joined(separator: ", ")
+      problems += "the rule for \(names): \(fault.option.map { "options.\($0): " } ?? "")\(fault.reason)\n"
     }
     guard problems.isEmpty else {
       throw ConfigurationRefused(description: "the configuration is refused:\n\(problems)")
     }
+  }
+
+  /// Why the rule's type can't serve it; nil if it can.
+  static func fault(_ rule: ChannelRule, _ registry: ChannelRegistry) -> ChannelTypeFault? {
+    let policy = policy(rule, owners: [])
+    do throws(ChannelOptionsError) {
+      try registry.check(policy.type, options: policy.options, history: policy.history)
+      return nil
+    } catch { return ChannelTypeFault(option: error.option, error.reason) }
   }
 
   /// The first rule that matches; a channel that none does doesn't exist.
@@ -41,7 +46,8 @@ struct ChannelPolicies: Sendable {
     rules.rules.count == other.rules.rules.count
       && zip(rules.rules, other.rules.rules).allSatisfy { a, b in
         a.match == b.match && a.type == b.type && a.history == b.history
-          && a.presence == b.presence && a.options == b.options
+          && a.presence == b.presence
+          && a.countsConnections == b.countsConnections && a.options == b.options
       }
   }
 
@@ -60,6 +66,7 @@ struct ChannelPolicies: Sendable {
     policy.readHistory = rule.readHistory.map { principals($0, owners) }
     policy.seePresence = rule.seePresence.map { principals($0, owners) }
     policy.hasPresence = rule.presence
+    policy.countsConnections = rule.countsConnections
     policy.isCompressed = rule.compress
     policy.subscribersMax = rule.maxSubscribers
     policy.messageClass = rule.messageClass
@@ -67,7 +74,8 @@ struct ChannelPolicies: Sendable {
     policy.slow = rule.slowConsumer.map { SlowLadder($0) }
     if !rule.require.isEmpty { policy.schemas.append(JSONSchema(requiring: rule.require)) }
     if let schema = rule.schema { policy.schemas.append(schema) }
-    policy.options = ChannelOptions(rule.options)
+    policy.options = ChannelOptions(json: rule.options)
+    policy.hooks = rule.hooks
     return policy
   }
 
@@ -88,30 +96,6 @@ extension ChannelRule {
   /// Whether who may do something depends on the channel's name.
   fileprivate var namesOwners: Bool {
     [subscribe, publish, readHistory, seePresence].contains { $0?.grants.contains(.owner) == true }
-  }
-}
-
-extension ChannelOptions {
-  init(_ json: JSONValue) {
-    var values: [String: OptionValue] = [:]
-    for member in json.object?.members ?? [] { values[member.key] = OptionValue(member.value) }
-    self.init(values)
-  }
-}
-
-extension OptionValue {
-  init(_ json: JSONValue) {
-    switch json {
-    case .null: self = .null
-    case .bool(let value): self = .bool(value)
-    case .number(let value): self = .number(value.double ?? .nan)
-    case .string(let value): self = .text(value)
-    case .array(let values): self = .list(values.map(OptionValue.init))
-    case .object(let object):
-      var values: [String: OptionValue] = [:]
-      for member in object.members { values[member.key] = OptionValue(member.value) }
-      self = .object(values)
-    }
   }
 }
 

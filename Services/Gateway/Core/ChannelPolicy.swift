@@ -15,6 +15,8 @@ struct ChannelPolicy: Sendable {
   var readHistory: [Principal]?
   var seePresence: [Principal]?
   var hasPresence = true
+  /// Each connection is a member of its own, and not each user.
+  var countsConnections = false
   /// Its publications may be compressed on their way to clients.
   var isCompressed = true
   var subscribersMax: Int?
@@ -27,6 +29,8 @@ struct ChannelPolicy: Sendable {
   /// What a published payload has to look like (S003-22, S002-20).
   var schemas: [JSONSchema] = []
   var options = ChannelOptions()
+  /// What a back end is asked.
+  var hooks: ChannelHooks = []
 
   /// Takes over what may change while the channel is open: who may do what and how often, what a
   /// payload has to look like, how many may subscribe. What the channel is and keeps stays as it is.
@@ -40,6 +44,7 @@ struct ChannelPolicy: Sendable {
     subscribersMax = other.subscribersMax
     isCompressed = other.isCompressed
     lane = other.lane
+    hooks = other.hooks
     // A ladder is for the history that its rule gives, which stays as it was.
     if other.history == history { slow = other.slow }
   }

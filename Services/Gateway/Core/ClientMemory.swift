@@ -1,50 +1,85 @@
 internal import Synchronization
 
-/// What clients make one loop hold: how much, and how it is spread. Pure.
-///
-/// By size and not by holder, so that loops can agree on who holds most without knowing each other's
-/// clients: in class n are those that hold from 2^(n−1) to less than 2^n bytes.
-struct MemoryTally: Sendable, Equatable {
-  private(set) var bytes = 0
-  /// INVARIANT: their sum is `bytes`.
-  private(set) var bySize = [Int](repeating: 0, count: MemoryTally.sizes)
-
-  static let sizes = 64
-
-  static func size(of bytes: Int) -> Int { Int.bitWidth - bytes.leadingZeroBitCount }
-
-  mutating func add(_ held: Int) {
-    guard held > 0 else { return }
-    bytes += held
-    bySize[Self.size(of: held)] += held
-  }
+/// Together with whom a holder of memory is counted: those that one limit would bind together.
+enum MemoryAccount: Hashable, Sendable {
+  case user(UserKey)
+  /// Of clients that have not signed in.
+  case address(AddressKey)
+  /// What limits don't bind, or is no client's, each by itself.
+  case alone(ObjectIdentifier)
 }
 
-/// Who has to be let go of one loop's holders. Pure.
-struct MemoryRelief: Equatable {
-  /// All of larger sizes; of this size the largest, until they held `bytes` together.
-  var size: Int
-  var bytes: Int
+/// What clients make one loop hold: each holder, and in whose account. Pure.
+struct MemoryTally: Sendable, Equatable {
+  struct Holder: Sendable, Equatable {
+    var account: MemoryAccount
+    var bytes: Int
+  }
 
-  /// What loop `index` has to let go so that all loops come down to seven eighths of `most`; nil where
-  /// they hold no more than that.
+  private(set) var bytes = 0
+  private(set) var holders: [Holder] = []
+
+  mutating func add(_ held: Int, of account: @autoclosure () -> MemoryAccount) {
+    guard held > 0 else { return }
+    bytes += held
+    holders.append(Holder(account: account(), bytes: held))
+  }
+
+  /// What is held, and nobody can be let go for.
+  mutating func add(loose held: Int) { bytes += max(0, held) }
+}
+
+/// Who has to be let go so that all loops come down to seven eighths of the budget. Pure.
+enum MemoryRelief {
+  /// A holder, and what its account would still hold if all its larger ones had gone.
+  private struct Turn {
+    var held: Int
+    var bytes: Int
+    var loop: Int
+    var place: Int
+  }
+
+  /// For each loop the places of those of its holders that go; none where all hold no more than `most`.
   ///
-  /// Those that hold most go first, on whatever loop; of the last size each loop takes its share.
-  static func of(_ index: Int, _ tallies: [MemoryTally], most: Int) -> MemoryRelief? {
+  /// The account that holds most, over all loops, loses its largest holder, until there is room. So
+  /// it is no use to spread what one holds over many connections, and who holds little loses nothing
+  /// while others hold more. Loops that have the same tallies before them agree.
+  /// - Cost: two sorts of all holders.
+  static func of(_ tallies: [MemoryTally], most: Int) -> [[Int]] {
+    var going = [[Int]](repeating: [], count: tallies.count)
     let total = tallies.reduce(0) { $0 + $1.bytes }
-    guard total > most, tallies.indices.contains(index) else { return nil }
+    guard total > most else { return going }
     var excess = total - most / 8 * 7
-    for size in (1..<MemoryTally.sizes).reversed() {
-      let all = tallies.reduce(0) { $0 + $1.bySize[size] }
-      guard all > 0 else { continue }
-      guard all >= excess else {
-        excess -= all
-        continue
-      }
-      let share = Double(excess) * Double(tallies[index].bySize[size]) / Double(all)
-      return MemoryRelief(size: size, bytes: Int(share.rounded(.up)))
+    for turn in turns(tallies) {
+      guard excess > 0 else { break }
+      excess -= turn.bytes
+      going[turn.loop].append(turn.place)
     }
-    return MemoryRelief(size: 0, bytes: 0)
+    return going
+  }
+
+  /// All holders in the order in which they would go.
+  ///
+  /// What an account holds only falls as its largest go one after the other, so that taking from the
+  /// account that holds most, again and again, is going by what is left at each one's turn.
+  private static func turns(_ tallies: [MemoryTally]) -> [Turn] {
+    var turns: [Turn] = []
+    var left: [MemoryAccount: Int] = [:]
+    for (loop, tally) in tallies.enumerated() {
+      for (place, holder) in tally.holders.enumerated() {
+        turns.append(Turn(held: 0, bytes: holder.bytes, loop: loop, place: place))
+        left[holder.account, default: 0] += holder.bytes
+      }
+    }
+    turns.sort { ($1.bytes, $0.loop, $0.place) < ($0.bytes, $1.loop, $1.place) }
+    for index in turns.indices {
+      let turn = turns[index]
+      let account = tallies[turn.loop].holders[turn.place].account
+      turns[index].held = left[account] ?? 0
+      left[account, default: 0] -= turn.bytes
+    }
+    turns.sort { ($1.held, $0.loop, $0.place) < ($0.held, $1.loop, $1.place) }
+    return turns
   }
 }
 
@@ -67,10 +102,10 @@ final class ClientMemory: Sendable {
       }
     }
 
-    func verdict(_ index: Int) -> Verdict {
-      if let relief = MemoryRelief.of(index, tallies, most: most) { return .over(relief) }
-      let total = zip(tallies, grown).reduce(0) { $0 + $1.0.bytes + $1.1 }
-      return total > most ? .uncertain : .fine
+    var verdict: Verdict {
+      let counted = tallies.reduce(0) { $0 + $1.bytes }
+      if counted > most { return .over }
+      return counted + grown.reduce(0, +) > most ? .uncertain : .fine
     }
   }
 
@@ -80,7 +115,8 @@ final class ClientMemory: Sendable {
     case fine
     /// It may be too much: every loop has to count.
     case uncertain
-    case over(MemoryRelief)
+    /// It is too much, by what loops have counted.
+    case over
   }
 
   func allow(_ most: Int) { state.withLock { $0.most = most } }
@@ -97,7 +133,7 @@ final class ClientMemory: Sendable {
     state.withLock { state in
       state.makeRoom(for: index)
       state.grown[index] += bytes
-      return state.verdict(index)
+      return state.verdict
     }
   }
 
@@ -107,7 +143,14 @@ final class ClientMemory: Sendable {
       state.makeRoom(for: index)
       state.tallies[index] = tally
       state.grown[index] = 0
-      return (state.verdict(index), state.tallies.reduce(0) { $0 + $1.bytes })
+      return (state.verdict, state.tallies.reduce(0) { $0 + $1.bytes })
     }
+  }
+
+  /// Which of the holders that loop `index` counted last have to go, by their places there.
+  func relief(at index: Int) -> [Int] {
+    let (tallies, most) = state.withLock { ($0.tallies, $0.most) }
+    guard tallies.indices.contains(index) else { return [] }
+    return MemoryRelief.of(tallies, most: most)[index]
   }
 }

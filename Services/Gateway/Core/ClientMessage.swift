@@ -82,7 +82,8 @@ enum ClientMessage: Equatable {
         channel = text(member, span, "channel")
       } else if member.isKey("id", in: span) {
         if let number = member.int(in: span) { id = .number(number) } else if member.kind != .null {
-          id = text(member, span, "id").map { .text($0) }
+          id = member.text(in: span).map { .text($0) }
+          if id == nil { problem = "id must be a whole number or a string" }
         }
       } else if member.isKey("b64data", in: span) {
         do throws(PayloadJSON.Refusal) {

@@ -321,6 +321,9 @@ extension EncodedPublications {
     {
       place = Position(
         epoch: first.epoch, offset: Offset(first.offset.value + UInt64(numbers.lowerBound)))
+    } else if !marks.isEmpty {
+      // Where a filter left some out.
+      place = marks[numbers.lowerBound].position
     }
     return Parcel(
       bytes: isCopied ? [UInt8](bytes[range]) : bytes, start: isCopied ? 0 : range.lowerBound,

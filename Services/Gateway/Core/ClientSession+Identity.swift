@@ -20,7 +20,7 @@ extension ClientSession {
   func may(_ right: Rights, _ subscription: Subscription) -> Bool {
     let name = subscription.channel.name
     guard let policy = gateway.settings.policy(name) else { return false }
-    return standing.may(right, name, policy, gateway.settings.access, grant: subscription.grant)
+    return standing.may(right, name, policy, gateway.settings.access, isGranted: subscription.grant != nil)
   }
 
   // MARK: signing in
@@ -64,6 +64,17 @@ extension ClientSession {
     if let credential {
       standing = ClientStanding(ClientID(number: clientNumber), try identity(credential))
     } else if standing.identity == nil, authenticator.settings.isRequired {
+      throw .signInFirst
+    }
+    if let refusal = takeSeat() { throw refusal }
+    awaitsSignIn = nil
+  }
+
+  /// The same, where somebody else has said who the client is; nil: nobody.
+  func signIn(_ identity: Identity?) throws(Refusal) {
+    if let identity {
+      standing = ClientStanding(ClientID(number: clientNumber), identity)
+    } else if authenticator.settings.isRequired {
       throw .signInFirst
     }
     if let refusal = takeSeat() { throw refusal }
@@ -162,17 +173,38 @@ extension ClientSession {
     guard !isOver else { return }
     if let end = standing.expiresAt, end - now <= Self.warning {
       guard !authenticator.hasEnded(end, now: now) else { return signOut(.tokenExpired) }
-      if !standing.isWarned { tell(.expiring(nil, at: end)) }
-      standing.isWarned = true
+      if isRefreshedByHook {
+        askToStay()
+      } else {
+        if !standing.isWarned { tell(.expiring(nil, at: end)) }
+        standing.isWarned = true
+      }
     }
     for subscription in subscriptions { checkGrant(subscription, now) }
   }
+
+  /// Until when nothing that time alone brings about concerns the client, of its rights and of what
+  /// waits for it; nil where that has to be looked at each time.
+  ///
+  /// - Parameter wall: seconds of Unix time.
+  func rightsHoldUntil(_ now: Instant, wall: Int64) -> Instant? {
+    guard awaitsSignIn == nil, !isBehind else { return nil }
+    var end = standing.expiresAt ?? .max
+    for subscription in subscriptions { end = min(end, subscription.grantEnd ?? .max) }
+    let left = end.subtractingReportingOverflow(wall + Self.warning)
+    guard !left.overflow, left.partialValue > 0 else { return end == .max ? now + Self.lookMax : nil }
+    return now + min(.seconds(left.partialValue), Self.lookMax)
+  }
+
+  /// However long its rights hold, by then they are looked at again: clocks are set anew.
+  private static let lookMax = Duration.seconds(25)
 
   private func checkGrant(_ subscription: Subscription, _ now: Int64) {
     guard let end = subscription.grantEnd, end - now <= Self.warning else { return }
     if authenticator.hasEnded(end, now: now) {
       return self.end(subscription.channel, .tokenExpired)
     }
+    if isKeptByHook(in: subscription.channel.name) { return askToStay(in: subscription) }
     if !subscription.isWarned { tell(.expiring(subscription.channel.name, at: end)) }
     subscription.isWarned = true
   }
@@ -190,8 +222,11 @@ extension ClientSession {
   private func carryOut(_ order: IdentityOrder) {
     switch order {
     case .revoke: break
-    case .disconnect(let whom):
-      if whom.includes(standing.identity, context, since: cameAt) { signOut(.disconnected) }
+    case .disconnect(let whom, let farewell):
+      guard whom.includes(standing.identity, context, since: cameAt),
+        !whom.isFence || carrier?.isFenced(by: whom.place) == true
+      else { return }
+      signOut(farewell?.refusal ?? .disconnected)
     case .unsubscribe(let whom, let name):
       guard whom.includes(standing.identity, context, since: cameAt) else { return }
       for subscription in subscriptions where subscription.channel.name == name {
@@ -217,11 +252,34 @@ extension ClientSession {
     guard door.style == .manyChannels, isTold,
       !subscriptions.contains(where: { $0.channel.name == admission.channel })
     else { return }
-    let grant = SubscriptionGrant(
+    subscribe(
+      admission.channel, admission.since.map { .position($0) } ?? .now, id: nil,
+      grant: grant(admission))
+  }
+
+  private func grant(_ admission: IdentityOrder.Admission) -> SubscriptionGrant {
+    var grant = SubscriptionGrant(
       user: standing.identity?.user, channel: admission.channel, info: admission.info,
       expiresAt: admission.until)
-    subscribe(
-      admission.channel, admission.since.map { .position($0) } ?? .now, id: nil, grant: grant)
+    grant.data = admission.data
+    return grant
+  }
+
+  /// Subscribes a client to a channel that it was in on another connection: by the token that it brings,
+  /// else by what a back end has let it into, else by the rule. False where it may not be.
+  func comeBack(to name: ChannelName, _ since: Subscription.Since, token: String?) -> Bool {
+    var opening = admission(to: name)
+    if let token {
+      do throws(Refusal) {
+        opening = try grant(token, name)
+      } catch { return refuse(error, name.text, nil) }
+    }
+    return subscribe(name, since, id: nil, grant: opening)
+  }
+
+  /// What a back end has let the client into, if that still holds.
+  func admission(to name: ChannelName) -> SubscriptionGrant? {
+    authenticator.admission(to: name, of: standing.identity, context).map { grant($0) }
   }
 
   /// Ends what the client may not do any more.
@@ -262,7 +320,7 @@ extension ClientSession {
     guard !isOver else { return }
     tell(.error(id: id, refusal, channel: nil))
     for subscription in subscriptions { unsubscribe(subscription.channel.name) }
-    carrier?.end(.refused(refusal))
+    carrier?.end(refusal.end)
   }
 }
 
@@ -275,8 +333,12 @@ extension Refusal {
   static let disconnected = Refusal(
     162, "disconnected", "a back end has ended this connection", .forbidden)
 
+  /// How a session ends by it: what passes is no reason to stay away.
+  var end: SessionEnd { status == .serviceUnavailable ? .unavailable(self) : .refused(self) }
+
   /// The code that a WebSocket closes with where this ends it.
   var closeCode: UInt16 {
+    if endsWith != 0 { return endsWith }
     if status == .unauthorized { return 4401 }
     if self == .tooManyOfUser { return 4429 }
     return self == .disconnected ? 4403 : 1008

@@ -40,6 +40,13 @@ extension ClientSession {
     return .rateLimited(overrun.what, overrun.wait)
   }
 
+  /// In whose account it is what the gateway holds for this client: its user's over all addresses, or
+  /// that of its address; its own where no limit binds it.
+  var memoryAccount: MemoryAccount {
+    if let user = standing.identity?.user { return .user(UserKey(user)) }
+    return account.map { .address($0.address) } ?? .alone(ObjectIdentifier(self))
+  }
+
   /// Counts the connection for its user, if it has one. Why not, where the user has as many as one
   /// may have.
   ///

@@ -77,8 +77,8 @@ extension ClientSession {
     guard let policy = gateway.settings.policy(name) else {
       throw name.isReserved ? .permissionDenied : .unknownChannel(name)
     }
-    let grant = subscriptions.first { $0.channel.name == name }?.grant
-    guard standing.may(right, name, policy, gateway.settings.access, grant: grant) else {
+    let isGranted = subscriptions.first { $0.channel.name == name }?.grant != nil
+    guard standing.may(right, name, policy, gateway.settings.access, isGranted: isGranted) else {
       throw .permissionDenied
     }
     return (name, policy)

@@ -4,9 +4,10 @@ internal import Config
 internal import Identity
 internal import Loop
 internal import Observe
+internal import Wire
 
 /// What a client says: publications, and on sessions of several channels subscriptions.
-extension ClientSession: UnaskedPublisher {
+extension ClientSession: PublicationOwner {
   func received(_ message: ClientMessage) {
     guard awaitsSignIn == nil || message.mayComeFirst else {
       return tell(.error(id: message.id, .signInFirst, channel: nil))
@@ -23,12 +24,13 @@ extension ClientSession: UnaskedPublisher {
       publish(name, payload, key: key, id)
     case .subscribe(let id, let channel, let since, let token):
       guard let name = named(channel, id) else { return }
-      guard let from = Subscription.Since(since) else {
+      guard let from = Subscription.Since.of(since, [name]) else {
         return tell(
           .error(
-            id: id, .badRequest("since is \"start\" or EPOCH:OFFSET"), channel: channel))
+            id: id, .badRequest("since is \"start\", EPOCH:OFFSET, or a position vector"),
+            channel: channel))
       }
-      subscribe(name, from, id: id, token: token)
+      subscribe(name, from[name] ?? .now, id: id, token: token)
     case .unsubscribe(let id, let channel):
       guard let name = named(channel, id) else { return }
       unsubscribe(name)
@@ -42,6 +44,15 @@ extension ClientSession: UnaskedPublisher {
     return nil
   }
 
+  /// What is said of the client to who gets what it publishes: in the protocol that has a word for it.
+  private func origin(in channel: LocalChannel) -> EventOrigin? {
+    let shown = subscription(of: channel)?.shownInfo ?? ShownInfo(connection: context.info)
+    guard !shown.connection.isEmpty || !shown.channel.isEmpty else { return nil }
+    var origin = EventOrigin()
+    (origin.connectionInfo, origin.channelInfo) = (shown.connection, shown.channel)
+    return origin
+  }
+
   /// Publishes for the client and tells it what became of that: always with an `id`, without one
   /// only what was refused or what a plugin answers.
   func publish(_ name: ChannelName, _ payload: Payload, key: String, _ id: MessageID?) {
@@ -49,8 +60,23 @@ extension ClientSession: UnaskedPublisher {
     if let refusal = publishesTooOften(payload, in: name) {
       return tell(.error(id: id, refusal, channel: name.text))
     }
+    if asksToPublish(name, payload, key: key, id) { return }
+    publish(name, payload, key: key, id, isAllowed: false)
+  }
+
+  /// Publishes what a back end has let through.
+  func publishAllowed(
+    _ name: ChannelName, _ payload: Payload, key: String, _ id: MessageID?, skipsHistory: Bool
+  ) {
+    publish(name, payload, key: key, id, isAllowed: true, skipsHistory: skipsHistory)
+  }
+
+  private func publish(
+    _ name: ChannelName, _ payload: Payload, key: String, _ id: MessageID?, isAllowed: Bool,
+    skipsHistory: Bool = false
+  ) {
     let channel: LocalChannel
-    switch openForPublishing(name) {
+    switch openForPublishing(name, isAllowed: isAllowed) {
     case .success(let found): channel = found
     case .failure(let refusal):
       return tell(.error(id: id, refusal, channel: name.text))
@@ -59,13 +85,13 @@ extension ClientSession: UnaskedPublisher {
       channel: channel,
       event: ChannelEvent(payload, idempotencyKey: key.isEmpty ? nil : key), client: context,
       clientNumber: clientNumber)
-    request.isAllowedByToken = standing.identity?.allows(.publish, in: name) ?? false
+    if door.encoding.centrifuge != nil { request.origin = origin(in: channel) }
+    request.isAllowedByToken = isAllowed || standing.identity?.allows(.publish, in: name) ?? false
+    request.skipHistory = skipsHistory
+    request.publisher = self
     // Without an id nobody waits for the hub's answer; refusals found here are told all the same.
     let needsAnswer = id != nil || channel.policy.isDurable || channel.plugin != nil || !key.isEmpty
-    guard needsAnswer else {
-      request.publisher = self
-      return publishUnanswered(request)
-    }
+    guard needsAnswer else { return publishUnanswered(request) }
     gateway.publishing.publish(request, client: self) { [self] result in
       guard !isOver else { return }
       switch result {
@@ -80,14 +106,16 @@ extension ClientSession: UnaskedPublisher {
     }
   }
 
-  private func openForPublishing(_ name: ChannelName) -> Result<LocalChannel, Refusal> {
+  private func openForPublishing(
+    _ name: ChannelName, isAllowed: Bool
+  ) -> Result<LocalChannel, Refusal> {
     if let known = gateway.existing(name), known.isNamed { return .success(known) }
     guard name.isReserved || gateway.settings.policy(name) != nil else {
       return .failure(.unknownChannel(name))
     }
     // Asked before the channel is made, so that refused names cost nothing.
     guard
-      standing.identity?.allows(.publish, in: name) ?? false
+      isAllowed || standing.identity?.allows(.publish, in: name) ?? false
         || gateway.publishing.mayPublish(context, in: name)
     else { return .failure(.permissionDenied) }
     return gateway.channel(name, for: account?.address)

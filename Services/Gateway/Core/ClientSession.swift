@@ -38,16 +38,16 @@ final class ClientSession {
   let account: ClientAccount?
   private(set) var carrier: (any Carrier)?
   /// Made when it is first needed.
-  private var sessionToken: SessionToken?
+  private(set) var sessionToken: SessionToken?
   private(set) var subscriptions: [Subscription] = []
-  private var pendingWelcome = PendingWelcome()
+  var pendingWelcome = PendingWelcome()
   /// The carrier has not been told yet that every channel of the address has its answer.
-  private var awaitsAnswers = true
+  private var awaitsAnswers = false
   var timers: [TimerKey: TimerID] = [:]
   /// What waits for the client, while something does.
-  private var outbox: ClientOutbox?
+  var outbox: ClientOutbox?
   /// Some of its channels are left to their histories.
-  private var hasParkedChannels = false
+  var hasParkedChannels = false
   private var limitsUnsent = false
   /// Bytes that waited and were given to the connection since.
   var committedBytes: UInt64 = 0
@@ -64,13 +64,13 @@ final class ClientSession {
 
   init(
     _ gateway: GatewayLoop, _ door: Door, session: SessionToken?, client: PeerIdentity,
-    identity: Identity? = nil
+    identity: Identity? = nil, number: UInt64? = nil
   ) {
     self.gateway = gateway
     self.door = door
     account = gateway.account(of: client)
     sessionToken = session
-    clientNumber = gateway.takeClientNumber()
+    clientNumber = number ?? gateway.takeClientNumber()
     cameAt = gateway.loop.wallMilliseconds
     standing = ClientStanding(ClientID(number: clientNumber), identity)
   }
@@ -81,9 +81,9 @@ final class ClientSession {
   /// Nothing that is said now reaches the client.
   var isOver: Bool { carrier?.isClosing ?? true }
   /// Channels that were asked for are being opened.
-  var isOpening: Bool { subscriptions.contains(where: \.isWaiting) }
+  var isOpening: Bool { subscriptions.contains(where: \.isWaiting) || isHeldByHook }
 
-  private var session: SessionToken {
+  var session: SessionToken {
     if let sessionToken { return sessionToken }
     let made = SessionToken()
     sessionToken = made
@@ -96,6 +96,7 @@ final class ClientSession {
   func open(_ carrier: any Carrier, _ channels: [(ChannelName, Subscription.Since)]) {
     self.carrier = carrier
     if let refusal = takeSeat() { return letGo(refusal) }
+    if asksToConnect { return askToConnect(channels) }
     if standing.identity == nil, gateway.settings.authenticator.settings.isRequired {
       return awaitSignIn(channels)
     }
@@ -113,11 +114,15 @@ final class ClientSession {
   }
 
   func open(_ channels: [(ChannelName, Subscription.Since)]) {
+    // One that has come back has some already.
     if door.welcomes, pendingWelcome.expect(channels.count) { welcome() }
     for (name, since) in channels {
       if !subscribe(name, since, id: nil, isWelcomed: door.welcomes) { answered(nil) }
     }
+    if pendingWelcome.holdsBack { boundWelcome() }
     subscribeByToken()
+    // Those that were answered meanwhile need not say so one by one.
+    awaitsAnswers = true
     checkAnswered()
   }
 
@@ -125,7 +130,7 @@ final class ClientSession {
   @discardableResult
   func subscribe(
     _ name: ChannelName, _ since: Subscription.Since, id: MessageID?, isWelcomed: Bool = false,
-    grant: SubscriptionGrant? = nil
+    grant: SubscriptionGrant? = nil, override: SubscriptionOverride? = nil
   ) -> Bool {
     // Subscribing twice on one connection is subscribing once (S003-24).
     if let known = subscriptions.first(where: { $0.channel.name == name }) {
@@ -137,17 +142,26 @@ final class ClientSession {
       gateway.metrics.limits.reached(.channelsPerConnection)
       return refuse(.limitExceeded, name.text, id)
     }
-    guard let policy = gateway.settings.policy(name) else {
+    let known = name.isReserved ? nil : gateway.existing(name)
+    guard let policy = gateway.policy(name, known) else {
       // Whether a reserved name is one is nobody's business.
       return refuse(name.isReserved ? .permissionDenied : .unknownChannel(name), name.text, id)
     }
+    if grant == nil, asksToSubscribe(name, policy) {
+      return askToSubscribe(name, since, id: id, isWelcomed: isWelcomed, policy)
+    }
+    if grant == nil, let place = hookPlace(in: name) {
+      return subscribe(name, since, id: id, isWelcomed: isWelcomed, place)
+    }
+    let isGranted = grant != nil
+    let access = gateway.settings.access
     let mayReadHistory =
-      since == .now || standing.may(.history, name, policy, gateway.settings.access, grant: grant)
+      since == .now || standing.may(.history, name, policy, access, isGranted: isGranted)
     // Who asks for the past is refused; who only comes back goes on, and is told what it misses.
-    guard standing.may(.subscribe, name, policy, gateway.settings.access, grant: grant),
+    guard standing.may(.subscribe, name, policy, access, isGranted: isGranted),
       mayReadHistory || since != .start
     else { return refuse(.permissionDenied, name.text, id) }
-    switch gateway.channel(name, for: account?.address) {
+    switch gateway.channel(name, for: account?.address, known: known) {
     case .failure(let refusal): return refuse(refusal, name.text, id)
     case .success(let channel):
       var effects: [Effect] = []
@@ -165,7 +179,10 @@ final class ClientSession {
       subscription.messageID = id
       subscription.isCounted = channel.policy.subscribersMax != nil
       subscription.isWelcomed = isWelcomed
-      subscription.grant = grant
+      if isGranted { subscription.grant = grant }
+      if let override, !override.isEmpty { subscription.override = override }
+      subscription.tailoring = carrier?.tailoring(of: name)
+      if isGranted || !effects.isEmpty { subscription.answer = Self.answer(effects, grant) }
       subscriptions.append(subscription)
       noteLane(of: channel)
       channel.add(subscription)
@@ -173,6 +190,12 @@ final class ClientSession {
         effects, in: channel, for: context, clientNumber: clientNumber, target: self)
       return true
     }
+  }
+
+  /// What a subscription is answered with.
+  private static func answer(_ effects: [Effect], _ grant: SubscriptionGrant?) -> Payload? {
+    for case .reply(let payload) in effects { return payload }
+    return grant?.data.map { Payload(.json, $0) }
   }
 
   /// Where lanes differ, what the kernel holds is what nothing can overtake; else it may hold what it
@@ -187,16 +210,18 @@ final class ClientSession {
   @discardableResult
   func refuse(_ refusal: Refusal, _ channel: String, _ id: MessageID?) -> Bool {
     tell(.error(id: id, refusal, channel: channel))
-    if case .oneChannel = door.style { carrier?.end(.refused(refusal)) }
+    if case .oneChannel = door.style { carrier?.end(refusal.end) }
     return false
   }
 
-  /// The subscription stands: the channel's position is where live publications begin.
-  func subscribed(_ subscription: Subscription) {
+  /// The subscription stands, and the client is told so: the channel's position is where live
+  /// publications begin.
+  func admitted(_ subscription: Subscription) {
     let channel = subscription.channel
     if awaitsAnswers { gateway.loop.atTurnEnd { [self] in checkAnswered() } }
+    carrier?.admits(subscription)
     if let id = subscription.messageID {
-      tell(.ack(id: id, position: channel.position, reply: nil))
+      tell(.ack(id: id, position: channel.position, reply: subscription.answer))
       subscription.messageID = nil
     }
     if subscription.isWelcomed {
@@ -205,7 +230,14 @@ final class ClientSession {
         (name: channel.name.text, subscribers: channel.subscribersEverywhere,
           position: channel.position))
     }
-    if channel.policy.hasPresence, door.isPresent { join(subscription) }
+  }
+
+  /// What there is to be said of the channel before its publications.
+  func entered(_ subscription: Subscription) {
+    let channel = subscription.channel
+    if channel.policy.hasPresence, door.isPresent, !subscription.override.isHidden {
+      join(subscription)
+    }
     if subscription.isCutOffFromHistory { tellCutOff(channel) }
     guard door.wantsPresence else { return }
     if may(.presence, subscription) { return gateway.presence.watch(subscription) }
@@ -228,29 +260,10 @@ final class ClientSession {
     carrier?.begins(subscription, after: position)
   }
 
-  private func checkAnswered() {
+  func checkAnswered() {
     guard awaitsAnswers, !isOpening else { return }
     awaitsAnswers = false
     carrier?.channelsAnswered()
-  }
-
-  /// A channel of the address has its answer, nil if it was refused.
-  private func answered(_ channel: PendingWelcome.Channel?) {
-    if pendingWelcome.answered(channel) { welcome() }
-  }
-
-  private func welcome() {
-    let welcomed = pendingWelcome.take()
-    let message =
-      if case .oneChannel(let name) = door.style {
-        "✨ Connected to channel '\(name.text)' ✨"
-      } else {
-        "✨ Connected to \(welcomed.count) channels ✨"
-      }
-    tell(
-      .connection(
-        message: message, channels: welcomed, session: session.text,
-        client: ClientID(number: clientNumber).text))
   }
 
   // MARK: what the client is told
@@ -278,102 +291,11 @@ final class ClientSession {
 
   /// The form in which this client gets a channel's publications.
   private func encoding(of name: ChannelName) -> Encoding {
-    guard door.encoding == .socketPublication, gateway.settings.engine.speaksAsEvent(name) else {
-      return door.encoding
-    }
-    return .socketEvent
-  }
-
-  // MARK: what waits
-
-  var hasOutbox: Bool { outbox != nil }
-  /// Bytes of answers and other control messages that wait.
-  var waitingControlBytes: Int { outbox?.bytes(upTo: .control) ?? 0 }
-  var waitingPinnedBytes: Int { outbox?.pinnedBytes ?? 0 }
-  /// Bytes that wait, without what the carrier has.
-  var waitingBytes: Int { outbox?.bytes ?? 0 }
-
-  /// What waits here, and what the carrier has.
-  var carriedBytes: Int { waitingBytes + (carrier?.queuedBytes ?? 0) }
-
-  /// Whether more than a window stands before what is sent now.
-  var holdsBack: Bool {
-    if outbox != nil { return true }
-    guard let carrier, !carrier.isOneAnswer else { return false }
-    return carrier.queuedBytes >= Stream.windowBytes
-  }
-
-  /// Keeps publications of which the stream has taken the first `sent` bytes.
-  func hold(_ publications: EncodedPublications, from sent: Int, of subscription: Subscription) {
-    withOutbox { $0.hold(publications, from: sent, of: subscription) }
-  }
-
-  /// Keeps a publication of a replay, a snapshot or an answer.
-  func hold(alone publication: EncodedPublications, of subscription: Subscription) {
-    var parcel = publication.parcel(
-      0..<1, 0..<publication.bytes.count, since: gateway.loop.now)
-    // What the history doesn't have can't be left out.
-    if publication.first == nil { parcel.count = 0 }
-    withOutbox { $0.hold(parcel, of: subscription) }
-  }
-
-  private func withOutbox(_ body: (ClientOutbox) -> Void) {
-    guard !isOver, let carrier else { return }
-    if let outbox { return body(outbox) }
-    let made = ClientOutbox(self, carrier)
-    outbox = made
-    body(made)
-    guard !made.isEmpty, !isOver else { return dropOutbox() }
-    gateway.metrics.slow.clients[.buffer].add()
-    carrier.tellWhenEmpty()
-  }
-
-  private func dropOutbox() {
-    outbox?.end()
-    outbox = nil
-  }
-
-  /// A channel of the client's was left to its history: it is to be read on once there is room.
-  func hasParked() {
-    hasParkedChannels = true
-    carrier?.tellWhenEmpty()
-  }
-
-  /// Reads on for channels that were left to their histories, once what waits of theirs and of more
-  /// urgent ones is little.
-  private func resumeParked() {
-    guard hasParkedChannels else { return }
-    hasParkedChannels = false
-    for subscription in subscriptions {
-      guard case .parked = subscription.state else { continue }
-      let lane = subscription.channel.policy.lane
-      if (outbox?.bytes(upTo: lane) ?? 0) < queueBytesMax / 4 {
-        subscription.channel.resume(subscription)
-      } else {
-        hasParkedChannels = true
-      }
-    }
-  }
-
-  /// Commits what the client still gets before it is let go: all that waits, or only answers.
-  func commitLast(all: Bool) {
-    outbox?.commitLast(all: all)
-    dropOutbox()
-  }
-
-  /// Nobody will take it any more.
-  func forgetWaiting() { dropOutbox() }
-
-  /// Once a second: lets a client go that has been behind for longer than a channel's rule has
-  /// patience.
-  func checkPatience(_ now: Instant) {
-    guard outbox != nil || hasParkedChannels else { return }
-    for subscription in subscriptions {
-      guard let since = subscription.behindSince,
-        let patience = subscription.channel.slow.patience, now.since(since) >= patience
-      else { continue }
-      gateway.metrics.slow.clients[.disconnect].add()
-      return cutOff()
+    switch door.encoding {
+    case .socketPublication where gateway.settings.engine.speaksAsEvent(name): .socketEvent
+    case .recoverablePublication where gateway.settings.engine.speaksAsEvent(name):
+      .recoverableEvent
+    default: door.encoding
     }
   }
 
@@ -414,84 +336,6 @@ final class ClientSession {
     checkAnswered()
   }
 
-  /// Bytes of one page of a history, beside what is queued already: what is published meanwhile
-  /// still has its room. Where there is one answer its channels share it.
-  var pageBytes: Int {
-    let share = carrier?.isOneAnswer == true ? max(1, subscriptions.count) : 1
-    let free = queueBytesMax - waitingBytes
-    return min(LocalChannel.pageBytes, max(16 * 1024, free / 2 / share))
-  }
-
-  /// Whether another page fits into what may wait for the client: what is less urgent does not count.
-  /// If not, `drained` is called once it has taken what it was sent.
-  func hasRoomForPage(_ subscription: Subscription) -> Bool {
-    guard let carrier, !carrier.isClosing, carrier.takesPages else { return false }
-    let waiting = outbox?.bytes(upTo: subscription.channel.policy.lane) ?? 0
-    if carrier.queuedBytes + waiting < queueBytesMax / 4 { return true }
-    carrier.tellWhenEmpty()
-    return false
-  }
-
-  /// The carrier's queue is empty after it had been full.
-  func drained() {
-    if let outbox {
-      outbox.refill()
-      if outbox.isEmpty { dropOutbox() }
-    }
-    gateway.drained(self)
-    resumeParked()
-    guard outbox == nil else { return }
-    for subscription in subscriptions {
-      subscription.relieved()
-      gateway.presence.caughtUp(subscription)
-      subscription.channel.advance(subscription)
-    }
-  }
-
-  /// Tells the client when to come back, then lets it go.
-  func drain() {
-    tell(.reconnect(afterMs: Int.random(in: 100...5000)))
-    carrier?.end(.draining)
-  }
-
-  // MARK: presence
-
-  private func join(_ subscription: Subscription) {
-    subscription.isPresent = true
-    gateway.presence.happened(joining(subscription))
-  }
-
-  /// Shows `info` of the client to the channel's others.
-  func track(_ channel: LocalChannel, _ info: [UInt8]) {
-    guard channel.policy.hasPresence, let subscription = subscription(of: channel) else { return }
-    subscription.info = info
-    join(subscription)
-  }
-
-  func leave(_ subscription: Subscription, _ what: MemberEvent.What) {
-    guard subscription.isPresent else { return }
-    subscription.isPresent = false
-    gateway.presence.happened(
-      MemberEvent(what, subscription.channel.name, client: clientNumber))
-  }
-
-  /// Who this client is in a channel. Only one that knows its session can resume it.
-  private func joining(_ subscription: Subscription) -> MemberEvent {
-    let isNamed = sessionToken != nil || door.welcomes
-    return MemberEvent(
-      .joined, subscription.channel.name, client: clientNumber, user: context.user?.text ?? "",
-      session: isNamed ? session.publicName : "",
-      info: subscription.info.isEmpty
-        ? subscription.grant?.info ?? context.info : subscription.info)
-  }
-
-  /// Adds where this client is, as joins.
-  func reportPresence(_ events: inout [MemberEvent]) {
-    for subscription in subscriptions where subscription.isPresent {
-      events.append(joining(subscription))
-    }
-  }
-
   // MARK: the end
 
   func subscription(of channel: LocalChannel) -> Subscription? {
@@ -511,6 +355,7 @@ final class ClientSession {
     cancelTimers(subscription.channel.name)
     tellPlugin(subscription.channel)
     gateway.presence.unwatch(subscription)
+    carrier?.left(subscription)
     guard subscription.isWelcomed else { return }
     subscription.isWelcomed = false
     answered(nil)
@@ -524,6 +369,7 @@ final class ClientSession {
   /// The carrier has ended. The last call.
   func ended() {
     carrier = nil
+    endHooks()
     account?.leave()
     dropOutbox()
     gateway.ended(self)

@@ -42,8 +42,8 @@ struct ClientStanding {
     isWarned = false
   }
 
-  /// The right to be here ends at another time, in seconds of Unix time.
-  mutating func extend(until end: Int64) {
+  /// The right to be here ends at another time, in seconds of Unix time, or never.
+  mutating func extend(until end: Int64?) {
     guard var identity else { return }
     identity.expiresAt = end
     signedIn = SignedIn(id, identity)
@@ -57,10 +57,10 @@ struct ClientStanding {
 
   /// What the client may do in a channel: by its token, else by the channel's rule.
   ///
-  /// - Parameter grant: a subscription token of this channel, which stands for the rule.
+  /// - Parameter isGranted: whether it has a subscription token of this channel, which stands for the rule.
   func may(
     _ right: Rights, _ name: ChannelName, _ policy: ChannelPolicy, _ access: AccessRules,
-    grant: SubscriptionGrant? = nil
+    isGranted: Bool = false
   ) -> Bool {
     guard !name.isReserved else { return false }
     if let identity {
@@ -69,9 +69,9 @@ struct ClientStanding {
     }
     if access.may(right, context, policy) { return true }
     let isOpen = identity?.allows(.subscribe, in: name) ?? false
-      || identity?.channels.contains(name) ?? false || grant != nil
+      || identity?.channels.contains(name) ?? false || isGranted
     switch right {
-    case .subscribe: return grant != nil
+    case .subscribe: return isGranted
     // Whoever may subscribe may do these, where the rule does not say more.
     case .history: return isOpen && policy.readHistory == nil
     case .presence: return isOpen && policy.seePresence == nil

@@ -28,6 +28,8 @@ final class Connection: StreamOwner {
   private var socketLog: SocketLog?
   private var awaitsProxyHeader: Bool
   private var mode: Mode
+  /// Until then sweeps pass over it, unless something is to be sent.
+  private var quietUntil = Instant(nanoseconds: 0)
   private let secure: TLSTransform?
 
   /// Kept apart: most gateways keep no access log, and many connections.
@@ -53,7 +55,7 @@ final class Connection: StreamOwner {
     self.gateway = gateway
     self.peer = peer
     client = peer
-    isBound = gateway.settings.binds(peer)
+    isBound = gateway.binds(peer)
     let proxies = gateway.settings.proxies
     awaitsProxyHeader = proxies.speakProxyProtocol && proxies.contains(peer)
     secure = gateway.settings.tls.map { TLSTransform($0.context) }
@@ -66,7 +68,7 @@ final class Connection: StreamOwner {
     self.gateway = gateway
     peer = moved.peer
     client = moved.client
-    isBound = gateway.settings.binds(moved.client)
+    isBound = gateway.binds(moved.client)
     awaitsProxyHeader = false
     secure = nil
     stream = Stream(descriptor, on: gateway.loop)
@@ -117,7 +119,19 @@ final class Connection: StreamOwner {
     } catch { return false }
   }
 
-  func start() {
+  /// - Parameter readsFirst: whether the client's first bytes may be there already.
+  ///
+  /// Returns whether they were.
+  func start(readsFirst: Bool) -> Bool {
+    guard readsFirst, secure == nil else {
+      start()
+      return false
+    }
+    mode = .carrying(HTTPConversation(self))
+    return stream.startReading(self)
+  }
+
+  private func start() {
     mode = secure == nil ? .carrying(HTTPConversation(self)) : .securing(since: gateway.loop.now)
     do throws(SystemError) {
       try stream.start(self)
@@ -156,10 +170,23 @@ final class Connection: StreamOwner {
   // MARK: what it holds
 
   /// What its client makes the gateway hold: what has come and is not whole, and what waits for it.
-  var heldBytes: Int { stream.heldBytes + (conversation?.heldBytes ?? 0) }
+  var heldBytes: Int {
+    let held = stream.heldBytes + (conversation?.heldBytes ?? 0)
+    return gateway.hooks == nil ? held : held + (session?.heldByHooks ?? 0)
+  }
 
   /// Its client has been told to go, or nobody is there.
   var isLeaving: Bool { !stream.isOpen }
+
+  func tally(_ held: inout MemoryTally) {
+    if isLeaving { held.add(loose: heldBytes) } else { held.add(heldBytes, of: memoryAccount) }
+  }
+
+  /// In whose account that is: of the one client that it carries, or of the address.
+  var memoryAccount: MemoryAccount {
+    if let owner = conversation?.memoryOwner { return owner.memoryAccount }
+    return isBound ? .address(account ?? AddressKey(client)) : .alone(ObjectIdentifier(self))
+  }
 
   /// BUDGET: of a client that is let go since there is no memory, what it still may read.
   private static let lastBytesMax = 256 * 1024
@@ -177,8 +204,9 @@ final class Connection: StreamOwner {
 
   func streamReceived(_ stream: Stream, _ bytes: borrowing Span<UInt8>) -> Int {
     var taken = 0
-    // An upgrade may leave bytes of the new protocol behind its head.
+    // An upgrade may leave bytes of the new protocol behind its head: they end the quiet that it began.
     while taken < bytes.count {
+      isDisturbed()
       let rest = bytes.extracting(taken..<bytes.count)
       let step: Int
       switch mode {
@@ -200,7 +228,7 @@ final class Connection: StreamOwner {
   func belongs(to client: PeerIdentity) -> Bool {
     guard client != self.client else { return true }
     self.client = client
-    isBound = gateway.settings.binds(client)
+    isBound = gateway.binds(client)
     guard !gateway.count(self) else { return true }
     gateway.metrics.limits.reached(.connectionsPerAddress)
     return false
@@ -243,7 +271,12 @@ final class Connection: StreamOwner {
     gateway.access.note(entry)
   }
 
-  func streamDrained(_ stream: Stream) { conversation?.drained() }
+  func streamDrained(_ stream: Stream) {
+    isDisturbed()
+    conversation?.drained()
+  }
+
+  private func isDisturbed() { quietUntil = Instant(nanoseconds: 0) }
 
   func streamPeerFinished(_ stream: Stream) -> Bool { conversation?.peerFinished() ?? false }
 
@@ -268,6 +301,16 @@ final class Connection: StreamOwner {
     gateway.logger.debug(
       "a TLS connection failed",
       ["reason": .text(secure?.connection.failure?.reason ?? reason.rawValue)])
+  }
+
+  /// Whether there is nothing to look at: nothing is due, nothing waits, nothing has come. Bytes end it,
+  /// and so does a queue that had to be waited for.
+  func isQuiet(_ now: Instant) -> Bool { now < quietUntil && stream.heldBytes == 0 }
+
+  /// After a sweep: notes until when the next ones may pass over it.
+  func noteQuiet(_ now: Instant) {
+    guard case .carrying(let conversation) = mode, let until = conversation.quietUntil(now) else { return }
+    quietUntil = until
   }
 
   func sweep(_ now: Instant) {

@@ -1,6 +1,7 @@
 internal import Bytes
 internal import ChannelKit
 internal import JSON
+internal import Observe
 internal import Wire
 
 /// What a socket is told besides publications: JSON text messages with a `type`. Pure.
@@ -65,7 +66,8 @@ enum ControlMessage {
     return end(&writer)
   }
 
-  enum UnrecoverableReason: String {
+  enum UnrecoverableReason: String, MetricLabel {
+    static let labelName = "reason"
     case epochChanged = "epoch_changed"
     case trimmed
     case ahead
@@ -86,9 +88,10 @@ enum ControlMessage {
     return end(&writer)
   }
 
-  static func reconnect(afterMs: Int) -> [UInt8] {
+  static func reconnect(afterMs: Int, since: String?) -> [UInt8] {
     var writer = begin("reconnect")
     writer.field("after_ms", Int64(afterMs))
+    if let since { writer.field("since", since) }
     return end(&writer)
   }
 
@@ -132,14 +135,15 @@ enum ControlMessage {
   struct Person: Equatable {
     var client: String
     var user: String
-    var info: [UInt8]
+    var info: ShownInfo
 
     func append(to writer: inout JSONWriter) {
       writer.field("client", client)
       if !user.isEmpty { writer.field("user", user) }
-      if !info.isEmpty {
+      let shown = info.shown
+      if !shown.isEmpty {
         writer.key("info")
-        writer.raw(info)
+        writer.raw(shown)
       }
     }
   }
@@ -209,8 +213,15 @@ enum ControlMessage {
 
 extension ControlMessage.Person {
   init(_ member: Member) {
-    let user = if case .user(let name) = member.key { name } else { "" }
-    self.init(client: ClientID(number: member.client).text, user: user, info: member.info)
+    let user =
+      switch member.key {
+      case .user(let name): name
+      case .session(let name): OwnMember.user(ofSession: name)
+      case .client: ""
+      }
+    self.init(
+      client: ClientID(number: member.client).text, user: user,
+      info: ShownInfo(stored: member.info))
   }
 }
 

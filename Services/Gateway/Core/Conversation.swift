@@ -6,6 +6,8 @@ internal import Platform
 protocol Conversation: AnyObject {
   /// The one client that the connection is for, as long as it lasts.
   var onlySession: ClientSession? { get }
+  /// The client in whose account it is what the connection holds, where it is one client's.
+  var memoryOwner: ClientSession? { get }
   /// What its client makes it hold, beside what the connection's stream has.
   var heldBytes: Int { get }
   /// Bytes have come; answers how many were taken.
@@ -18,6 +20,9 @@ protocol Conversation: AnyObject {
   func sweep(_ now: Instant)
   /// Whether the clients that it carries are still who they were.
   func checkIdentity(_ now: Int64, _ due: Authenticator.Due)
+  /// Until when no sweep finds anything to do, unless bytes come or wait for the client; nil where
+  /// each sweep has to look.
+  func quietUntil(_ now: Instant) -> Instant?
   /// Lets its client go, with what it holds, since all clients hold too much.
   func letGoForMemory()
   /// The gateway stops.
@@ -28,6 +33,7 @@ protocol Conversation: AnyObject {
 
 extension Conversation {
   var onlySession: ClientSession? { nil }
+  var memoryOwner: ClientSession? { onlySession }
   /// Nothing that its client says is heard.
   func received(_ bytes: borrowing Span<UInt8>) -> Int { bytes.count }
   func peerFinished() -> Bool { false }
@@ -35,6 +41,7 @@ extension Conversation {
   func checkIdentity(_ now: Int64, _ due: Authenticator.Due) {
     onlySession?.checkIdentity(now, due)
   }
+  func quietUntil(_ now: Instant) -> Instant? { nil }
   func drain() {}
   func ended() {}
 }

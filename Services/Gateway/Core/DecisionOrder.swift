@@ -19,6 +19,7 @@ struct DecisionOrder<Element> {
   }
 
   private struct Entry {
+    var number: UInt64
     var element: Element
     var bytes: Int
     var deadline: Instant
@@ -33,7 +34,9 @@ struct DecisionOrder<Element> {
   private var taken: Entry?
   private var entries: [Entry] = []
   private var start = 0
-  private var bytes = 0
+  /// Of those that wait.
+  private(set) var bytes = 0
+  private var lastNumber: UInt64 = 0
   /// Decisions have to see a state that is up to date.
   var needsLive: Bool
   /// How many waits for the channel there have been: two looks that see the same number and
@@ -52,7 +55,8 @@ struct DecisionOrder<Element> {
       return false
     }
     bytes += count
-    entries.append(Entry(element: element, bytes: count, deadline: deadline))
+    lastNumber &+= 1
+    entries.append(Entry(number: lastNumber, element: element, bytes: count, deadline: deadline))
     return true
   }
 
@@ -105,6 +109,20 @@ struct DecisionOrder<Element> {
       dropFirst()
     }
     return expired
+  }
+
+  /// Those that wait, with a number for `remove` and their bytes.
+  func forEachWaiting(_ body: (UInt64, Element, Int) -> Void) {
+    for entry in entries[start...] { body(entry.number, entry.element, entry.bytes) }
+  }
+
+  /// Takes out one that waits; nil where it doesn't any more.
+  mutating func remove(_ number: UInt64) -> Element? {
+    guard let index = entries[start...].firstIndex(where: { $0.number == number }) else { return nil }
+    let entry = entries.remove(at: index)
+    bytes -= entry.bytes
+    if start == entries.count { (entries, start) = ([], 0) }
+    return entry.element
   }
 
   private mutating func dropFirst() {

@@ -26,10 +26,14 @@ final class Decisions {
   private var hasTimer = false
   /// The wait that the last look saw.
   private var waitSeen: UInt64?
+  /// What the loop has been told that waits here.
+  private var countedBytes = 0
 
   /// How often what should have moved is looked at. A publication comes from the hub within
   /// milliseconds; one that is lost on the way is read from the history after two looks.
   private static let lookEvery = Duration.milliseconds(100)
+  /// What an event takes beside its payload.
+  private static let overheadBytes = 256
 
   init(_ publishing: Publishing, _ gateway: GatewayLoop, needsLive: Bool) {
     self.publishing = publishing
@@ -45,7 +49,7 @@ final class Decisions {
   ) {
     let isKept = order.append(
       Event(request: request, target: target, answer: answer),
-      bytes: request.event.payload.bytes.count,
+      bytes: request.event.payload.bytes.count + Self.overheadBytes,
       deadline: gateway.loop.now + gateway.settings.publishMax)
     guard isKept else { return answer(.failure(.overloaded)) }
     advance(request.channel)
@@ -66,7 +70,10 @@ final class Decisions {
     // A decision may be answered while it is made; the loop below goes on with the next.
     guard !isAdvancing else { return }
     isAdvancing = true
-    defer { isAdvancing = false }
+    defer {
+      isAdvancing = false
+      countBytes()
+    }
     expire(channel)
     while let event = order.take(
       at: channel.position, isLive: channel.phase == .live, now: gateway.loop.now)
@@ -77,6 +84,28 @@ final class Decisions {
     if channel.phase != .live { gateway.attach(channel) }
     lookLater(channel)
   }
+
+  // MARK: memory
+
+  private func countBytes() {
+    let waiting = order.bytes
+    guard waiting != countedBytes else { return }
+    gateway.memory.channelsHold(waiting - countedBytes)
+    countedBytes = waiting
+  }
+
+  func forEachWaiting(_ body: (UInt64, PublishRequest, Int) -> Void) {
+    order.forEachWaiting { body($0, $1.request, $2) }
+  }
+
+  /// Refuses an event that waits, if it still does: clients hold too much.
+  func letGo(_ number: UInt64) {
+    guard let event = order.remove(number) else { return }
+    countBytes()
+    event.answer(.failure(.overloaded))
+  }
+
+  // MARK: deciding
 
   private func expire(_ channel: LocalChannel) {
     for event in order.takeExpired(now: gateway.loop.now) {

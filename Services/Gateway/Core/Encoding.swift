@@ -22,6 +22,9 @@ enum Encoding: Int, CaseIterable {
   case socketPublication
   /// Socket.IO's event of the channel's name, with what was published.
   case socketEvent
+  /// The same two for clients that may come back to where they were: behind what they say stands the
+  /// client's position, as if it were in this one channel. Carriers put others' in its place.
+  case recoverablePublication, recoverableEvent
   /// A push of the Centrifuge protocol: its JSON in a text frame, or Protobuf in a binary one.
   case centrifugeJSON, centrifugeProtobuf
   /// The same in an event, in a line, and as Protobuf that says how long it is.
@@ -32,7 +35,9 @@ enum Encoding: Int, CaseIterable {
   /// Whether carriers need to know where each publication ends.
   var hasMarks: Bool {
     switch self {
-    case .eventPart, .line, .socketPublication, .socketEvent, .centrifugeLine, .centrifugeBytes, .pushLine: true
+    case .eventPart, .line, .socketPublication, .socketEvent, .recoverablePublication,
+      .recoverableEvent, .centrifugeLine, .centrifugeBytes, .pushLine:
+      true
     default: false
     }
   }
@@ -41,7 +46,7 @@ enum Encoding: Int, CaseIterable {
   ///
   func append(
     _ payload: Payload, position: Position?, timeMs: Int64, publisher: Publisher = Publisher(),
-    prefix: [UInt8], compressor: MessageCompressor? = nil, to output: inout [UInt8]
+    tags: ArrivalTags? = nil, prefix: [UInt8], compressor: MessageCompressor? = nil, to output: inout [UInt8]
   ) {
     switch self {
     case .raw:
@@ -60,25 +65,36 @@ enum Encoding: Int, CaseIterable {
       let body = Self.envelope(
         payload, position: position, timeMs: timeMs, user: publisher.user, prefix: prefix)
       JSONLines.append(body, to: &output)
-    case .socketPublication:
+    case .socketPublication, .recoverablePublication:
       let body = Self.socketPublication(
-        payload, position: position, timeMs: timeMs, user: publisher.user, prefix: prefix)
+        payload, position: position, timeMs: timeMs, user: publisher.user, prefix: prefix,
+        isRecoverable: isRecoverable)
       Self.messages(body, payload, compressor, &output)
-    case .socketEvent: Self.messages(Self.socketEvent(payload, prefix), payload, compressor, &output)
+    case .socketEvent, .recoverableEvent:
+      let body = Self.socketEvent(payload, isRecoverable ? position : nil, prefix, isRecoverable)
+      Self.messages(body, payload, compressor, &output)
     case .centrifugeJSON, .centrifugeProtobuf, .centrifugeEvent, .centrifugeLine, .centrifugeBytes,
       .pushFrame, .pushEvent, .pushLine:
       guard let form = centrifuge else { return }
-      let push = form.push(payload, position, timeMs, publisher, prefix)
-      guard form.framing == .frame else { return form.append(line: push, to: &output) }
-      Self.message(form.encoding == .json ? .text : .binary, push, compressor, &output)
+      let arrival = Arrival(
+        position: position, timeMs: timeMs, publisher: publisher, payload: payload, tags: tags)
+      let publication = CentrifugePublication(arrival, in: form.encoding)
+      append(form.push(publication, prefix), compressor: compressor, to: &output)
     }
+  }
+
+  /// Appends a push of the Centrifuge protocol as it goes on the wire.
+  func append(_ push: [UInt8], compressor: MessageCompressor?, to output: inout [UInt8]) {
+    guard let form = centrifuge else { return }
+    guard form.framing == .frame else { return form.append(line: push, to: &output) }
+    Self.message(form.encoding == .json ? .text : .binary, push, compressor, &output)
   }
 
   /// Where each message in `bytes` ends, of encodings without marks. For what slow clients leave.
   func ends(_ bytes: borrowing Span<UInt8>) -> [Int] {
     switch self {
     case .raw, .envelope, .centrifugeJSON, .centrifugeProtobuf, .pushFrame, .socketPublication,
-      .socketEvent:
+      .socketEvent, .recoverablePublication, .recoverableEvent:
       Self.frameEnds(bytes)
     case .event, .rawEvent, .eventPart, .centrifugeEvent, .pushEvent: EventStream.ends(bytes)
     case .line, .centrifugeLine, .centrifugeBytes, .pushLine: [bytes.count]
@@ -187,12 +203,5 @@ enum Encoding: Int, CaseIterable {
     }
   }
 
-  static func append(_ number: UInt64, to bytes: inout [UInt8]) {
-    guard number >= 10 else {
-      bytes.append(48 + UInt8(truncatingIfNeeded: number))
-      return
-    }
-    append(number / 10, to: &bytes)
-    bytes.append(48 + UInt8(truncatingIfNeeded: number % 10))
-  }
+  static func append(_ number: UInt64, to bytes: inout [UInt8]) { Decimal.append(number, to: &bytes) }
 }

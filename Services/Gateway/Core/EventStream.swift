@@ -42,6 +42,12 @@ enum EventStream {
 
   static func appendID(_ id: String, to output: inout [UInt8]) { field("id", id, to: &output) }
 
+  static func appendID(_ id: [UInt8], to output: inout [UInt8]) {
+    output.append(contentsOf: "id: ".utf8)
+    output.append(contentsOf: id)
+    output.append(lineFeed)
+  }
+
   /// A `data` line for each line of `data`, however it ends: CR, LF or both (§9.2.6). A client
   /// joins them with LF, so line ends come out as LF.
   static func appendData(_ data: [UInt8], to output: inout [UInt8]) {

@@ -35,11 +35,26 @@ extension GatewayLoop {
     }
   }
 
-  /// How many there are: connections, and members.
+  /// Where each member is one connection: those, and their users. Whoever has none counts as one.
+  private static func counts(_ members: [Member]) -> (connections: UInt32, members: UInt32) {
+    var users: Set<[UInt8]> = []
+    var nameless = 0
+    for member in members {
+      let user = ControlMessage.Person(member).user
+      if user.isEmpty { nameless += 1 } else { users.insert([UInt8](user.utf8)) }
+    }
+    return (UInt32(clamping: members.count), UInt32(clamping: users.count + nameless))
+  }
+
+  /// How many there are: connections, and members. Of a channel that counts connections, connections
+  /// and users, of the first `membersMax`.
   func memberCounts(
     of name: ChannelName,
     _ completion: @escaping (Result<(connections: UInt32, members: UInt32), Refusal>) -> Void
   ) {
+    guard settings.policy(name)?.countsConnections != true else {
+      return members(of: name) { completion($0.map(Self.counts)) }
+    }
     guard let link = upstreams.presence else { return completion(.failure(.unavailable)) }
     let request = ReadPresence(remainingMs: settings.publishMaxMs, channel: name, count: 0)
     ask(link, request, expecting: PresenceList.self) { result in

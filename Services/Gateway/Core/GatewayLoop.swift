@@ -17,13 +17,14 @@ final class GatewayLoop {
   let loop: EventLoop
   /// Replaced as a whole when limits change; read what is needed, don't keep it.
   private(set) var settings: LoopSettings
+  var date = DateText()
+  private let plainAnswers = PlainAnswers()
   let logger: Logger
   let metrics: GatewayMetrics
   let identity: LinkIdentity
   let index: Int
   /// By the hub's channel number.
   private var byNumber: [LocalChannel?] = []
-  private var changedSubscribers: [LocalChannel] = []
   private(set) var connections: [ObjectIdentifier: Connection] = [:]
   private var nextClient: UInt64
   private var nextRequest: UInt64
@@ -64,19 +65,29 @@ final class GatewayLoop {
   private(set) lazy var upstreams = Upstreams(
     settings.upstreams, identity: identity, gateway: self)
   private(set) lazy var presence = PresenceReporter(self)
+  private(set) lazy var subscriberReports = SubscriberReports(self)
   private(set) lazy var artifacts = ArtifactDoor(self)
   private(set) lazy var publishing = Publishing(self)
   private(set) lazy var identityFeed = IdentityFeed(self)
   private(set) lazy var health = HealthReport(self)
+  private(set) lazy var metricsPage = MetricsPage(self)
   private(set) lazy var engines = EngineSessions(self)
+  private(set) lazy var recoveries = RecoverableClients(self)
   private(set) lazy var emulated = EmulatedStreams(self)
+  private(set) lazy var relayAsker = RelayAsker(self)
+  private(set) lazy var relayServer = RelayServer(self)
+  /// Nil where no back end is asked anything.
+  private(set) lazy var hooks = settings.hooks.map { HookDesk(self, $0) }
   private(set) lazy var memory = LoopMemory(self)
   private(set) lazy var compression = LoopCompression(
     settings.compression, contextBytesMax: settings.compressionContextBytesMax,
     ratioMax: settings.inflateRatioMax, freeBytes: settings.inflateFreeBytes, metrics)
   /// Apart, so that one service that stands still holds up nobody who needs the other.
-  private let storeReplays = ReplayReads()
-  private let hubReplays = ReplayReads()
+  let storeReplays = ReplayReads()
+  let hubReplays = ReplayReads()
+  private var newcomers = Newcomers()
+  /// For what the handshakes of sockets are answered with.
+  var handshakes = SHA1Series()
   /// Bytes of publications that wait for their channel to be opened, in all channels.
   var waitingBytes = 0
 
@@ -97,7 +108,8 @@ final class GatewayLoop {
     connections[ObjectIdentifier(connection)] = connection
     metrics.connections.add(1)
     metrics.accepted.add()
-    connection.start()
+    let readsFirst = newcomers.readsNext()
+    newcomers.came(connection.start(readsFirst: readsFirst))
   }
 
   /// A connection that came to another loop, and asks for a session of this one.
@@ -140,9 +152,12 @@ final class GatewayLoop {
     return true
   }
 
+  /// Whether the limits of clients bind this peer.
+  func binds(_ peer: PeerIdentity) -> Bool { !(settings.exemptsLoopback && peer.isLoopback) }
+
   /// What a client's session is held to; nil for one that no limit binds.
   func account(of client: PeerIdentity) -> ClientAccount? {
-    settings.binds(client) ? ClientAccount(settings.ledgers, AddressKey(client)) : nil
+    binds(client) ? ClientAccount(settings.ledgers, AddressKey(client)) : nil
   }
 
   /// Other limits, in force from now on as far as `Limit.Uptake` says so.
@@ -174,8 +189,15 @@ final class GatewayLoop {
   /// What is said to a connection that is not read from.
   func refusalOfNewcomers(_ refusal: Refusal) -> [UInt8] {
     Response.error(refusal).bytes(
-      date: HTTPDate.text(secondsSince1970: Int(loop.wallMilliseconds / 1000)), closes: true,
+      date: date.text(Int(loop.wallMilliseconds / 1000)), closes: true,
       isHead: false)
+  }
+
+  /// The head of 200 with JSON, to a request that asks for nothing beside it.
+  func appendPlainHead(_ id: RequestID, length: Int, to bytes: inout [UInt8]) {
+    plainAnswers.appendHead(
+      id, length: length, second: Int(loop.wallMilliseconds / 1000),
+      strict: settings.strictTransportSecurity, to: &bytes)
   }
 
   func takeRequestID() -> RequestID {
@@ -203,35 +225,35 @@ final class GatewayLoop {
     loop.after(.seconds(1)) { [self] in sweep() }
   }
 
-  /// Whether every client moves, is still who it was, and may do what it does. In one pass: with
-  /// thousands of idle clients, fetching what is known of each is what a sweep costs.
+  /// Whether every client moves, is still who it was, and may do what it does. Most of many are quiet
+  /// and are passed over until their next heartbeat; unless an order or another rule may be for them.
   private func lookAtConnections() {
     let due = settings.authenticator.due(&seenOrders)
     if due.looksAgain {
-      for channel in channels.all { channel.adopt(settings.policy(channel.name)) }
+      // Read first: what is replaced meanwhile is looked at again.
+      let version = settings.rulesVersion()
+      for channel in channels.all { channel.adopt(settings.policy(channel.name), ofVersion: version) }
     }
     let now = Authenticator.now
     var held = MemoryTally()
+    let mayPass = due.isNothing
     for connection in connections.values {
+      if mayPass, connection.isQuiet(loop.now) { continue }
       connection.sweep(loop.now)
       connection.checkIdentity(now, due)
       connection.session?.checkPatience(loop.now)
-      held.add(connection.heldBytes)
+      connection.tally(&held)
+      connection.noteQuiet(loop.now)
     }
     engines.sweep(now, due, &held)
     memory.counted(held)
   }
 
-  func tallyConnections() -> MemoryTally {
+  func tallyClients() -> MemoryTally {
     var held = MemoryTally()
-    for connection in connections.values { held.add(connection.heldBytes) }
+    for connection in connections.values { connection.tally(&held) }
     engines.tally(&held)
     return held
-  }
-
-  func forEachChannelHolding(_ body: (LocalChannel) -> Void) {
-    guard memory.heldByChannels > 0 else { return }
-    for channel in channels.all where channel.heldBytes > 0 { body(channel) }
   }
 
   // MARK: channels
@@ -239,12 +261,17 @@ final class GatewayLoop {
   /// The channel on this loop, made if need be. Nil where no more channels can be kept.
   ///
   /// - Parameter owner: whose clients it is made for, where limits bind them.
-  func channel(_ name: ChannelName, for owner: AddressKey? = nil) -> Result<LocalChannel, Refusal> {
+  /// - Parameter known: what `existing` says, where that was asked.
+  func channel(
+    _ name: ChannelName, for owner: AddressKey? = nil, known: LocalChannel? = nil
+  ) -> Result<LocalChannel, Refusal> {
     guard !name.isReserved else { return .failure(.permissionDenied) }
-    if let known = channels[name] {
+    if let known = known ?? channels[name] {
       return known.isNamed ? .success(known) : .failure(.unknownChannel(name))
     }
     guard channels.hasRoom(for: owner) else { return .failure(.limitExceeded) }
+    // Read first: of rules that are replaced meanwhile the channel must not pass for one of the new.
+    let version = settings.rulesVersion()
     guard let policy = settings.policy(name) else { return .failure(.unknownChannel(name)) }
     let made: AnyChannel
     do throws(ChannelOptionsError) {
@@ -254,12 +281,20 @@ final class GatewayLoop {
       logger.error("a channel can't be made", ["channel": .text(name.text), "reason": .text(error.description)])
       return .failure(.internalError)
     }
-    let channel = LocalChannel(name, policy, self, made)
+    let channel = LocalChannel(name, policy, ofVersion: version, self, made)
     channels.insert(channel, for: owner)
     return .success(channel)
   }
 
   func existing(_ name: ChannelName) -> LocalChannel? { channels[name] }
+
+  /// What the rules say of a channel, by what its own object knows where that is of the same rules.
+  func policy(_ name: ChannelName, _ known: LocalChannel?) -> ChannelPolicy? {
+    guard let known, known.isNamed, known.rulesVersion == settings.rulesVersion() else {
+      return settings.policy(name)
+    }
+    return known.policy
+  }
 
   /// A plugin that folded a history which is gone begins anew. The rule made it before, so it can
   /// be made again; a plugin that refuses all the same keeps what it had and says so.
@@ -276,13 +311,18 @@ final class GatewayLoop {
     }
   }
 
-  /// Asks the hub for the channel's number and publications.
+  /// Asks the hub for the channel's number, and for its publications where somebody here wants them:
+  /// a gateway that back ends publish through does not get all that they say once more.
   func attach(_ channel: LocalChannel) {
-    guard channel.handle == .none, !channel.isOpening, let hub = upstreams.hub else { return }
+    let isWanted = channel.wantsPublications
+    guard channel.handle == .none || isWanted && !channel.isSubscribed, !channel.isOpening,
+      let hub = upstreams.hub
+    else { return }
     channel.isOpening = true
     let isKept = channel.policy.history == .memory
     let request = OpenChannel(
-      remainingMs: settings.publishMaxMs, name: channel.name, flags: [.subscribe, .publish, .count],
+      remainingMs: settings.publishMaxMs, name: channel.name,
+      flags: isWanted ? [.subscribe, .publish, .count] : [.publish, .count],
       isDurable: channel.policy.isDurable,
       historyCount: isKept ? channel.policy.historyCount : 0,
       historyMs: isKept ? channel.policy.historyMs : 0,
@@ -290,7 +330,9 @@ final class GatewayLoop {
     hub.request(request, expecting: ChannelOpened.self, within: settings.publishMax) {
       [self] result in
       switch result {
-      case .success(let answer): opened(channel, answer)
+      case .success(let answer):
+        channel.isSubscribed = isWanted
+        opened(channel, answer)
       case .failure(let failure):
         channel.isOpening = false
         if failure.code.isPassing {
@@ -313,6 +355,8 @@ final class GatewayLoop {
     while byNumber.count <= number { byNumber.append(nil) }
     byNumber[number] = channel
     channel.opened(answer)
+    // Somebody may have come while it was opened for publishers alone.
+    if !channel.isSubscribed, channel.wantsPublications { attach(channel) }
   }
 
   private func find(_ handle: ChannelHandle) -> LocalChannel? {
@@ -321,20 +365,6 @@ final class GatewayLoop {
       return nil
     }
     return channel
-  }
-
-  func subscribersChanged(_ channel: LocalChannel) {
-    if changedSubscribers.isEmpty { loop.atTurnEnd { [self] in reportSubscribers() } }
-    changedSubscribers.append(channel)
-  }
-
-  private func reportSubscribers() {
-    for channel in changedSubscribers {
-      guard channel.handle != .none, let count = channel.takeSubscriberReport() else { continue }
-      let report = SubscriberCount(handle: channel.handle, subscribers: count)
-      if upstreams.hub?.send(report) != .sent { channel.reportWasRefused() }
-    }
-    changedSubscribers.removeAll(keepingCapacity: changedSubscribers.count < 1024)
   }
 
   /// Has the hub forget that this loop has the channel open. False where it can't be told now.
@@ -359,70 +389,17 @@ final class GatewayLoop {
     }
   }
 
-  /// Reads a channel's history where it is kept: at the event store or at the hub.
-  func readHistory(
-    _ channel: LocalChannel, after: Offset, count: UInt32, bytes: UInt32, isReverse: Bool = false,
-    _ completion: @escaping (Result<EventPage, Failure>) -> Void
-  ) {
-    readHistory(
-      channel.name, channel.policy, after: after, count: count, bytes: bytes,
-      isReverse: isReverse, completion)
-  }
-
-  func readHistory(
-    _ name: ChannelName, _ policy: ChannelPolicy, after: Offset, count: UInt32, bytes: UInt32,
-    isReverse: Bool = false, _ completion: @escaping (Result<EventPage, Failure>) -> Void
-  ) {
-    if policy.isDurable {
-      guard let store = upstreams.eventstore else {
-        return loop.atTurnEnd { completion(.failure(Failure(.unavailable))) }
-      }
-      let request = ReadStream(
-        remainingMs: settings.publishMaxMs, stream: name, after: after, count: count, bytes: bytes,
-        isReverse: isReverse)
-      store.request(request, expecting: StreamPage.self, within: settings.publishMax) { [metrics] in
-        if case .failure(let failure) = $0 { metrics.limits.reached(failure) }
-        completion($0.map(\.page))
-      }
-    } else {
-      guard let hub = upstreams.hub else {
-        return loop.atTurnEnd { completion(.failure(Failure(.unavailable))) }
-      }
-      let request = ReadHistory(
-        remainingMs: settings.publishMaxMs, name: name, after: after, count: count, bytes: bytes,
-        isReverse: isReverse)
-      hub.request(request, expecting: HistoryPage.self, within: settings.publishMax) { [metrics] in
-        if case .failure(let failure) = $0 { metrics.limits.reached(failure) }
-        completion($0.map(\.page))
-      }
-    }
-  }
-
-  /// Where clients of such channels wait for their pages.
-  func replays(_ policy: ChannelPolicy) -> ReplayReads {
-    policy.isDurable ? storeReplays : hubReplays
-  }
-
-  /// The client has taken what it was sent.
-  func drained(_ session: ClientSession) {
-    storeReplays.drained(session)
-    hubReplays.drained(session)
-  }
-
-  func ended(_ session: ClientSession) {
-    storeReplays.ended(session)
-    hubReplays.ended(session)
-  }
-
   // MARK: news from the hub
 
   func hubOpened(_ link: Link) {
+    relayAsker.hubOpened(link)
     for channel in channels.all where !channel.isIdle || channel.policy.isDurable {
       attach(channel)
     }
   }
 
   func hubLost() {
+    relayServer.hubLost()
     byNumber.removeAll()
     for channel in channels.all { channel.detached() }
   }
@@ -435,13 +412,22 @@ final class GatewayLoop {
 
   func presenceOpened(_ link: Link) { presence.linkOpened(link) }
 
+  /// Whether nobody here wants more of a publication than its place, which is noted then: a gateway
+  /// that back ends publish through gets all that they say once more.
+  func passesOver(publication body: borrowing Span<UInt8>) throws(FrameError) -> Bool {
+    guard let channel = find(try Publication.handle(of: body)) else { return true }
+    guard channel.isUnheard else { return false }
+    return channel.notes(try Publication.position(of: body))
+  }
+
   func received(_ publication: Wire.Publication) {
     guard let channel = find(publication.handle) else { return }
+    let tags = ArrivalTags(publication.eventType, publication.meta)
     channel.received(
       Arrival(
         position: publication.position, timeMs: publication.timeMs,
-        publisher: publication.publisher, payload: publication.payload,
-        isForOthers: publication.flags.contains(.forOthers)))
+        publisher: publication.publisher, payload: publication.payload, tags: tags,
+        isForOthers: publication.flags.contains(.forOthers) || tags?.isForOthers == true))
   }
 
   /// The hub could not send us everything of this channel.

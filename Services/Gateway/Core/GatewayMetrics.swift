@@ -10,9 +10,11 @@ struct GatewayMetrics: Sendable {
   let publications: Counter
   let deliveries: Counter
   let replayed: Counter
+  let deltas: Counter
   let dropped: Counter
   let cutOff: Counter
-  let unrecoverable: Counter
+  let unrecoverable: CounterFamily<ControlMessage.UnrecoverableReason>
+  let gapFilled: Counter
   let requests: Counter
   let messages: Counter
   let heartbeats: HeartbeatMetrics
@@ -23,6 +25,8 @@ struct GatewayMetrics: Sendable {
   let identity: IdentityMetrics
   let tls: TLSMetrics
   let engine: EngineMetrics
+  let relays: RelayMetrics
+  let hooks: HookMetrics
 
   init(_ metrics: Metrics) {
     connections = metrics.gauge("sapphire_gateway_connections", "Connections that are open.")
@@ -38,14 +42,21 @@ struct GatewayMetrics: Sendable {
       "sapphire_gateway_publications_total", "Publications that came to a loop.")
     deliveries = metrics.counter(
       "sapphire_gateway_deliveries_total", "Live publications handed to clients.")
+    deltas = metrics.counter(
+      "sapphire_gateway_deltas_total",
+      "Deltas made, each for all subscribers that have the same publication before it.")
     replayed = metrics.counter(
       "sapphire_gateway_replayed_total", "Publications sent to clients that came back.")
     dropped = metrics.counter(
       "sapphire_gateway_dropped_total", "Publications that slow clients did not get.")
     cutOff = metrics.counter(
       "sapphire_gateway_cut_off_total", "Slow clients of durable channels that were cut off.")
-    unrecoverable = metrics.counter(
-      "sapphire_gateway_unrecoverable_total", "Times a client's position was gone.")
+    unrecoverable = metrics.counters(
+      "sapphire_gateway_unrecoverable_total", "Times a position could not be continued.",
+      by: ControlMessage.UnrecoverableReason.self)
+    gapFilled = metrics.counter(
+      "sapphire_gateway_gap_filled_total",
+      "Publications read from the history since they had not come from the hub.")
     requests = metrics.counter("sapphire_gateway_requests_total", "HTTP requests.")
     messages = metrics.counter(
       "sapphire_gateway_messages_total", "Messages that clients sent on sockets.")
@@ -56,6 +67,8 @@ struct GatewayMetrics: Sendable {
     identity = IdentityMetrics(metrics)
     tls = TLSMetrics(metrics)
     engine = EngineMetrics(metrics)
+    relays = RelayMetrics(metrics)
+    hooks = HookMetrics(metrics)
     acked = metrics.counter(
       "sapphire_gateway_acked_total", "Publications whose publisher was told that they stand.")
   }

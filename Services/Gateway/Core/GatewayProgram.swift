@@ -1,7 +1,9 @@
 internal import Bytes
 public import ChannelKit
 internal import Config
+internal import Deflate
 internal import HTTPCodec
+internal import Hooks
 internal import JSON
 internal import Loop
 internal import Observe
@@ -29,8 +31,10 @@ public enum GatewayProgram {
       examples: [
         "sapphire-gateway --listen 127.0.0.1:8000 --run /run/sapphire",
         "sapphire-gateway --listen 0.0.0.0:8000 --config /etc/sapphire/sapphire.json5",
-      ])
+      ], libraries: ["zlib \(DeflateLibrary.version)"])
     description.channelTypes = registry.names
+    description.callHandlers = registry.handlerNames
+    description.channelFault = { ChannelPolicies.fault($0, registry) }
     return description
   }
 
@@ -50,7 +54,7 @@ public enum GatewayProgram {
       upstreams: Upstreams.Addresses(
         hub: try context.linkAddress(.hub), eventstore: try context.linkAddress(.eventstore),
         presence: try context.linkAddress(.presence)),
-      registry: registry, policy: { book.policy($0) },
+      registry: registry, policy: { book.policy($0) }, rulesVersion: { book.version },
       routes: { routes.routes }, access: access(context, address, keys), authenticator: authenticator,
       isEchoOn: context.settings.diagnostics.echoIsOn(listening: [endpoint(address)]),
       startedAt: SystemClock.monotonic(),
@@ -61,7 +65,8 @@ public enum GatewayProgram {
     settings.compression = context.settings.compression
     settings.engine = EngineRules(
       context.settings.socketio, payloadBytesMax: settings.payloadBytesMax)
-    try check(settings.engine, registry)
+    settings.centrifuge = CentrifugeRules(context.settings.centrifuge)
+    settings.hooks = try hookRules(context)
     settings.tls = try tlsDoor(context)
     if settings.proxies.speakProxyProtocol, settings.tls != nil {
       throw UsageError(
@@ -76,19 +81,9 @@ public enum GatewayProgram {
         "When the certificate expires, in seconds since 1970.", reading: { door.validUntil })
     }
     let desk = IdentityDesk(context, files, keys, authenticator, book, routes, registry)
-    let gateway = RunningGateway(context, desk, settings.tls)
+    let gateway = RunningGateway(context, desk, settings.tls, settings.hooks?.targets.keys)
     try gateway.start(settings, metrics, address)
     return gateway
-  }
-
-  /// That every plugin that answers events is compiled in.
-  private static func check(_ rules: EngineRules, _ registry: ChannelRegistry) throws {
-    let named = rules.plugins.values + [rules.enginePlugin].compactMap(\.self)
-    for name in named.sorted() where !registry.handlerNames.contains(name) {
-      throw ConfigurationRefused(
-        description: "the configuration is refused:\nsocketio: no plugin \"\(name)\" answers events; "
-          + "there are: \(registry.handlerNames.joined(separator: ", "))")
-    }
   }
 
   private static func endpoint(_ address: SocketAddress) -> Endpoint {
@@ -111,6 +106,12 @@ public enum GatewayProgram {
         place: error.part == .key ? key.place : certificate.place,
         setting: "tls.\(error.part.rawValue)", reason: error.description)
       throw ConfigurationRefused(description: "the configuration is refused:\n\(problem)")
+    }
+  }
+
+  private static func hookRules(_ context: ServiceContext) throws -> HookRules? {
+    do throws(HookFileRefused) { return try HookRules(context.settings.hooks) } catch {
+      throw ConfigurationRefused(description: "the configuration is refused:\nhooks: \(error)")
     }
   }
 
@@ -142,6 +143,8 @@ enum GatewayMail: Sendable {
   case drain
   /// Commands for a stream that the loop holds.
   case emulated(SessionToken, [UInt8])
+  /// A client of Socket.IO has come back by its secret: who was there with it before that moment ends.
+  case fence(SessionToken, before: Instant)
   /// Another loop needs to know what clients make this one hold.
   case countMemory
 }
@@ -160,6 +163,7 @@ final class RunningGateway: RunningService {
   private let context: ServiceContext
   private let desk: IdentityDesk
   private let tls: TLSDoor?
+  private let hookKeys: HookKeys?
 
   /// How long the public port waits for the services behind it; then it opens all the same and
   /// answers 503 with the reason.
@@ -167,7 +171,10 @@ final class RunningGateway: RunningService {
   /// And this much longer where the store is there and still tells what was revoked.
   static let patienceForOrders = Duration.seconds(10)
 
-  init(_ context: ServiceContext, _ desk: IdentityDesk, _ tls: TLSDoor?) {
+  init(
+    _ context: ServiceContext, _ desk: IdentityDesk, _ tls: TLSDoor?, _ hookKeys: HookKeys?
+  ) {
+    self.hookKeys = hookKeys
     self.context = context
     self.desk = desk
     self.tls = tls
@@ -188,6 +195,7 @@ final class RunningGateway: RunningService {
     if case .unix = address { count = 1 }
     var settings = settings
     settings.loops = count
+    if count == 1 { Allocator.useOneArena() }
     let shared = settings
     let first = AddressClaim(address)
     try first.check()
@@ -258,7 +266,14 @@ final class RunningGateway: RunningService {
     return left
   }
 
-  func lookAtFiles() { desk.lookAtFiles() }
+  func lookAtFiles() {
+    desk.lookAtFiles()
+    do throws(HookFileRefused) { try hookKeys?.lookAgain() } catch {
+      context.logger.error(
+        "the keys of hooks could not be read; the old ones stand",
+        ["reason": .text(error.description)])
+    }
+  }
 }
 
 /// The address that the loops share. One that another process listens on is refused at once; of two
@@ -330,6 +345,7 @@ final class GatewayThread {
       case .moved(let moved): gateway.take(moved)
       case .drain: drain()
       case .emulated(let name, let commands): gateway.emulated.received(name, commands)
+      case .fence(let token, let before): gateway.recoveries.fence(token, before: before)
       case .countMemory: gateway.memory.countSoon()
       }
     }

@@ -1,3 +1,5 @@
+internal import Bytes
+internal import Config
 internal import HTTPCodec
 internal import Loop
 internal import Platform
@@ -16,11 +18,10 @@ protocol EndlessAnswer: Conversation {
 /// `endStreaming`, for the request at the head of the line alone. Loop-confined.
 final class HTTPExchange {
   private weak var conversation: HTTPConversation?
-  let route: Route
-  let head: HTTPRequestHead?
+  /// Nil for bytes that are no request.
+  let asked: AskedHead?
   let id: RequestID
-  /// Who asks: the peer, or for whom it speaks if it is a trusted proxy.
-  let client: PeerIdentity
+  private let peer: PeerIdentity
   private let began: Instant
   /// Bytes of the request's body, and of the answer with its head.
   var receivedBytes: UInt64 = 0
@@ -52,27 +53,48 @@ final class HTTPExchange {
   weak var session: ClientSession?
 
   init(
-    _ conversation: HTTPConversation, _ head: HTTPRequestHead, _ route: Route,
-    _ client: PeerIdentity
+    _ conversation: HTTPConversation, _ asked: AskedHead
   ) {
     self.conversation = conversation
-    self.head = head
-    self.client = client
-    self.route = route
-    id = RequestID(head.headers) ?? conversation.owner.takeRequestID()
+    self.asked = asked
+    id = asked.id ?? conversation.owner.takeRequestID()
     began = conversation.owner.loop.now
-    closes = !head.keepAlive || route.isEndless && head.method != .options
+    closes = !asked.head.keepAlive || asked.route.isEndless && asked.head.method != .options
+    peer = asked.client
   }
 
   /// For bytes that are no request.
   init(_ conversation: HTTPConversation, from client: PeerIdentity) {
     self.conversation = conversation
-    self.client = client
-    head = nil
-    route = .notFound
+    asked = nil
+    peer = client
     id = conversation.owner.takeRequestID()
     began = conversation.owner.loop.now
     closes = true
+  }
+
+  var head: HTTPRequestHead? { asked?.head }
+  var route: Route { asked?.route ?? .notFound }
+  /// Who asks: the peer, or for whom it speaks if it is a trusted proxy.
+  var client: PeerIdentity { peer }
+
+  /// What the request's API key opens; nil without one that is in force.
+  var key: APIKeyRule? { foundKey?.rule }
+
+  /// The same by reference, and for no key as well; nil once there is nobody to answer.
+  var foundKey: APIKeys.Found? {
+    guard let asked, let conversation else { return nil }
+    if let found = asked.key, conversation.owner.settings.access.keys.isInForce(found) { return found }
+    let found = conversation.key(of: asked.head.headers)
+    asked.key = found
+    return found
+  }
+
+  /// Carries out a call of *publish*, all of whose body has come.
+  func publish(_ body: borrowing Span<UInt8>, _ key: APIKeys.Found) {
+    guard let conversation, let asked else { return }
+    bodyBytes = body.count
+    asked.api(conversation.owner, key).publish(self, body)
   }
 
   func finishRequest(_ body: [UInt8]) {
@@ -87,13 +109,43 @@ final class HTTPExchange {
 
   func respond(_ answer: Response) {
     guard response == nil, !isStreaming, let conversation else { return }
-    let bytes = completed(answer).bytes(
-      date: conversation.dateText, closes: closes, isHead: head?.method == .head)
-    status = answer.status.rawValue
-    sentBytes = UInt64(bytes.count)
+    complete(
+      completed(answer).bytes(
+        date: conversation.dateText, closes: closes, isHead: asked?.head.method == .head),
+      answer.status, conversation)
+  }
+
+  /// Answers a call of *publish* that was carried out. What is due at once is written to where it
+  /// leaves from.
+  func respond(_ published: PublishResult) {
+    guard let position = published.plainPosition, let asked, !closes, !asked.hasOrigin else {
+      return respond(Response(.ok, "application/json", ServerAPI.answer(published)))
+    }
+    guard response == nil, !isStreaming, let conversation else { return }
+    let gateway = conversation.owner
+    let id = id
+    let write = { (bytes: inout [UInt8]) in
+      gateway.appendPlainHead(id, length: PlainPosition.length(position), to: &bytes)
+      PlainPosition.append(position, to: &bytes)
+    }
+    var bytes: [UInt8] = []
+    var count = 0
+    if conversation.isDue(self) {
+      count = conversation.write(write)
+    } else {
+      write(&bytes)
+    }
+    complete(bytes, .ok, conversation, written: count)
+  }
+
+  private func complete(
+    _ bytes: [UInt8], _ status: HTTPStatus, _ conversation: HTTPConversation, written: Int = 0
+  ) {
+    self.status = status.rawValue
+    sentBytes = UInt64(bytes.count + written)
     response = bytes
     bodyBytes = 0
-    conversation.owner.memory.grew(by: bytes.count)
+    conversation.owner.memory.grew(by: bytes.count + written)
     conversation.answered()
   }
 

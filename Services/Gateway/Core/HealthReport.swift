@@ -33,8 +33,7 @@ final class HealthReport {
   private typealias Findings = [(role: Role, failure: String?)]
 
   func answer(_ exchange: HTTPExchange) {
-    let keys = gateway.settings.access.keys
-    let hasKey = keys.find(exchange.head.flatMap { APIKeys.offered($0.headers) }) != nil
+    let hasKey = exchange.key != nil
     if let foundAt, gateway.loop.now.since(foundAt) < Self.keptMax {
       return exchange.respond(report(findings, inDetail: hasKey))
     }

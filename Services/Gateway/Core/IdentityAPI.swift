@@ -24,7 +24,7 @@ struct IdentityAPI {
       response.fields.append(("Cache-Control", "no-store"))
       return response
     } catch {
-      return .refusedToken(error)
+      return .error(error)
     }
   }
 
@@ -34,10 +34,7 @@ struct IdentityAPI {
       case "ticket": completion(.success(answer(try authenticator.ticket(claims: claims(value)))))
       case "revoke": publish(try revocation(value), completion)
       case "disconnect":
-        guard value["whitelist"]?.array?.isEmpty != false else {
-          throw .badRequest("whitelist is not served: name the clients that are to go")
-        }
-        publish(.disconnect(try whom(value)), completion)
+        publish(.disconnect(try whom(value), try farewell(value)), completion)
       case "subscribe": publish(.subscribe(try whom(value), try admission(value)), completion)
       case "refresh": publish(.refresh(try whom(value), until: try end(value)), completion)
       default: publish(.unsubscribe(try whom(value), try channel(value)), completion)
@@ -84,18 +81,22 @@ struct IdentityAPI {
   /// BUDGET: as much as a token may bring.
   private static let infoBytesMax = TokenLimits.bytesMax
 
+  private func written(_ name: String, _ value: JSONValue) throws(Refusal) -> [UInt8]? {
+    guard let given = value[name], !given.isNull else { return nil }
+    var writer = JSONWriter()
+    writer.value(given)
+    guard writer.bytes.count <= Self.infoBytesMax else {
+      throw .badRequest("\(name) is over \(Self.infoBytesMax) bytes")
+    }
+    return writer.bytes
+  }
+
   private func admission(_ value: JSONValue) throws(Refusal) -> IdentityOrder.Admission {
     let name = try channel(value)
     guard gateway.settings.policy(name) != nil else { throw .unknownChannel(name) }
     var admission = IdentityOrder.Admission(channel: name)
-    if let info = value["info"], !info.isNull {
-      var writer = JSONWriter()
-      writer.value(info)
-      guard writer.bytes.count <= Self.infoBytesMax else {
-        throw .badRequest("info is over \(Self.infoBytesMax) bytes")
-      }
-      admission.info = writer.bytes
-    }
+    admission.info = try written("info", value)
+    admission.data = try written("data", value)
     if let end = value["expire_at"], !end.isNull { admission.until = try moment(end) }
     if let since = value["recover_since"], !since.isNull {
       guard let offset = since["offset"]?.int, offset >= 0,
@@ -122,11 +123,24 @@ struct IdentityAPI {
     return seconds
   }
 
+  /// What the connections end with; nil for what they always do.
+  private func farewell(_ value: JSONValue) throws(Refusal) -> IdentityOrder.Farewell? {
+    guard let given = value["disconnect"], !given.isNull else { return nil }
+    guard let code = given["code"]?.int,
+      let farewell = IdentityOrder.Farewell(code, given["reason"]?.string ?? "")
+    else { throw .badRequest("disconnect is {code, reason}: a code from 4000 to 4999, and 123 bytes") }
+    return farewell
+  }
+
   private func whom(_ value: JSONValue) throws(Refusal) -> IdentityOrder.Whom {
     try Revocation.checkNames(value)
     var whom = IdentityOrder.Whom(value)
     whom.before = nil
-    guard whom != IdentityOrder.Whom() else { throw .badRequest("name user, client or session") }
+    let most = IdentityOrder.Whom.exceptMax
+    guard whom.except.count == value["whitelist"]?.array?.count ?? 0 else {
+      throw .badRequest("whitelist is a list of ids of clients, at most \(most)")
+    }
+    guard whom.user != nil || whom.client != nil || whom.session != nil else { throw .badRequest("name user, client or session") }
     whom.before = gateway.loop.wallMilliseconds
     return whom
   }
@@ -177,18 +191,5 @@ extension Revocation {
       guard let text = value[name]?.string, text.utf8.count > nameBytesMax else { continue }
       throw .badRequest("\(name) has at most \(nameBytesMax) bytes")
     }
-  }
-}
-
-extension Response {
-  /// RFC 6750 §3: what is wrong with a token, without a word of it.
-  static func refusedToken(_ refusal: Refusal) -> Response {
-    var response = error(refusal)
-    if refusal.status == .unauthorized {
-      // RFC 6750 §3.1: who has shown nothing is told of no error.
-      let challenge = refusal == .signInFirst ? "Bearer" : "Bearer error=\"invalid_token\""
-      response.fields.append(("WWW-Authenticate", challenge))
-    }
-    return response
   }
 }

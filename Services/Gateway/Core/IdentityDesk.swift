@@ -88,12 +88,16 @@ final class RuleBook: Sendable {
   }
 
   private let rules: Mutex<Rules>
+  private let replacements = Atomic(0)
   /// BUDGET: rules that say what channels are and keep, those of the start and of reloads.
   static let generationsMax = 64
 
   init(_ policies: ChannelPolicies) {
     rules = Mutex(Rules(generations: [policies], current: policies))
   }
+
+  /// How often rules have been replaced: as long as it is the same, so is what they say.
+  var version: Int { replacements.load(ordering: .acquiring) }
 
   /// Nil where no rule in force matches.
   func policy(_ name: ChannelName) -> ChannelPolicy? {
@@ -112,7 +116,8 @@ final class RuleBook: Sendable {
 
   /// Says whether all of it is in force, or only what may change while the process runs.
   func replace(_ policies: ChannelPolicies) -> Replacement {
-    rules.withLock { rules in
+    defer { replacements.add(1, ordering: .releasing) }
+    return rules.withLock { rules in
       if rules.generations.contains(where: { $0.keepsChannels(of: policies) }) {
         rules.current = policies
         return rules.generations[0].keepsChannels(of: policies) ? .whole : .rightsOnly

@@ -19,6 +19,7 @@ extension LocalChannel {
     subscriberTotal = Int(answer.subscribers)
     noteSubscribers()
     settleWaiting(nil)
+    guard isSubscribed else { return }
     switch policy.history {
     case .none:
       tellOfUnknownLoss()
@@ -41,6 +42,7 @@ extension LocalChannel {
   func detached() {
     handle = .none
     isOpening = false
+    isSubscribed = false
     held.removeAll()
     fetchNumber &+= 1
     isFetching = false
@@ -123,7 +125,7 @@ extension LocalChannel {
             channel: name, reason: .corrupt, epoch: at?.epoch, floor: at?.offset ?? .zero,
             head: at?.offset ?? .zero)))
     }
-    gateway.metrics.unrecoverable.add()
+    gateway.metrics.unrecoverable[.corrupt].add()
     position = nil
     isHeadKnown = false
     // A head alone is read without touching any event.
@@ -163,6 +165,8 @@ extension LocalChannel {
     if position == nil {
       historyBegins(epoch)
       position = Position(epoch: epoch, offset: .zero)
+    } else {
+      gateway.metrics.gapFilled.add(UInt64(page.events.count))
     }
     for event in page.events { apply(Arrival(event, epoch)) }
     if page.hasMore { fetch() } else { drainHeld() }
@@ -179,7 +183,7 @@ extension LocalChannel {
           .init(
             channel: name, reason: reason, epoch: page.epoch, floor: page.floor, head: page.head)))
     }
-    gateway.metrics.unrecoverable.add()
+    gateway.metrics.unrecoverable[reason].add()
     position = page.epoch.map { Position(epoch: $0, offset: restartAt) }
     guard reason != .trimmed else { return }
     // The seam is not to be sewn with what was before.
@@ -216,8 +220,10 @@ extension LocalChannel {
 
 extension Arrival {
   init(_ event: StoredEvent, _ epoch: Epoch) {
+    let tags = ArrivalTags(event.eventType, event.meta)
     self.init(
       position: Position(epoch: epoch, offset: event.offset), timeMs: event.timeMs,
-      publisher: event.publisher, payload: event.payload)
+      publisher: event.publisher, payload: event.payload, tags: tags,
+      isForOthers: tags?.isForOthers == true)
   }
 }

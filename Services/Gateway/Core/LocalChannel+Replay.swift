@@ -21,7 +21,19 @@ extension LocalChannel {
   }
 
   private func begin(_ subscription: Subscription, _ since: Subscription.Since) {
-    subscription.session.subscribed(subscription)
+    guard subscription.session.mayBegin(subscription) else { return waitOn(subscription) }
+    subscription.session.admitted(subscription)
+    start(subscription, since)
+  }
+
+  /// Its client knows that it is in.
+  func start(_ subscription: Subscription) {
+    guard phase == .live, case .waiting(let since) = subscription.state else { return }
+    start(subscription, since)
+  }
+
+  private func start(_ subscription: Subscription, _ since: Subscription.Since) {
+    subscription.session.entered(subscription)
     switch since {
     case .now:
       subscription.begins(after: place)
@@ -34,22 +46,30 @@ extension LocalChannel {
       replay.takesWhatIsKept = since == .start
       read(subscription, replay)
     case .position(let from):
-      guard policy.history != .none else { return beginAnew(subscription, .noHistory, nil, .zero) }
-      var replay = Subscription.Replay(epoch: from.epoch, delivered: from.offset)
-      if let position {
-        guard position.epoch == from.epoch else {
-          return beginAnew(subscription, .epochChanged, position.epoch, position.offset)
-        }
-        replay.isChecking = from.offset > position.offset
-      } else {
-        replay.isChecking = true
-      }
-      read(subscription, replay)
+      goOn(subscription, Subscription.Replay(epoch: from.epoch, delivered: from.offset))
+    case .abbreviated(let tag, let offset):
+      var replay = Subscription.Replay(epoch: nil, delivered: offset)
+      replay.tag = tag
+      goOn(subscription, replay)
     }
   }
 
+  private func goOn(_ subscription: Subscription, _ from: Subscription.Replay) {
+    guard policy.history != .none else { return beginAnew(subscription, .noHistory, nil, .zero) }
+    var replay = from
+    if let position {
+      guard replay.isOf(position.epoch) else {
+        return beginAnew(subscription, .epochChanged, position.epoch, position.offset)
+      }
+      replay.isChecking = replay.delivered > position.offset
+    } else {
+      replay.isChecking = true
+    }
+    read(subscription, replay)
+  }
+
   /// Where a client stands that has everything this loop has applied.
-  private var place: Subscription.Since {
+  var place: Subscription.Since {
     if let position { return .position(position) }
     return policy.history == .none ? .now : .empty
   }
@@ -148,14 +168,14 @@ extension LocalChannel {
   ) {
     var replay = replay
     replay.isChecking = false
-    if page.epoch == replay.epoch, replay.delivered <= page.head {
+    let isSame = page.epoch.map { replay.isOf($0) } ?? false
+    if isSame, replay.delivered <= page.head {
       // By now this loop may have applied more than the client has.
       begins(subscription, replay)
       subscription.begun()
       return join(subscription, replay)
     }
-    let reason: ControlMessage.UnrecoverableReason =
-      page.epoch == replay.epoch ? .ahead : .epochChanged
+    let reason: ControlMessage.UnrecoverableReason = isSame ? .ahead : .epochChanged
     guard plugin == nil else {
       guard phase == .live, position?.epoch == page.epoch else {
         replay.isChecking = true
@@ -199,15 +219,22 @@ extension LocalChannel {
     }
     if let epoch = page.epoch {
       for event in page.events where event.offset > replay.delivered {
-        if !own.contains(event.offset, by: ObjectIdentifier(subscription)) {
-          send(Arrival(event, epoch), to: subscription)
-        }
+        let arrival = Arrival(event, epoch)
+        if !isSpared(arrival, event.offset, subscription) { send(arrival, to: subscription) }
         replay.delivered = event.offset
       }
     }
     subscription.begun()
     if page.hasMore { return read(subscription, replay) }
     join(subscription, replay, broughtNothing: replay.delivered == before)
+  }
+
+  /// The client published it, for others. Histories of older builds don't say so.
+  private func isSpared(
+    _ arrival: Arrival, _ offset: Offset, _ subscription: Subscription
+  ) -> Bool {
+    arrival.isForOthers && arrival.publisher.client == subscription.session.clientNumber
+      || own.contains(offset, by: ObjectIdentifier(subscription))
   }
 
   /// A history in memory has lost what a slow client was to read on with: it missed that many.
@@ -248,9 +275,7 @@ extension LocalChannel {
       }
       for arrival in recent.list {
         guard let at = arrival.position, at.offset > replay.delivered else { continue }
-        if !own.contains(at.offset, by: ObjectIdentifier(subscription)) {
-          send(arrival, to: subscription)
-        }
+        if !isSpared(arrival, at.offset, subscription) { send(arrival, to: subscription) }
         (replay.epoch, replay.delivered) = (at.epoch, at.offset)
       }
     }
@@ -302,7 +327,7 @@ extension LocalChannel {
   private func send(_ arrival: Arrival, to subscription: Subscription) {
     subscription.send(
       arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
-      publisher: arrival.publisher)
+      publisher: arrival.publisher, tags: arrival.tags)
     gateway.metrics.replayed.add()
   }
 
@@ -322,7 +347,7 @@ extension LocalChannel {
     _ subscription: Subscription, _ reason: ControlMessage.UnrecoverableReason, _ epoch: Epoch?,
     _ floor: Offset, _ head: Offset
   ) {
-    gateway.metrics.unrecoverable.add()
+    gateway.metrics.unrecoverable[reason].add()
     subscription.session.tell(
       .unrecoverable(
         .init(channel: name, reason: reason, epoch: epoch, floor: floor, head: head)))

@@ -1,20 +1,9 @@
 internal import Bytes
 internal import ChannelKit
-internal import JSON
 internal import Loop
 internal import Observe
 internal import Platform
 internal import Wire
-
-/// One publication as it comes to a loop, from the hub or from a history.
-struct Arrival {
-  var position: Position?
-  var timeMs: Int64
-  var publisher: Publisher
-  var payload: Payload
-  /// Its publisher's own client does not get it.
-  var isForOthers = false
-}
 
 /// One channel as this loop sees it: its subscribers, its place in the order, its plugin's state.
 ///
@@ -22,19 +11,25 @@ struct Arrival {
 ///         ▲                             │  ▲                         │
 ///         └──────── hub lost ───────────┘  └──── an offset is missing┘
 ///
-/// In every state but *live* publications are held, bounded; what does not fit is read again from
-/// the history. Subscribers in the groups get each offset once, in order, or are told what they
+/// Opened for publishers alone it stays detached, with a handle. In every state but *live* publications
+/// are held, bounded; what does not fit is read again from the history. Subscribers in the groups get each offset once, in order, or are told what they
 /// miss. Loop-confined.
-final class LocalChannel: IdleNode, Flushable {
+final class LocalChannel: RecencyNode, Flushable {
   enum Phase { case detached, catchingUp, live }
 
   let name: ChannelName
   private(set) var policy: ChannelPolicy
+  /// Of the policy, which is large; what a channel keeps does not change while it is open.
+  let isDurable: Bool
+  let keepsHistory: Bool
+  private(set) var hasSchemas: Bool
+  /// Of the rules that `policy` is of.
+  private(set) var rulesVersion: Int
   let gateway: GatewayLoop
   let envelopePrefix: [UInt8]
   /// What becomes of its publications for clients that are slow.
   private(set) var slow: SlowLadder
-  private var merges: Bool
+  private(set) var merges: Bool
   private let isMergedType: Bool
   /// Who may publish where the rule or the channel's type says; nil: the listener's default.
   private(set) var publishers: [Principal]?
@@ -49,6 +44,9 @@ final class LocalChannel: IdleNode, Flushable {
 
   var handle = ChannelHandle.none
   var isOpening = false
+  /// The hub sends its publications here; else the handle is for publishing alone, and the channel
+  /// stays detached.
+  var isSubscribed = false
   var phase = Phase.detached
   /// The last offset applied here; nil in a channel without history, and before it is known.
   var position: Position?
@@ -73,28 +71,41 @@ final class LocalChannel: IdleNode, Flushable {
   var owner: AddressKey?
 
   /// One for each encoding that somebody here has got.
-  private var groups: [SubscriberGroup] = []
+  var groups: [SubscriberGroup] = []
+  /// Those who get less than others, or the same in another form; nil where nobody ever did.
+  var tailored: TailoredSubscribers?
   /// Subscribers that are not live yet.
-  private var joining: [ObjectIdentifier: Subscription] = [:]
+  private(set) var joining: [ObjectIdentifier: Subscription] = [:]
   /// Subscribers that are too slow to be live, and read on when they have room.
-  private var parked: [ObjectIdentifier: Subscription] = [:]
+  private(set) var parked: [ObjectIdentifier: Subscription] = [:]
   /// How many of them wait for this loop to catch up with them.
   var awaitingCount = 0
-  private var isDirty = false
+  var isDirty = false
   /// What is gathered stands in the history.
-  private var gathersPlaced = true
+  var gathersPlaced = true
   /// Clients through all gateways, as the hub last said.
   var subscriberTotal = 0
-  /// Those that wait for the handle to publish.
-  private var waiting: [WaitingPublish] = []
-  private var waitingTimer: TimerID?
+  /// Those that wait for the handle to publish; nil where nobody has since it was opened last.
+  private var waiting: WaitingPublications?
   var lastUsed: Instant
+  /// Since when nobody subscribes to it; of the directory, as its neighbours there.
+  var restsSince: Instant
+  unowned var older: LocalChannel?
+  unowned var newer: LocalChannel?
   private var reportedSubscribers = 0
+  private var isReportDue = false
 
-  init(_ name: ChannelName, _ policy: ChannelPolicy, _ gateway: GatewayLoop, _ made: AnyChannel) {
+  init(
+    _ name: ChannelName, _ policy: ChannelPolicy, ofVersion version: Int, _ gateway: GatewayLoop,
+    _ made: AnyChannel
+  ) {
     self.name = name
     self.policy = policy
+    isDurable = policy.isDurable
+    keepsHistory = policy.history != .none
+    hasSchemas = !policy.schemas.isEmpty
     self.gateway = gateway
+    rulesVersion = version
     publishersOfType = made.traits.publishers
     publishers = policy.publish ?? publishersOfType
     let plugin = made.isPassThrough ? nil : made
@@ -107,44 +118,55 @@ final class LocalChannel: IdleNode, Flushable {
     held = HeldArrivals(bytesMax: gateway.settings.heldBytesMax, reached, gateway.memory)
     recent = HeldArrivals(bytesMax: gateway.settings.heldBytesMax, reached, gateway.memory)
     lastUsed = gateway.loop.now
-    super.init()
+    restsSince = lastUsed
     if let plugin, case .latestPerKey(let framesPerSecond) = plugin.delivery {
       merging = LatestPerKey(framesPerSecond: framesPerSecond)
     }
   }
 
   /// Other rules are in force; nil where none matches any more.
-  func adopt(_ other: ChannelPolicy?) {
+  func adopt(_ other: ChannelPolicy?, ofVersion version: Int) {
+    rulesVersion = version
     isNamed = other != nil
     policy.adopt(other ?? policy.closed)
+    hasSchemas = !policy.schemas.isEmpty
     slow = SlowLadder(policy, merges: isMergedType)
     merges = slow.merge != nil
     publishers = policy.publish ?? publishersOfType
   }
 
-  var subscriberCount: Int {
-    groups.reduce(joining.count + parked.count) { $0 + $1.members.count }
-  }
-  var isIdle: Bool { subscriberCount == 0 && waiting.isEmpty && decisions?.isIdle != false }
+  /// In whatever state they are.
+  private(set) var subscriberCount = 0
+  /// Whether what is published is for anybody here: subscribers, or a type that goes by it. A durable
+  /// channel compares its head with the store's, so it always takes part.
+  var wantsPublications: Bool { plugin != nil || isDurable || subscriberCount > 0 }
+  var isIdle: Bool { subscriberCount == 0 && waiting?.isEmpty != false && decisions?.isIdle != false }
 
   // MARK: subscribers
 
   func add(_ subscription: Subscription) {
     lastUsed = gateway.loop.now
-    joining[ObjectIdentifier(subscription)] = subscription
-    gateway.channels.isNeeded(self)
-    if phase == .live { advance(subscription) } else { gateway.attach(self) }
+    if subscriberCount == 0 { gateway.channels.isNeeded(self) }
+    subscriberCount += 1
+    // Most go live at once, and are never among those that are not.
+    if phase == .live, case .waiting(.now) = subscription.state {
+      advance(subscription)
+    } else {
+      joining[ObjectIdentifier(subscription)] = subscription
+      if phase == .live { advance(subscription) } else { gateway.attach(self) }
+    }
     noteSubscribers()
   }
 
   func remove(_ subscription: Subscription) {
     switch subscription.state {
-    case .live(let index): groups[group(of: subscription)].remove(at: index)
+    case .live(let index): leaveLive(subscription, index)
     case .waiting, .replaying: leaveJoining(subscription)
     case .parked: parked[ObjectIdentifier(subscription)] = nil
     case .ended: return
     }
     subscription.state = .ended
+    subscriberCount -= 1
     own.forget(ObjectIdentifier(subscription))
     if subscription.isCounted { gateway.settings.subscribers.leave(name) }
     subscription.isCounted = false
@@ -153,9 +175,17 @@ final class LocalChannel: IdleNode, Flushable {
     if subscriberCount == 0 { gateway.channels.rests(self) }
   }
 
+  private func leaveLive(_ subscription: Subscription, _ index: Int) {
+    guard subscription.tailoring != nil else {
+      return groups[group(of: subscription)].remove(at: index)
+    }
+    tailored?.remove(subscription, at: index)
+  }
+
   /// Those who are live now, for things that are told to everyone.
   func forEachLive(_ body: (Subscription) -> Void) {
     for group in groups { for member in group.members { body(member) } }
+    for member in tailored?.members ?? [] { body(member) }
   }
 
   func forEachSubscription(_ body: (Subscription) -> Void) {
@@ -169,16 +199,23 @@ final class LocalChannel: IdleNode, Flushable {
     for member in Array(joining.values) { body(member) }
   }
 
+  /// One that may not begin yet stays among those that are not live.
+  func waitOn(_ subscription: Subscription) {
+    if subscription.isWaiting { joining[ObjectIdentifier(subscription)] = subscription }
+  }
+
   private func leaveJoining(_ subscription: Subscription) {
     if case .replaying(let replay) = subscription.state, replay.awaitsChannel { awaitingCount -= 1 }
-    joining[ObjectIdentifier(subscription)] = nil
-    if joining.isEmpty { recent.removeAll() }
+    if !joining.isEmpty { joining[ObjectIdentifier(subscription)] = nil }
+    if joining.isEmpty, !recent.isEmpty { recent.removeAll() }
   }
 
   func noteSubscribers() {
     let count = subscriberCount
-    guard count != reportedSubscribers else { return }
-    gateway.subscribersChanged(self)
+    guard count != reportedSubscribers, !isReportDue else { return }
+    isReportDue = true
+    let isFirst = reportedSubscribers <= 0
+    gateway.subscriberReports.changed(self, isUrgent: isFirst || policy.subscribersMax != nil)
   }
 
   /// Clients through all gateways: the hub's last count, with what this loop has not told it yet.
@@ -186,9 +223,11 @@ final class LocalChannel: IdleNode, Flushable {
     max(subscriberCount, subscriberTotal - reportedSubscribers + subscriberCount)
   }
 
+  /// What the hub has to be told; nil if it knows, or does not know the channel yet.
   func takeSubscriberReport() -> UInt32? {
+    isReportDue = false
     let count = subscriberCount
-    guard count != reportedSubscribers else { return nil }
+    guard count != reportedSubscribers, handle != .none else { return nil }
     reportedSubscribers = count
     return UInt32(clamping: count)
   }
@@ -202,59 +241,7 @@ final class LocalChannel: IdleNode, Flushable {
   /// A report that did not leave has to be made again.
   func reportWasRefused() { reportedSubscribers = -1 }
 
-  // MARK: publishers
-
-  private struct WaitingPublish {
-    var deadline: Instant
-    var bytes: Int
-    var finish: (Refusal?) -> Void
-  }
-
-  /// BUDGET: publications that wait for the hub to open the channel; more are refused.
-  private static let waitingMax = 4096
-
-  /// BUDGET: their bytes in all channels of a loop.
-  private static let waitingBytesMax = 16 << 20
-
-  /// Calls `finish` once the hub has given the channel its number, or with the reason why not.
-  ///
-  /// - Parameter bytes: what is kept meanwhile.
-  func whenOpened(
-    within limit: Duration, keeping bytes: Int, _ finish: @escaping (Refusal?) -> Void
-  ) {
-    guard waiting.count < Self.waitingMax, gateway.waitingBytes + bytes <= Self.waitingBytesMax
-    else { return finish(.overloaded) }
-    gateway.waitingBytes += bytes
-    waiting.append(
-      WaitingPublish(deadline: gateway.loop.now + limit, bytes: bytes, finish: finish))
-    if waitingTimer == nil {
-      waitingTimer = gateway.loop.after(limit) { [self] in expireWaiting() }
-    }
-  }
-
-  func settleWaiting(_ refusal: Refusal?) {
-    let settled = waiting
-    waiting = []
-    if let waitingTimer { gateway.loop.cancel(waitingTimer) }
-    waitingTimer = nil
-    finish(settled, refusal)
-  }
-
-  private func expireWaiting() {
-    waitingTimer = nil
-    let now = gateway.loop.now
-    let expired = Array(waiting.prefix { $0.deadline <= now })
-    waiting.removeFirst(expired.count)
-    finish(expired, .unavailable)
-    if waitingTimer == nil, let next = waiting.first {
-      waitingTimer = gateway.loop.at(next.deadline) { [self] in expireWaiting() }
-    }
-  }
-
-  private func finish(_ settled: [WaitingPublish], _ refusal: Refusal?) {
-    for publish in settled { gateway.waitingBytes -= publish.bytes }
-    for publish in settled { publish.finish(refusal) }
-  }
+  // MARK: live, and too slow to be
 
   /// Puts a subscription into its group: it gets what comes next. What this turn has gathered
   /// goes out first, since the newcomer has it already or is not to get it.
@@ -263,14 +250,18 @@ final class LocalChannel: IdleNode, Flushable {
     leaveJoining(subscription)
     if !subscription.session.hasOutbox { own.forget(ObjectIdentifier(subscription)) }
     subscription.behindSince = nil
-    groups[group(of: subscription)].add(subscription)
+    guard subscription.tailoring != nil else {
+      return groups[group(of: subscription)].add(subscription)
+    }
+    if tailored == nil { tailored = TailoredSubscribers(prefix: envelopePrefix) }
+    tailored?.add(subscription)
   }
 
   /// Stops pushing to a client that is too slow; it goes on with `next`, read from the history.
   /// Nothing is kept for it meanwhile.
   func park(_ subscription: Subscription, from next: Position) {
     guard case .live(let index) = subscription.state else { return }
-    groups[group(of: subscription)].remove(at: index)
+    leaveLive(subscription, index)
     var replay = Subscription.Replay(
       epoch: next.epoch, delivered: Offset(next.offset.value &- 1))
     replay.isResumed = true
@@ -288,19 +279,49 @@ final class LocalChannel: IdleNode, Flushable {
     advance(subscription)
   }
 
+  /// Changes what its group goes by. What was gathered before goes out first, as it is.
+  func changeGroup(of subscription: Subscription, _ change: () -> Void) {
+    guard case .live = subscription.state else { return change() }
+    if isDirty { flush() }
+    // That may have parked it, or ended its client.
+    guard case .live(let index) = subscription.state else { return change() }
+    groups[group(of: subscription)].remove(at: index)
+    change()
+    groups[group(of: subscription)].add(subscription)
+  }
+
   private func group(of subscription: Subscription) -> Int {
     let encoding = subscription.encoding
     let windowBits = subscription.sharedWindowBits
-    if let index = groups.firstIndex(where: {
-      $0.encoding == encoding && $0.windowBits == windowBits
-    }) {
+    for index in groups.indices
+    where groups[index].encoding == encoding && groups[index].windowBits == windowBits {
       return index
     }
     groups.append(SubscriberGroup(encoding, windowBits: windowBits, gateway.compression))
     return groups.count - 1
   }
 
-  // MARK: arrivals
+  // MARK: publishers
+
+  /// Calls `finish` once the hub has given the channel its number, or with the reason why not.
+  ///
+  /// - Parameter bytes: what is kept meanwhile.
+  func whenOpened(
+    _ request: PublishRequest, within limit: Duration, keeping bytes: Int,
+    _ finish: @escaping (Refusal?) -> Void
+  ) {
+    let publications = waiting ?? WaitingPublications(gateway)
+    waiting = publications
+    publications.append(request, keeping: bytes, within: limit, finish)
+  }
+
+  func settleWaiting(_ refusal: Refusal?) {
+    let settled = waiting
+    waiting = nil
+    settled?.settle(refusal)
+  }
+
+  // MARK: memory
 
   /// What stays here until it can be applied, or is needed for a seam.
   var heldBytes: Int { held.heldBytes + recent.heldBytes }
@@ -312,246 +333,12 @@ final class LocalChannel: IdleNode, Flushable {
     recent.removeAll()
   }
 
-  /// A publication from the hub.
-  func received(_ arrival: Arrival) {
-    guard phase == .live else { return held.append(arrival) }
-    guard let at = arrival.position else { return apply(arrival) }
-    guard let position else {
-      // An empty history begins with 1; a channel without one has no offsets at all.
-      if policy.history == .none || at.offset.value == 1 { return apply(arrival) }
-      held.append(arrival)
-      return catchUp()
+  /// What counts as memory of clients, with its bytes.
+  func forEachHolder(_ body: (MemoryHolder, Int) -> Void) {
+    if heldBytes > 0 { body(.channel(self), heldBytes) }
+    if let waiting { waiting.forEach { body(.waiting(waiting, $0), $0.bytes) } }
+    if let decisions {
+      decisions.forEachWaiting { body(.undecided(decisions, number: $0, $1), $2) }
     }
-    guard at.epoch == position.epoch else {
-      held.append(arrival)
-      return catchUp()
-    }
-    if at.offset == position.offset.next { return apply(arrival) }
-    guard at.offset > position.offset else { return }
-    held.append(arrival)
-    catchUp()
-  }
-
-  /// Takes the next publication in order: state first, then the subscribers.
-  func apply(_ arrival: Arrival) {
-    if let at = arrival.position {
-      if position == nil { historyBegins(at.epoch) }
-      position = at
-    }
-    if !joining.isEmpty { recent.append(arrival) }
-    if plugin != nil { applyToPlugin(arrival) } else { gather(arrival) }
-    if awaitingCount > 0 { promoteThoseAhead() }
-  }
-
-  /// Something stands in the history that was empty: whoever goes by its epoch learns that before
-  /// anything of it comes.
-  func historyBegins(_ epoch: Epoch) {
-    forEachLive { $0.session.carrier?.historyBegins(epoch, of: $0) }
-  }
-
-  private func applyToPlugin(_ arrival: Arrival) {
-    let publication = ChannelKit.Publication(
-      offset: arrival.position?.offset, timeMs: arrival.timeMs, payload: arrival.payload,
-      publisher: arrival.publisher.client == 0 ? nil : ClientID(number: arrival.publisher.client),
-      user: arrival.publisher.user.isEmpty ? nil : UserID(arrival.publisher.user))
-    plugin?.apply(publication)
-    decisions?.channelChanged(self)
-    if merging != nil, let key = plugin?.mergeKey(of: publication) {
-      merging?.keep(publication, key: key)
-      scheduleMerge()
-    } else {
-      gather(arrival)
-    }
-  }
-
-  /// By what a publication replaces others for a slow client.
-  private func mergeKey(_ publication: ChannelKit.Publication) -> MergeKey? {
-    switch slow.merge {
-    case nil: nil
-    case .type: plugin?.mergeKey(of: publication).map { MergeKey($0.utf8) }
-    case .publisher: publication.publisher.map { MergeKey($0.text.utf8) }
-    case .user: publication.user.map { MergeKey($0.text.utf8) }
-    case .member(let name): Self.member(name, of: publication.payload)
-    }
-  }
-
-  private func mergeKey(_ arrival: Arrival) -> MergeKey? {
-    switch slow.merge {
-    case .publisher:
-      arrival.publisher.client == 0
-        ? nil : MergeKey(ClientID(number: arrival.publisher.client).text.utf8)
-    case .user: arrival.publisher.user.isEmpty ? nil : MergeKey(arrival.publisher.user.utf8)
-    case .member(let name): Self.member(name, of: arrival.payload)
-    case .type, nil: nil
-    }
-  }
-
-  private func scheduleMerge() {
-    guard mergeTimer == nil, let dueNs = merging?.dueNs else { return }
-    mergeTimer = gateway.loop.at(Instant(nanoseconds: dueNs)) { [self] in merge() }
-  }
-
-  private func merge() {
-    mergeTimer = nil
-    let latest = merging?.takeFrame(atNs: gateway.loop.now.nanoseconds) ?? []
-    if !latest.isEmpty {
-      let payloads = plugin?.frame(latest) ?? []
-      // A frame that is one message for many has no key.
-      let isEach = payloads.count == latest.count
-      for (index, payload) in payloads.enumerated() {
-        gather(
-          Arrival(
-            position: nil, timeMs: gateway.loop.wallMilliseconds, publisher: Publisher(),
-            payload: payload), key: isEach ? mergeKey(latest[index]) : nil)
-      }
-    }
-    scheduleMerge()
-  }
-
-  /// Encodes a publication once for each encoding that somebody here gets.
-  private func gather(_ arrival: Arrival, key: MergeKey? = nil) {
-    gateway.metrics.publications.add()
-    let key = merges ? key ?? mergeKey(arrival) : nil
-    if policy.history != .none, arrival.position == nil { leaveOutOfParked() }
-    if policy.history != .none, (arrival.position == nil) == gathersPlaced {
-      // So that a chunk stands in the history as a whole, or not at all.
-      if isDirty { flush() }
-      gathersPlaced.toggle()
-    }
-    if arrival.isForOthers { return deliverToOthers(arrival, key) }
-    for index in groups.indices where !groups[index].isEmpty {
-      groups[index].append(
-        arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
-        publisher: arrival.publisher, prefix: envelopePrefix, key: key, merges: merges,
-        spare: gateway.loop.takeSpareBuffer)
-    }
-    guard !isDirty else { return }
-    isDirty = true
-    gateway.loop.markDirty(self)
-  }
-
-  /// Who is parked reads the history later, and this is not in it.
-  private func leaveOutOfParked() {
-    for member in parked.values {
-      member.dropped &+= 1
-      gateway.metrics.dropped.add()
-      gateway.metrics.slow.publications[.skip].add()
-    }
-  }
-
-  /// Everyone but the publisher's own client: what was gathered before goes first.
-  private func deliverToOthers(_ arrival: Arrival, _ key: MergeKey?) {
-    if isDirty { flush() }
-    for group in groups where !group.isEmpty {
-      var single = SubscriberGroup(like: group)
-      single.append(
-        arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
-        publisher: arrival.publisher, prefix: envelopePrefix, key: key, merges: merges,
-        spare: { [] })
-      let publication = single.take()
-      for member in group.members {
-        if member.session.clientNumber != arrival.publisher.client {
-          member.deliver(publication)
-        } else if let at = arrival.position {
-          spare(member, at.offset)
-        }
-      }
-    }
-    guard let at = arrival.position else { return }
-    for list in [joining, parked] {
-      for member in list.values where member.session.clientNumber == arrival.publisher.client {
-        own.note(at.offset, by: ObjectIdentifier(member))
-      }
-    }
-  }
-
-  /// What is not for a live subscriber: it may have to be left to the history with what waits for it.
-  private func spare(_ member: Subscription, _ offset: Offset) {
-    if member.session.hasOutbox {
-      own.note(offset, by: ObjectIdentifier(member))
-    } else {
-      own.forget(ObjectIdentifier(member))
-    }
-  }
-
-  /// One write for each subscriber with all that this turn had for it.
-  func flush() {
-    isDirty = false
-    for index in groups.indices where groups[index].hasGathered {
-      var gathered = groups[index].take()
-      // The list is copied by reference: a client that is cut off meanwhile leaves the list.
-      let members = groups[index].members
-      for member in members { member.deliver(gathered) }
-      gateway.metrics.deliveries.add(UInt64(members.count * gathered.count))
-      gateway.loop.giveBack(spare: gathered.releaseBytes())
-    }
-  }
-}
-
-extension LocalChannel {
-  /// What a payload's member says, as it is written; nil where there is none.
-  fileprivate static func member(_ name: String, of payload: Payload) -> MergeKey? {
-    guard payload.kind == .json || payload.kind == .uncheckedText else { return nil }
-    do throws(JSONError) {
-      var scanner = try JSONScanner(object: payload.bytes.span)
-      while let member = try scanner.next(payload.bytes.span) {
-        guard member.isKey(name, in: payload.bytes.span) else { continue }
-        return MergeKey(copying: payload.bytes.span.extracting(member.value))
-      }
-    } catch {}
-    return nil
-  }
-}
-
-/// Publications in the order they came, bounded; past the bound the oldest go, to be read again
-/// from the history by whoever needs them.
-struct HeldArrivals {
-  private(set) var list: [Arrival] = []
-  private var bytes = 0
-  private let bytesMax: Int
-  private let reached: Counter
-  private let memory: LoopMemory
-
-  static let countMax = 4_096
-  /// What an arrival takes beside its payload.
-  private static let overheadBytes = 128
-
-  init(bytesMax: Int, _ reached: Counter, _ memory: LoopMemory) {
-    self.bytesMax = bytesMax
-    self.reached = reached
-    self.memory = memory
-  }
-
-  var isEmpty: Bool { list.isEmpty }
-  var heldBytes: Int { bytes + list.count * Self.overheadBytes }
-
-  mutating func append(_ arrival: Arrival) {
-    list.append(arrival)
-    bytes += arrival.payload.bytes.count
-    memory.channelsHold(arrival.payload.bytes.count + Self.overheadBytes)
-    if list.count > Self.countMax || bytes > bytesMax { shrink() }
-  }
-
-  /// Drops the older half, so that the cost stays constant per arrival.
-  private mutating func shrink() {
-    let before = heldBytes
-    let half = max(1, list.count / 2)
-    reached.add(UInt64(half))
-    for arrival in list[..<half] { bytes -= arrival.payload.bytes.count }
-    list.removeFirst(half)
-    memory.channelsHold(heldBytes - before)
-  }
-
-  mutating func takeAll() -> [Arrival] {
-    let taken = list
-    removeAll()
-    return taken
-  }
-
-  mutating func removeAll() {
-    guard !list.isEmpty else { return }
-    memory.channelsHold(-heldBytes)
-    list = []
-    bytes = 0
   }
 }

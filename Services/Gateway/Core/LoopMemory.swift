@@ -15,7 +15,7 @@ final class LoopMemory {
   private var isCountDue = false
   private var countedAt = Instant(nanoseconds: 0)
   private var toldAt: Instant?
-  /// Publications that channels hold until they can be applied or told.
+  /// Publications that channels hold until they can be applied or told, sequenced or decided.
   private(set) var heldByChannels = 0
   private var step: Int
 
@@ -68,28 +68,28 @@ final class LoopMemory {
 
   private func count() {
     isCountDue = false
-    counted(gateway.tallyConnections())
+    counted(gateway.tallyClients())
   }
 
   /// Every connection has been looked at.
-  func counted(_ connections: MemoryTally) {
+  func counted(_ clients: MemoryTally) {
     countedAt = gateway.loop.now
-    switch report(connections) {
+    switch report(clients) {
     case .fine: break
     case .uncertain: shared.wakeOthers(than: gateway.index)
-    case .over(let relief):
-      relieve(relief)
-      _ = report(gateway.tallyConnections())
+    case .over:
+      relieve()
+      _ = report(gateway.tallyClients())
       shared.wakeOthers(than: gateway.index)
     }
   }
 
-  private func report(_ connections: MemoryTally) -> ClientMemory.Verdict {
-    var tally = connections
+  private func report(_ clients: MemoryTally) -> ClientMemory.Verdict {
+    var tally = clients
     if heldByChannels >= step {
-      gateway.forEachChannelHolding { tally.add($0.heldBytes) }
+      forEachHolderInChannels { tally.add($1, of: $0.account) }
     } else {
-      tally.add(heldByChannels)
+      tally.add(loose: heldByChannels)
     }
     grown = 0
     let (verdict, total) = shared.counted(tally, at: gateway.index)
@@ -99,48 +99,43 @@ final class LoopMemory {
 
   // MARK: letting go
 
-  private enum Holder {
-    case connection(Connection)
-    case engine(EngineClient)
-    case channel(LocalChannel)
+  private func relieve() {
+    var tally = MemoryTally()
+    var holders: [MemoryHolder] = []
+    func note(_ holder: MemoryHolder, _ bytes: Int) {
+      guard bytes > 0 else { return }
+      tally.add(bytes, of: holder.account)
+      holders.append(holder)
+    }
+    forEachClient(note, loose: { tally.add(loose: $0) })
+    forEachHolderInChannels(note)
+    _ = shared.counted(tally, at: gateway.index)
+    letGo(shared.relief(at: gateway.index).map { (holders[$0], tally.holders[$0].bytes) })
   }
 
-  private func relieve(_ relief: MemoryRelief) {
-    var left = relief.bytes
-    var count = 0
-    var freed = 0
-    for (bytes, holder) in holders(from: relief.size) {
-      let isOfLastSize = MemoryTally.size(of: bytes) == relief.size
-      guard !isOfLastSize || left > 0 else { break }
-      if isOfLastSize { left -= bytes }
-      switch holder {
-      case .connection(let connection): connection.letGoForMemory()
-      case .engine(let client): client.letGoForMemory()
-      case .channel(let channel): channel.letGoOfHeld()
-      }
+  private func letGo(_ holders: [(MemoryHolder, Int)]) {
+    guard !holders.isEmpty else { return }
+    for (holder, _) in holders {
+      holder.letGo()
       gateway.metrics.limits.reached(.clientMemoryBytes)
-      count += 1
-      freed += bytes
     }
-    if count > 0 { tell(count, freed) }
+    tell(holders.count, holders.reduce(0) { $0 + $1.1 })
   }
 
-  /// Those that hold most first.
-  private func holders(from size: Int) -> [(bytes: Int, holder: Holder)] {
-    var found: [(bytes: Int, holder: Holder)] = []
-    for connection in gateway.connections.values where !connection.isLeaving {
-      let bytes = connection.heldBytes
-      if bytes > 0, MemoryTally.size(of: bytes) >= size { found.append((bytes, .connection(connection))) }
+  private func forEachClient(_ body: (MemoryHolder, Int) -> Void, loose: (Int) -> Void) {
+    for connection in gateway.connections.values {
+      if connection.isLeaving {
+        loose(connection.heldBytes)
+      } else {
+        body(.connection(connection), connection.heldBytes)
+      }
     }
-    for client in gateway.engines.all {
-      let bytes = client.heldBytes
-      if bytes > 0, MemoryTally.size(of: bytes) >= size { found.append((bytes, .engine(client))) }
-    }
-    gateway.forEachChannelHolding { channel in
-      let bytes = channel.heldBytes
-      if MemoryTally.size(of: bytes) >= size { found.append((bytes, .channel(channel))) }
-    }
-    return found.sorted { $0.bytes > $1.bytes }
+    for client in gateway.engines.all { body(.engine(client), client.heldBytes) }
+  }
+
+  private func forEachHolderInChannels(_ body: (MemoryHolder, Int) -> Void) {
+    guard heldByChannels > 0 else { return }
+    for channel in gateway.channels.all { channel.forEachHolder(body) }
   }
 
   /// Once a second at most: who fills the memory must not fill the log.
@@ -148,7 +143,40 @@ final class LoopMemory {
     if let toldAt, gateway.loop.now.since(toldAt) < .seconds(1) { return }
     toldAt = gateway.loop.now
     gateway.logger.warning(
-      "clients made the gateway hold more than limits.clientMemoryBytes: those that held most were let go",
+      "clients made the gateway hold more than limits.clientMemoryBytes: "
+        + "the users and addresses that held most lost their largest",
       ["count": .int(Int64(count)), "bytes": .int(Int64(bytes))])
+  }
+}
+
+/// Something that can be let go, with the memory that it holds.
+enum MemoryHolder {
+  case connection(Connection)
+  case engine(EngineClient)
+  /// What a channel holds until it is applied or a seam has been found: it is read again.
+  case channel(LocalChannel)
+  /// A publication that waits for its channel to be opened.
+  case waiting(WaitingPublications, WaitingPublications.Entry)
+  /// An event that waits to be decided.
+  case undecided(Decisions, number: UInt64, PublishRequest)
+
+  var account: MemoryAccount {
+    switch self {
+    case .connection(let connection): connection.memoryAccount
+    case .engine(let client): client.memoryAccount
+    case .channel(let channel): .alone(ObjectIdentifier(channel))
+    case .waiting(_, let entry): entry.request.memoryAccount
+    case .undecided(_, _, let request): request.memoryAccount
+    }
+  }
+
+  func letGo() {
+    switch self {
+    case .connection(let connection): connection.letGoForMemory()
+    case .engine(let client): client.letGoForMemory()
+    case .channel(let channel): channel.letGoOfHeld()
+    case .waiting(let publications, let entry): publications.letGo(entry.number)
+    case .undecided(let decisions, let number, _): decisions.letGo(number)
+    }
   }
 }

@@ -11,6 +11,8 @@ struct LoopSettings: Sendable {
   var registry: ChannelRegistry
   /// Nil where no rule matches: there is no such channel.
   var policy: @Sendable (ChannelName) -> ChannelPolicy?
+  /// As long as it is the same, so are the policies.
+  var rulesVersion: @Sendable () -> Int = { 0 }
   /// The routes of the configuration; none takes the address of a built-in door.
   var routes: @Sendable () -> [RouteRule] = { [] }
   var access: AccessRules
@@ -25,6 +27,9 @@ struct LoopSettings: Sendable {
   var startedAtSeconds = 0
   var proxies = TrustedProxies()
   var engine = EngineRules()
+  var centrifuge = CentrifugeRules()
+  /// Nil where no back end is asked anything.
+  var hooks: HookRules?
   var connectionsMax = 1_000_000
   var connectionsPerAddressMax = 1_000
   var connectionsPerUserMax = 100
@@ -74,7 +79,13 @@ struct LoopSettings: Sendable {
   /// What may wait for one client.
   var queueBytesMax = 1024 * 1024
   var artifactBytesMax = 1024 * 1024 * 1024
-  var publishMax = Duration.seconds(5)
+  var publishMax = Duration.seconds(5) {
+    didSet { publishMaxMs = UInt32(clamping: publishMax.millisecondsClamped) }
+  }
+  /// The same, as every request to a service says it.
+  private(set) var publishMaxMs: UInt32 = 5_000
+  /// At other gateways, and for them.
+  var relaysMax = 16_384
   /// From accept to the end of TLS' handshake.
   var tlsHandshakeMax = Duration.seconds(10)
   /// From accept, or TLS' handshake, to the end of the first request's head.
@@ -88,6 +99,8 @@ struct LoopSettings: Sendable {
   var transferRate = 1_024
   /// Where clients of the Centrifuge protocol are found that speak by requests.
   let emulation = EmulationBook()
+  /// Where clients of Socket.IO are found that may come back.
+  let recoveries = RecoveryBook()
   var pingEvery = Duration.seconds(25)
   var pongMax = Duration.seconds(10)
   /// The longest that a poll waits for something new.
@@ -120,6 +133,7 @@ struct LoopSettings: Sendable {
     compressionContextBytesMax = limits.compressionContextBytes
     artifactBytesMax = limits.vaultFileBytes
     publishMax = limits.requestTimeout
+    relaysMax = limits.relayedRequests
     adoptTimes(limits)
   }
 
@@ -143,14 +157,10 @@ struct LoopSettings: Sendable {
     pollMax = limits.pollTimeout
   }
 
-  /// Whether the limits of clients bind this peer.
-  func binds(_ peer: PeerIdentity) -> Bool { !(exemptsLoopback && peer.isLoopback) }
-
   var deadlines: HTTPDeadlines.Limits {
     HTTPDeadlines.Limits(
       firstHead: firstHeadMax, head: headMax, body: bodyMax, idle: idleMax,
       bytesPerSecond: transferRate)
   }
 
-  var publishMaxMs: UInt32 { UInt32(clamping: publishMax.millisecondsClamped) }
 }

@@ -72,7 +72,8 @@ final class MessageCompressor {
     metrics.plainBytes.add(count: payload.count)
     if kind == .ownContext || compressed.count < payload.count {
       metrics.compressedBytes.add(count: compressed.count)
-      WebSocketFrame.append(opcode, compressed.span, isCompressed: true, into: &output)
+      let message = compressed
+      WebSocketFrame.append(opcode, message.span, isCompressed: true, into: &output)
     } else {
       metrics.compressedBytes.add(count: payload.count)
       WebSocketFrame.append(opcode, payload, into: &output)

@@ -47,8 +47,15 @@ final class PollSession: Carrier {
 
   func start(_ channels: [(ChannelName, Subscription.Since)]) {
     exchange?.abandoned = { [self] in finish() }
-    exchange?.hurried = { [self] in answer() }
+    exchange?.hurried = { [self] in
+      if gateway.isDraining { messages.append(ServerMessage.reconnect(afterMs: ServerMessage.comeBackMs, since: nil).json) }
+      answer()
+    }
     exchange?.session = session
+    // Each poll asks for its channels anew, as a client of a socket does by a message.
+    if let refusal = session.takeSeat() ?? session.asksTooOften(subscribes: true) {
+      return respond(.error(refusal))
+    }
     let longest = asksForPosition ? Self.openingMax : timeout
     timer = gateway.loop.after(longest) { [self] in expire() }
     session.open(self, channels)
@@ -80,6 +87,7 @@ final class PollSession: Carrier {
   }
 
   func send(_ bytes: [UInt8], _ start: Int, _ end: Int) {}
+  var hookDoor: HookDoor { HookDoor(transport: "poll", name: "sapphire") }
 
   func begins(_ subscription: Subscription, after position: Subscription.Since) {
     stand(at: position, in: subscription.channel.name)
@@ -92,7 +100,10 @@ final class PollSession: Carrier {
     switch message {
     case .error(_, let refusal, let channel):
       lastRefusal = refusal
-      if let name = channel.flatMap({ ChannelName($0) }) { unsettled.remove(name) }
+      // What is refused from the beginning keeps nobody else waiting; what ends later is news.
+      if let name = channel.flatMap({ ChannelName($0) }), unsettled.remove(name) == nil {
+        hasNews = true
+      }
     case .unrecoverable(let lost):
       stand(at: lost.goesOnFrom, in: lost.channel)
       hasNews = true
@@ -153,6 +164,9 @@ final class PollSession: Carrier {
     guard exchange != nil else { return }
     // What there is, is not lost: the client asks again from where it was.
     guard !knowsNothing else { return respond(.error(.unavailable)) }
+    if lines.isEmpty, session.subscriptions.isEmpty, let lastRefusal {
+      return respond(.error(lastRefusal))
+    }
     nameUnsettled()
     for subscription in session.subscriptions where subscription.dropped > 0 {
       // With a history the next poll gets them.

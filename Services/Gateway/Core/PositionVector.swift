@@ -3,7 +3,7 @@ internal import Bytes
 /// Where a client stands in several channels, as one text for a URL or an event id. Pure.
 ///
 /// Shape: base64url of `CHANNEL=EPOCH:OFFSET;…`, or with `empty` as the position where a history is
-/// empty as yet, or `start`. A channel's name has no `;`, and a position no `=`; so the last `=` divides the
+/// empty as yet, or `start`; `~TAG` stands for an epoch of which no more is known. A channel's name has no `;`, and a position no `=`; so the last `=` divides the
 /// two. A client that makes one itself may leave out the base64url.
 enum PositionVector {
   typealias Place = Subscription.Since
@@ -28,22 +28,15 @@ enum PositionVector {
     return (plain * 4 + 2) / 3
   }
 
-  private static func append(
+  /// Behind what stands in `plain`; nothing for a channel without a place.
+  static func append(
     _ name: some Collection<UInt8>, _ place: Place, to plain: inout [UInt8]
   ) {
     if case .now = place { return }
     if !plain.isEmpty { plain.append(UInt8(ascii: ";")) }
     plain.append(contentsOf: name)
     plain.append(UInt8(ascii: "="))
-    switch place {
-    case .now: break
-    case .start: plain.append(contentsOf: "start".utf8)
-    case .empty: plain.append(contentsOf: "empty".utf8)
-    case .position(let position):
-      position.epoch.append(to: &plain)
-      plain.append(UInt8(ascii: ":"))
-      Encoding.append(position.offset.value, to: &plain)
-    }
+    place.append(to: &plain)
   }
 
   /// Nil for what is no vector.
@@ -58,7 +51,8 @@ enum PositionVector {
     return parse(plain)
   }
 
-  private static func parse(_ plain: String) -> [ChannelName: Place]? {
+  /// Of the text without base64url.
+  static func parse(_ plain: String) -> [ChannelName: Place]? {
     var places: [ChannelName: Place] = [:]
     for part in plain.split(separator: ";") {
       guard let divide = part.lastIndex(of: "="), let name = ChannelName(String(part[..<divide])),
@@ -71,13 +65,14 @@ enum PositionVector {
 }
 
 extension Subscription.Since {
-  /// Where each of `names` begins: `start`, `now`, for one channel `EPOCH:OFFSET`, or a vector.
+  /// Where each of `names` begins: `start`, `now`, for one channel `EPOCH:OFFSET`, a vector, or the id of an
+  /// event.
   /// Nil for anything else; nothing means that every channel begins now.
   static func of(_ text: String?, _ names: [ChannelName]) -> [ChannelName: Self]? {
     guard let text, !text.isEmpty, text != "now" else { return [:] }
     if text == "start" || names.count == 1, let simple = Self(text) {
       return Dictionary(uniqueKeysWithValues: names.map { ($0, simple) })
     }
-    return PositionVector.decode(text)
+    return StreamPlaces.isShort(text) ? StreamPlaces.decode(text, names) : PositionVector.decode(text)
   }
 }

@@ -16,6 +16,8 @@ struct PublishResult {
   var isDuplicate = false
   /// What the channel's plugin answers.
   var reply: Payload?
+  /// It is for subscribers alone, and there are none: nothing was published.
+  var isSkipped = false
 }
 
 /// What someone wants published.
@@ -28,17 +30,38 @@ struct PublishRequest {
   var expected: Offset?
   var eventType = ""
   var meta: [UInt8] = []
+  /// What is said of the publisher to those who get it; nil: nothing.
+  var origin: EventOrigin?
   var skipHistory = false
   var flags: Publish.Flags = []
   /// The client's token allows it, whatever the rule says.
   var isAllowedByToken = false
-  /// Told where there is no completion, if the publication is refused or can't be sent.
-  var publisher: (any UnaskedPublisher)?
+  /// Told where there is no completion, if the publication is refused or can't be sent; nil for one
+  /// that a channel's type makes by itself.
+  var publisher: (any PublicationOwner)?
+
+  /// In whose account it is what the publication takes while it waits.
+  var memoryAccount: MemoryAccount {
+    publisher?.memoryAccount ?? .alone(ObjectIdentifier(channel))
+  }
 }
 
-/// Whoever publishes without asking what becomes of it. A reference and no closure, since there is
-/// one for every publication.
-protocol UnaskedPublisher: AnyObject {
+extension PublishRequest {
+  /// What goes with the payload. In a history, what is not for its publisher's own client says so, since
+  /// it is read again.
+  fileprivate func meta(isKept: Bool) -> [UInt8] {
+    let isForOthers = isKept && flags.contains(.forOthers)
+    guard clientNumber != 0, meta.isEmpty, isForOthers || origin != nil else { return meta }
+    var origin = origin ?? EventOrigin()
+    origin.isForOthers = isForOthers
+    return origin.meta
+  }
+}
+
+/// Whoever publishes. A reference and no closure, since there is one for every publication.
+protocol PublicationOwner: AnyObject {
+  var memoryAccount: MemoryAccount { get }
+  /// What became of a publication that nobody asked about.
   func publicationRefused(in channel: LocalChannel, _ refusal: Refusal)
 }
 
@@ -103,6 +126,7 @@ final class Publishing {
     _ effects: [Effect], in channel: LocalChannel, for client: ClientContext,
     clientNumber: UInt64, target: (any EffectTarget)?
   ) {
+    guard !effects.isEmpty else { return }
     let request = PublishRequest(
       channel: channel, event: ChannelEvent(Payload(text: "")), client: client,
       clientNumber: clientNumber)
@@ -122,8 +146,8 @@ final class Publishing {
 
   /// Why the payload is not as the channel's rule says (S003-22, S002-20).
   private func refusal(ofPayload request: PublishRequest) -> Refusal? {
+    guard request.channel.hasSchemas else { return nil }
     let schemas = request.channel.policy.schemas
-    guard !schemas.isEmpty else { return nil }
     guard let value = Self.value(of: request.event.payload) else {
       return .invalidPayload("the payload is neither JSON nor text")
     }
@@ -253,7 +277,7 @@ final class Publishing {
     guard payload.kind != .jsonWithParts else {
       return refuse(request, .partsNotCarried, completion)
     }
-    if request.channel.policy.isDurable, !request.skipHistory {
+    if request.channel.isDurable, !request.skipHistory {
       append(request, payload, expected, completion ?? { _ in })
     } else {
       sendToHub(request, payload, expected, completion)
@@ -272,14 +296,14 @@ final class Publishing {
       remainingMs: publishMaxMs, stream: request.channel.name,
       expected: expected, key: request.event.idempotencyKey ?? "", client: request.clientNumber,
       user: request.client.user?.text ?? "", keyHash: keyHash(request),
-      events: [NewEvent(payload: payload, eventType: request.eventType, meta: request.meta)])
-    store.request(message, expecting: Appended.self, within: limit) { [metrics = gateway.metrics] in
+      events: [NewEvent(payload: payload, eventType: request.eventType, meta: request.meta(isKept: true))])
+    store.request(message, expecting: Appended.self, within: limit) { [gateway] in
       switch $0 {
       case .failure(let failure):
-        metrics.limits.reached(failure, overload: .appendQueueBytes)
+        gateway.metrics.limits.reached(failure, overload: .appendQueueBytes)
         completion(.failure(Refusal(failure)))
       case .success(let appended):
-        metrics.acked.add()
+        gateway.metrics.acked.add()
         completion(
           .success(
             PublishResult(
@@ -313,7 +337,8 @@ final class Publishing {
       timeMs: gateway.loop.wallMilliseconds,
       publisher: Publisher(client: request.clientNumber, user: request.client.user?.text ?? ""),
       eventType: request.eventType, key: request.event.idempotencyKey ?? "", expected: expected,
-      payload: payload)
+      payload: payload,
+      meta: request.meta(isKept: channel.keepsHistory && !request.skipHistory))
     guard let completion else {
       if hub.publish(message) == .refused {
         gateway.metrics.dropped.add()
@@ -321,14 +346,14 @@ final class Publishing {
       }
       return
     }
-    hub.request(message, expecting: Published.self, within: gateway.settings.publishMax) {
-      [metrics = gateway.metrics] in
-      switch $0 {
+    hub.request(message, within: gateway.settings.publishMax) { [gateway] outcome, body in
+      let result: Result<Published, Failure> = Link.reply(outcome, body)
+      switch result {
       case .failure(let failure):
-        metrics.limits.reached(failure)
+        gateway.metrics.limits.reached(failure)
         completion(.failure(Refusal(failure)))
       case .success(let published):
-        metrics.acked.add()
+        gateway.metrics.acked.add()
         completion(
           .success(
             PublishResult(position: published.position, isDuplicate: published.isDuplicate)))
@@ -344,8 +369,10 @@ final class Publishing {
   private func waitForHandle(
     _ request: PublishRequest, _ payload: Payload, _ expected: Offset?, _ completion: Completion?
   ) {
-    let kept = payload.bytes.count + request.event.payload.bytes.count + 256
-    request.channel.whenOpened(within: gateway.settings.publishMax, keeping: kept) {
+    // Where no type decides, the payload is the event's own.
+    let decided = request.channel.plugin == nil ? 0 : request.event.payload.bytes.count
+    let kept = payload.bytes.count + decided + 256
+    request.channel.whenOpened(request, within: gateway.settings.publishMax, keeping: kept) {
       [self] refusal in
       if let refusal {
         refuse(request, refusal, completion)

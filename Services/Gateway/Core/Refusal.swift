@@ -14,6 +14,9 @@ struct Refusal: Error, Equatable, Sendable {
   /// For doors that speak HTTP statuses.
   var status: HTTPStatus
   var retryAfterMs: Int = 0
+  /// The code that the connection is to end with, 4000 to 4999, where a back end gave one; 0: by the
+  /// rest of it.
+  var endsWith: UInt16 = 0
 
   init(_ code: Int, _ name: String, _ message: String, _ status: HTTPStatus, retryAfterMs: Int = 0) {
     self.code = code
@@ -28,9 +31,13 @@ struct Refusal: Error, Equatable, Sendable {
     "this content was announced where the key may not read: it can't open it to another channel",
     .forbidden)
   static let internalError = Refusal(100, "internal", "internal error", .internalServerError)
-  static let unauthorized = Refusal(101, "unauthorized", "an API key is needed", .unauthorized)
+  static let unauthorized = Refusal(101, "unauthorized", "an API key that is in force is needed", .unauthorized)
   static let permissionDenied = Refusal(
     103, "permission_denied", "this is not permitted here", .forbidden)
+  /// What a caller's API key does not open, by its scopes or its patterns: the one refusal of a right
+  /// that the API answers with its own status.
+  static let outsideScope = Refusal(
+    103, "permission_denied", "this API key does not open that", .forbidden)
   static let methodNotFound = Refusal(104, "method_not_found", "there is no such method", .notFound)
   static let limitExceeded = Refusal(106, "limit_exceeded", "a limit is reached", .tooManyRequests)
   static let batchIsFull = Refusal(
@@ -44,6 +51,10 @@ struct Refusal: Error, Equatable, Sendable {
     retryAfterMs: 1000)
   static let noHistory = Refusal(
     108, "not_available", "this channel keeps no history", .notFound)
+  static let historyIsState = Refusal(
+    108, "not_available", "this channel's type builds its state from the history: it stays", .conflict)
+  static let notRemovableYet = Refusal(
+    108, "not_available", "the service that keeps this history is too old to remove it", .notFound)
   static let partsNotCarried = Refusal(
     108, "not_available", "JSON with parts has no door here: send JSON, text or bytes",
     .badRequest)

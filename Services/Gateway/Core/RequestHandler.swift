@@ -13,7 +13,8 @@ struct RequestHandler {
   init(_ gateway: GatewayLoop) { self.gateway = gateway }
 
   /// What is refused by its head alone, before any byte of a body is waited for.
-  func refusal(_ head: HTTPRequestHead, _ route: Route) -> Response? {
+  func refusal(_ head: HTTPRequestHead, _ exchange: HTTPExchange) -> Response? {
+    let route = exchange.route
     let allowed = route.methods
     guard allowed.contains(head.method) else {
       if allowed.isEmpty { return Self.notFound }
@@ -26,7 +27,7 @@ struct RequestHandler {
     if let token = Self.tokenForTicket(head, route) {
       do throws(Refusal) {
         try gateway.settings.authenticator.check(token: token)
-      } catch { return .refusedToken(error) }
+      } catch { return .error(error) }
     }
     let needsKey =
       switch route {
@@ -35,10 +36,8 @@ struct RequestHandler {
       default: false
       }
     guard needsKey else { return nil }
-    guard let key = gateway.settings.access.keys.find(APIKeys.offered(head.headers)) else {
-      return .unauthorized
-    }
-    if case .vault = route, !key.scopes.contains(.publish) { return .error(.permissionDenied) }
+    guard let key = exchange.key else { return .error(.unauthorized) }
+    if case .vault = route, !key.scopes.contains(.publish) { return .error(.outsideScope) }
     return nil
   }
 
@@ -60,14 +59,14 @@ struct RequestHandler {
     case .live: exchange.respond(.json { $0.beginObject(); $0.field("status", "ok"); $0.endObject() })
     case .health, .ready: gateway.health.answer(exchange)
     case .metrics:
-      exchange.respond(
-        Response(.ok, Metrics.contentType, [UInt8](gateway.settings.renderMetrics().utf8)))
+      if let refusal = gateway.refusesOverview(exchange) { return exchange.respond(refusal) }
+      gateway.metricsPage.answer(exchange)
     // One at a time for a connection, however many it asks for in advance.
     case .channels:
       exchange.whenFirst { [gateway, weak exchange] in
         if let exchange { ChannelList(gateway).answer(exchange) }
       }
-    case .api(let method): ServerAPI(gateway).answer(exchange, method, body)
+    case .api(let method): ServerAPI.answer(exchange, method, body, on: gateway)
     case .vault(let sha256): gateway.artifacts.download(sha256, head, exchange)
     case .emulation: gateway.emulated.answer(exchange, head, body)
     case .centrifugeStream(let form):
@@ -111,6 +110,20 @@ struct RequestHandler {
   }
 }
 
+extension GatewayLoop {
+  /// Why somebody may not see what goes on over all channels: that is for this machine's users, where
+  /// nobody else comes here, and for keys that may see who is where. Nil: it may be shown.
+  func refusesOverview(_ exchange: HTTPExchange) -> Response? {
+    // Behind a proxy everybody is on loopback.
+    let isOpen =
+      settings.access.isLoopback && settings.access.allowsAnonymous
+      && settings.proxies.ranges.isEmpty && !settings.authenticator.settings.isRequired
+    if isOpen { return nil }
+    guard let key = exchange.key else { return .error(.unauthorized) }
+    return key.allowsEverywhere(.presence) ? nil : .error(.outsideScope)
+  }
+}
+
 /// `GET /channels` (S003-10): every channel that somebody subscribes to, with how many.
 struct ChannelList {
   private let gateway: GatewayLoop
@@ -120,16 +133,7 @@ struct ChannelList {
   static let countMax: UInt32 = 10_000
 
   func answer(_ exchange: HTTPExchange) {
-    let access = gateway.settings.access
-    let key = access.keys.find(exchange.head.flatMap { APIKeys.offered($0.headers) })
-    // Behind a proxy everybody is on loopback.
-    let isOpen =
-      access.isLoopback && access.allowsAnonymous && gateway.settings.proxies.ranges.isEmpty
-      && !gateway.settings.authenticator.settings.isRequired
-    guard isOpen || key != nil else { return exchange.respond(.error(.unauthorized)) }
-    guard isOpen || key?.allowsEverywhere(.presence) ?? false else {
-      return exchange.respond(.error(.permissionDenied))
-    }
+    if let refusal = gateway.refusesOverview(exchange) { return exchange.respond(refusal) }
     guard let hub = gateway.upstreams.hub else { return exchange.respond(.error(.unavailable)) }
     let request = CountChannels(
       remainingMs: gateway.settings.publishMaxMs, prefix: "", after: "", limit: Self.countMax)

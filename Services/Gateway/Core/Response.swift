@@ -34,14 +34,19 @@ struct Response {
     if refusal.retryAfterMs > 0 {
       response.fields.append(("Retry-After", String((refusal.retryAfterMs + 999) / 1000)))
     }
+    if refusal.status == .unauthorized {
+      response.fields.append(("WWW-Authenticate", challenge(refusal)))
+    }
     return response
   }
 
-  /// RFC 9110 §15.5.2: it says how to come in.
-  static var unauthorized: Response {
-    var response = error(.unauthorized)
-    response.fields.append(("WWW-Authenticate", "apikey"))
-    return response
+  /// RFC 9110 §15.5.2: how to come in. RFC 6750 §3.1: who has shown nothing is told of no error.
+  private static func challenge(_ refusal: Refusal) -> String {
+    switch refusal {
+    case .unauthorized: "apikey"
+    case .signInFirst: "Bearer"
+    default: "Bearer error=\"invalid_token\""
+    }
   }
 
   /// A part was asked for that lies behind the end (RFC 9110 §15.5.17).
@@ -73,6 +78,20 @@ struct Response {
     var bytes = writer.end()
     if !isHead { bytes.append(contentsOf: body) }
     return bytes
+  }
+}
+
+/// The text of Date fields, made once a second.
+struct DateText {
+  private var second = -1
+  private var made = ""
+
+  mutating func text(_ secondsSince1970: Int) -> String {
+    if second != secondsSince1970 {
+      second = secondsSince1970
+      made = HTTPDate.text(secondsSince1970: secondsSince1970)
+    }
+    return made
   }
 }
 

@@ -36,36 +36,45 @@ enum Route: Equatable {
   }
 
   init(_ target: HTTPTarget) {
-    switch target.path {
-    case [], [""]: self = .page("index.html")
-    case ["health"]: self = .health
-    case ["live"]: self = .live
-    case ["ready"]: self = .ready
-    case ["metrics"]: self = .metrics
-    case ["channels"]: self = .channels
-    case ["ws"]: self = .manyChannels(target.queryAll("channel"))
-    case ["ws", "echo"]: self = .echo
-    case ["sse"]: self = .eventStream
-    case ["stream"]: self = .lineStream
-    case ["poll"]: self = .poll
-    case ["socket.io"], ["socket.io", ""]: self = .engine(.socketIO)
-    case ["engine.io"], ["engine.io", ""]: self = .engine(.engineIO)
-    case ["emulation"]: self = .emulation
-    default: self = Self.nested(target.path)
+    let path = target.path
+    switch path.count {
+    case 0: self = .page("index.html")
+    case 1: self = Self.single(path[0], target)
+    case 2: self = Self.nested(path[0], path[1])
+    case 3 where path[0] == "ws" && path[1] == "events" && !path[2].isEmpty: self = .events(path[2])
+    default: self = .notFound
     }
   }
 
-  private static func nested(_ path: [String]) -> Route {
-    guard path.count == 2 else {
-      return path.count == 3 && path[0] == "ws" && path[1] == "events" && !path[2].isEmpty
-        ? .events(path[2]) : path.count == 1 ? .page(path[0]) : .notFound
+  private static func single(_ name: String, _ target: HTTPTarget) -> Route {
+    switch name {
+    case "": .page("index.html")
+    case "health": .health
+    case "live": .live
+    case "ready": .ready
+    case "metrics": .metrics
+    case "channels": .channels
+    case "ws": .manyChannels(target.queryAll("channel"))
+    case "sse": .eventStream
+    case "stream": .lineStream
+    case "poll": .poll
+    case "socket.io": .engine(.socketIO)
+    case "engine.io": .engine(.engineIO)
+    case "emulation": .emulation
+    default: .page(name)
     }
-    switch path[0] {
-    case "api": return .api(path[1])
-    case "vault": return .vault(sha256: path[1])
-    case "connection": return connection(path[1])
-    case "ws" where !path[1].isEmpty: return .oneChannel(path[1])
-    default: return .notFound
+  }
+
+  private static func nested(_ first: String, _ second: String) -> Route {
+    switch first {
+    case "ws" where second == "echo": .echo
+    case "ws" where !second.isEmpty: .oneChannel(second)
+    case "api": .api(second)
+    case "vault": .vault(sha256: second)
+    case "connection": connection(second)
+    case "socket.io" where second.isEmpty: .engine(.socketIO)
+    case "engine.io" where second.isEmpty: .engine(.engineIO)
+    default: .notFound
     }
   }
 
@@ -86,14 +95,22 @@ enum Route: Equatable {
 
   /// Which door a request is for, and the request as that door reads it.
   static func find(
-    _ head: HTTPRequestHead, _ rules: [RouteRule]
+    _ head: HTTPRequestHead, _ rules: [RouteRule], socketIO: [String] = ["socket.io"]
   ) -> (route: Route, head: HTTPRequestHead) {
+    let path = head.target.path
+    if path.first == socketIO.first, path.starts(with: socketIO),
+      path.count == socketIO.count || path.count == socketIO.count + 1 && path.last == ""
+    {
+      return (.engine(.socketIO), head)
+    }
     for rule in rules {
       guard let channel = rule.channel(of: head.target.path) else { continue }
       var head = head
       return (custom(rule.door, channel, &head.target), head)
     }
-    return (Route(head), head)
+    let route = Route(head)
+    // Its usual address, where it has another one.
+    return (route == .engine(.socketIO) ? .notFound : route, head)
   }
 
   /// The door that a route of the configuration leads to, for the channel of that name. Doors that
@@ -118,6 +135,15 @@ enum Route: Equatable {
     case .notFound: []
     case .server: [.get, .head, .post, .put, .options]
     default: [.get, .head, .options]
+    }
+  }
+
+  /// The channels that a socket's address names, as they stand there.
+  var channelTexts: [String] {
+    switch self {
+    case .manyChannels(let texts): texts
+    case .oneChannel(let text), .events(let text): [text]
+    default: []
     }
   }
 

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Centrifuge
 internal import ChannelKit
 internal import Config
 internal import HTTPCodec
@@ -19,7 +20,7 @@ extension ServerAPI {
     guard let name = ChannelName(parameters.channel) else {
       return completion(.failure(.unknownChannel(parameters.channel)))
     }
-    guard key.allows(.history, name) else { return completion(.failure(.permissionDenied)) }
+    guard key.allows(.history, name) else { return completion(.failure(.outsideScope)) }
     guard let policy = gateway.settings.policy(name) else {
       return completion(.failure(.unknownChannel(name)))
     }
@@ -49,10 +50,50 @@ extension ServerAPI {
       bytes.append(contentsOf: "{\"offset\":\(event.offset),\"time\":\(event.timeMs),".utf8)
       Encoding.appendData(event.payload, to: &bytes)
       Encoding.append(user: event.publisher.user, to: &bytes)
+      append(ArrivalTags(event.eventType, event.meta), to: &bytes)
       bytes.append(UInt8(ascii: "}"))
     }
     bytes.append(contentsOf: "],\"offset\":\(page.head),\"epoch\":\"\(page.epoch?.text ?? "")\"}".utf8)
     return bytes
+  }
+
+  /// `,"tags":{…}` where there are some.
+  private static func append(_ tags: ArrivalTags?, to bytes: inout [UInt8]) {
+    guard let tags, !tags.values.isEmpty else { return }
+    var writer = JSONWriter()
+    writer.beginObject()
+    for tag in tags.values.entries { writer.field(tag.name, tag.value) }
+    writer.endObject()
+    bytes.append(contentsOf: ",\"tags\":".utf8)
+    bytes.append(contentsOf: writer.bytes)
+  }
+
+  /// What a channel's history holds now is given to nobody any more.
+  func removeHistory(_ value: JSONValue, _ completion: @escaping Completion) {
+    let name: ChannelName
+    switch named(value) {
+    case .failure(let refusal): return completion(.failure(refusal))
+    case .success(let found): name = found
+    }
+    guard key.allows(.remove, name) || key.allowsEverywhere(.admin) && !name.isReserved else {
+      return completion(.failure(.outsideScope))
+    }
+    guard let policy = gateway.settings.policy(name) else {
+      return completion(.failure(.unknownChannel(name)))
+    }
+    guard policy.history != .none else { return completion(.failure(.noHistory)) }
+    // Gateways that come later would build another state than those that have seen it all.
+    guard gateway.settings.registry.traits(of: policy.type)?.state != .folded else {
+      return completion(.failure(.historyIsState))
+    }
+    guard let link = policy.isDurable ? gateway.upstreams.eventstore : gateway.upstreams.hub else {
+      return completion(.failure(policy.isDurable ? .storeUnavailable : .unavailable))
+    }
+    guard link.peer?.knowsRemovals ?? false else { return completion(.failure(.notRemovableYet)) }
+    let request = RemoveHistory(remainingMs: gateway.settings.publishMaxMs, name: name)
+    gateway.ask(link, request, expecting: HistoryRemoved.self) {
+      completion($0.map { _ in [UInt8]("{}".utf8) })
+    }
   }
 
   private func named(_ value: JSONValue) -> Result<ChannelName, Refusal> {
@@ -67,7 +108,7 @@ extension ServerAPI {
     switch named(value) {
     case .failure(let refusal): completion(.failure(refusal))
     case .success(let name) where !key.allows(.presence, name):
-      completion(.failure(.permissionDenied))
+      completion(.failure(.outsideScope))
     case .success(let name):
       gateway.members(of: name) { completion($0.map(Self.presence)) }
     }
@@ -84,9 +125,10 @@ extension ServerAPI {
       writer.beginObject()
       writer.field("client", person.client)
       writer.field("user", person.user)
-      if !person.info.isEmpty {
-        writer.key("conn_info")
-        writer.raw(person.info)
+      for (name, info) in [("conn_info", person.info.connection), ("chan_info", person.info.channel)]
+      where !info.isEmpty {
+        writer.key(name)
+        writer.raw(info)
       }
       writer.endObject()
     }
@@ -101,7 +143,7 @@ extension ServerAPI {
     case .failure(let refusal): return completion(.failure(refusal))
     case .success(let found): name = found
     }
-    guard key.allows(.presence, name) else { return completion(.failure(.permissionDenied)) }
+    guard key.allows(.presence, name) else { return completion(.failure(.outsideScope)) }
     gateway.memberCounts(of: name) { result in
       completion(
         result.map {
@@ -113,8 +155,11 @@ extension ServerAPI {
   private static let patternBytesMax = 255
 
   func channels(_ value: JSONValue, _ completion: @escaping Completion) {
-    guard key.scopes.contains(.presence) else { return completion(.failure(.permissionDenied)) }
+    guard key.scopes.contains(.presence) else { return completion(.failure(.outsideScope)) }
     guard let hub = gateway.upstreams.hub else { return completion(.failure(.unavailable)) }
+    guard value["pattern"]?.isNull ?? true || value["pattern"]?.string != nil else {
+      return completion(.failure(.badRequest("pattern must be a string")))
+    }
     let pattern = value["pattern"]?.string ?? ""
     guard pattern.utf8.count <= Self.patternBytesMax else {
       return completion(

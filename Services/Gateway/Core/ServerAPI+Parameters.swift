@@ -1,17 +1,31 @@
 internal import Bytes
 internal import HTTPCodec
 internal import JSON
+internal import Wire
 
 /// Parameters of the API's methods, as they stand in JSON. Pure.
 enum APIParameters {
   struct Publish: Equatable {
-    var channels: [String] = []
+    /// The member *channel*; the one of the two that comes last counts.
+    private var channel: String?
+    /// The member *channels*.
+    private var list: [String] = []
+    var channels: [String] {
+      get { channel.map { [$0] } ?? list }
+      set { (channel, list) = (nil, newValue) }
+    }
+    /// Where one publication goes.
+    var firstChannel: String? {
+      get { channel ?? list.first }
+      set { (channel, list) = (newValue, []) }
+    }
     var payload: Payload?
     var key = ""
     var skipHistory = false
     /// Not published where nobody subscribes (S003-19).
     var onlyIfSubscribed = false
     var expected: Offset?
+    var tags: EventTags?
   }
 
   /// Reads a publish or broadcast. Fields of Centrifugo that have no meaning here are passed over.
@@ -35,29 +49,34 @@ enum APIParameters {
     _ problem: inout String?
   ) {
     if member.isKey("channel", in: span) {
-      if let text = member.text(in: span) { found.channels = [text] } else {
+      if let text = member.text(in: span) { found.firstChannel = text } else {
         problem = "channel must be a string"
       }
     } else if member.isKey("data", in: span) {
+      if found.payload != nil { problem = Self.twoPayloads }
       found.payload = PayloadJSON.payload(data: member, in: span)
     } else if member.isKey("b64data", in: span) {
+      if found.payload != nil { problem = Self.twoPayloads }
       do throws(PayloadJSON.Refusal) {
         found.payload = try PayloadJSON.payload(b64data: member, in: span)
       } catch { problem = "b64data must be a string of base64" }
     } else if member.isKey("idempotency_key", in: span) {
-      if let text = member.text(in: span), text.utf8.count <= 255 { found.key = text } else {
-        problem = "idempotency_key must be a string of at most 255 bytes"
+      if let text = member.text(in: span) { found.key = text } else {
+        problem = "idempotency_key must be a string"
       }
+      if found.key.utf8.count > 255 { problem = "idempotency_key is over 255 bytes" }
     } else if member.isKey("skip_history", in: span) {
-      found.skipHistory = member.bool(in: span) ?? false
+      take("skip_history", member, span, &found.skipHistory, &problem)
     } else if member.isKey("only_if_subscribed", in: span) {
-      found.onlyIfSubscribed = member.bool(in: span) ?? false
+      take("only_if_subscribed", member, span, &found.onlyIfSubscribed, &problem)
     } else if member.isKey("expected_offset", in: span) {
       if let number = member.int(in: span), number >= 0 {
         found.expected = Offset(UInt64(number))
       } else {
         problem = "expected_offset must be a whole number"
       }
+    } else if member.isKey("tags", in: span) {
+      do throws(Refusal) { found.tags = try tags(member, span) } catch { problem = error.message }
     } else if member.isKey("channels", in: span) {
       guard let list = try? JSONValue.parse(span.extracting(member.value)).array else {
         problem = "channels must be a list of strings"
@@ -66,6 +85,44 @@ enum APIParameters {
       found.channels = list.compactMap(\.string)
       if found.channels.count != list.count { problem = "channels must be a list of strings" }
     }
+  }
+
+  private static let twoPayloads = "send data or b64data, not both"
+
+  private static func take(
+    _ name: String, _ member: JSONMember, _ span: borrowing Span<UInt8>, _ flag: inout Bool,
+    _ problem: inout String?
+  ) {
+    if member.kind == .null { return }
+    guard let value = member.bool(in: span) else { return problem = notFlag(name) }
+    flag = value
+  }
+
+  private static func notFlag(_ name: String) -> String { "\(name) must be true or false" }
+
+  /// A switch: off where it is absent or null.
+  static func flag(_ name: String, in value: JSONValue) throws(Refusal) -> Bool {
+    guard let found = value[name], !found.isNull else { return false }
+    guard let flag = found.bool else { throw .badRequest(notFlag(name)) }
+    return flag
+  }
+
+  /// An object of texts; nil for none.
+  private static func tags(
+    _ member: JSONMember, _ span: borrowing Span<UInt8>
+  ) throws(Refusal) -> EventTags? {
+    let refusal = Refusal.badRequest(
+      "tags must be an object of strings: at most \(EventTags.countMax), and \(EventTags.bytesMax) bytes")
+    guard let value = try? JSONValue.parse(span.extracting(member.value)) else { throw refusal }
+    if value.isNull { return nil }
+    guard let members = value.object?.members else { throw refusal }
+    var list: [EventTags.Tag] = []
+    for member in members {
+      guard let text = member.value.string else { throw refusal }
+      list.append(EventTags.Tag(name: member.key, value: text))
+    }
+    guard let tags = EventTags(list) else { throw refusal }
+    return tags.list.isEmpty ? nil : tags
   }
 
   struct History {
@@ -85,9 +142,10 @@ enum APIParameters {
       else { throw .badRequest("since must be {offset, epoch}") }
       since = Position(epoch: epoch, offset: Offset(UInt64(offset)))
     }
-    let limit = value["limit"]?.int ?? 0
+    let given = value["limit"].flatMap { $0.isNull ? nil : $0 }
+    guard let limit = given.map(\.int) ?? 0 else { throw .badRequest("limit must be a whole number") }
     return History(
       channel: channel, limit: UInt32(clamping: limit < 0 ? Int64(most) : min(limit, Int64(most))),
-      since: since, isReverse: value["reverse"]?.bool ?? false)
+      since: since, isReverse: try flag("reverse", in: value))
   }
 }

@@ -14,27 +14,42 @@ internal import Wire
 /// Logical errors are 200 with `{"error":{code,message}}`; 400 only for a body that is no JSON
 /// object, 401 without a right key. Each method gives its answer's JSON to a completion, so that
 /// *batch* can put several together.
-final class ServerAPI {
+final class ServerAPI: PublicationOwner {
   let gateway: GatewayLoop
-  /// What the caller's key opens.
-  private(set) var key = APIKeyRule(name: "", digest: [], scopes: [])
+  private let client: PeerIdentity
+  let found: APIKeys.Found
 
-  init(_ gateway: GatewayLoop) { self.gateway = gateway }
+  /// - Parameter found: a key in force.
+  init(_ gateway: GatewayLoop, _ client: PeerIdentity, _ found: APIKeys.Found) {
+    self.gateway = gateway
+    self.client = client
+    self.found = found
+  }
+
+  /// What the caller's key opens.
+  var key: APIKeyRule { found.rule ?? APIKeyRule(name: "", digest: [], scopes: []) }
+
+  private func allows(_ scope: APIScopes, _ channel: ChannelName) -> Bool {
+    found.rule?.allows(scope, channel) ?? false
+  }
 
   /// What a method answers: the JSON of its result, or an error.
   typealias Answer = Result<[UInt8], Refusal>
   typealias Completion = (Answer) -> Void
 
-  func answer(_ exchange: HTTPExchange, _ method: String, _ body: [UInt8]) {
-    guard let headers = exchange.head?.headers else { return }
-    let tickets = IdentityAPI(gateway)
-    if method == "ticket", let token = headers.credentials(of: "bearer") {
-      return exchange.respond(tickets.ticket(bearer: token))
+  static func answer(
+    _ exchange: HTTPExchange, _ method: String, _ body: [UInt8], on gateway: GatewayLoop
+  ) {
+    guard let asked = exchange.asked else { return }
+    if method == "ticket", let token = asked.head.headers.credentials(of: "bearer") {
+      return exchange.respond(IdentityAPI(gateway).ticket(bearer: token))
     }
-    guard let key = gateway.settings.access.keys.find(APIKeys.offered(headers)) else {
-      return exchange.respond(.unauthorized)
-    }
-    self.key = key
+    guard let key = exchange.foundKey, key.rule != nil else { return exchange.respond(.error(.unauthorized)) }
+    asked.api(gateway, key).answer(exchange, method, body)
+  }
+
+  private func answer(_ exchange: HTTPExchange, _ method: String, _ body: [UInt8]) {
+    if method == "publish" { return publish(exchange, body.span) }
     let completion: Completion = { answer in
       switch answer {
       // Centrifugo's one answer that is no result.
@@ -42,13 +57,6 @@ final class ServerAPI {
         exchange.respond(Response(.ok, "application/json", result))
       case .success(let result): exchange.respond(Self.response("result", result))
       case .failure(let refusal): exchange.respond(Self.response(refusal))
-      }
-    }
-    if method == "publish" {
-      do throws(Refusal) {
-        return publish(try APIParameters.publish(body.span), completion)
-      } catch {
-        return Self.isNoObject(body) ? exchange.respond(.error(error)) : completion(.failure(error))
       }
     }
     let value: JSONValue
@@ -64,8 +72,31 @@ final class ServerAPI {
     call(method, value, body, completion)
   }
 
-  private static func isNoObject(_ body: [UInt8]) -> Bool {
-    guard let value = try? JSONValue.parse(body.span) else { return true }
+  /// The method that is called most: read and answered without a tree of JSON.
+  func publish(_ exchange: HTTPExchange, _ body: borrowing Span<UInt8>) {
+    do throws(Refusal) {
+      publish(try APIParameters.publish(body)) { result in
+        switch result {
+        case .success(let done): exchange.respond(done)
+        case .failure(let refusal): exchange.respond(Self.response(refusal))
+        }
+      }
+    } catch {
+      exchange.respond(Self.isNoObject(body) ? .error(error) : Self.response(error))
+    }
+  }
+
+  /// Keys are back ends', and those are known by where they are.
+  var memoryAccount: MemoryAccount {
+    guard gateway.binds(client) else { return .alone(ObjectIdentifier(self)) }
+    return .address(AddressKey(client))
+  }
+
+  /// Every call has an answer.
+  func publicationRefused(in channel: LocalChannel, _ refusal: Refusal) {}
+
+  private static func isNoObject(_ body: borrowing Span<UInt8>) -> Bool {
+    guard let value = try? JSONValue.parse(body) else { return true }
     return value.object == nil
   }
 
@@ -73,10 +104,12 @@ final class ServerAPI {
     Response(.ok, "application/json", [UInt8]("{\"\(name)\":".utf8) + json + [UInt8(ascii: "}")])
   }
 
-  /// What is passing keeps its HTTP status, so that proxies and clients back off; the rest is 200.
+  /// What is passing keeps its HTTP status, so that proxies and clients back off, and so does what
+  /// the key does not open; the rest is 200.
   private static func response(_ refusal: Refusal) -> Response {
     var response = Response.error(refusal)
     switch refusal.status {
+    case .forbidden where refusal == .outsideScope || refusal == .contentOfOthers: break
     case .tooManyRequests, .serviceUnavailable, .gatewayTimeout, .insufficientStorage: break
     case .contentTooLarge: break
     default: response.status = .ok
@@ -88,21 +121,22 @@ final class ServerAPI {
     _ method: String, _ value: JSONValue, _ body: [UInt8], _ completion: @escaping Completion
   ) {
     switch method {
-    case "publish": withParameters(value) { self.publish($0, completion) } failed: { completion(.failure($0)) }
+    case "publish":
+      withParameters(value) {
+        self.publish($0) { completion($0.map(Self.published)) }
+      } failed: { completion(.failure($0)) }
     case "broadcast":
       withParameters(value) { self.broadcast($0, completion) } failed: { completion(.failure($0)) }
     case "history": history(value, completion)
     case "presence": presence(value, completion)
     case "presence_stats": presenceStats(value, completion)
     case "channels": channels(value, completion)
-    case "info" where !key.scopes.contains(.presence): completion(.failure(.permissionDenied))
+    case "info" where !key.scopes.contains(.presence): completion(.failure(.outsideScope))
     case "info": info(completion)
     case "ticket", "revoke", "disconnect", "unsubscribe", "subscribe", "refresh":
-      guard key.allowsEverywhere(.admin) else { return completion(.failure(.permissionDenied)) }
+      guard key.allowsEverywhere(.admin) else { return completion(.failure(.outsideScope)) }
       IdentityAPI(gateway).call(method, value, completion)
-    // Histories are trimmed by their rules alone.
-    case "history_remove":
-      completion(.failure(Refusal(108, "not_available", "histories are not removed", .notFound)))
+    case "history_remove": removeHistory(value, completion)
     case "batch": batch(value, completion)
     default: completion(.failure(.methodNotFound))
     }
@@ -120,18 +154,21 @@ final class ServerAPI {
 
   // MARK: publishing
 
-  private func publish(_ parameters: APIParameters.Publish, _ completion: @escaping Completion) {
-    guard let channel = parameters.channels.first else {
+  /// What became of a publication.
+  private typealias Publication = Publishing.Completion
+
+  private func publish(_ parameters: APIParameters.Publish, _ completion: @escaping Publication) {
+    guard let channel = parameters.firstChannel else {
       return completion(.failure(.badRequest("channel is missing")))
     }
     publish(parameters, to: channel, completion)
   }
 
   private func publish(
-    _ parameters: APIParameters.Publish, to text: String, _ completion: @escaping Completion
+    _ parameters: APIParameters.Publish, to text: String, _ completion: @escaping Publication
   ) {
     guard let name = ChannelName(text) else { return completion(.failure(.unknownChannel(text))) }
-    guard key.allows(.publish, name) else { return completion(.failure(.permissionDenied)) }
+    guard allows(.publish, name) else { return completion(.failure(.outsideScope)) }
     guard let payload = parameters.payload else {
       return completion(.failure(.badRequest("data or b64data is missing")))
     }
@@ -150,7 +187,7 @@ final class ServerAPI {
 
   private func publish(
     _ parameters: APIParameters.Publish, _ payload: Payload, to channel: LocalChannel,
-    _ completion: @escaping Completion
+    _ completion: @escaping Publication
   ) {
     var request = PublishRequest(
       channel: channel,
@@ -158,15 +195,20 @@ final class ServerAPI {
         payload, idempotencyKey: parameters.key.isEmpty ? nil : parameters.key),
       client: .api, clientNumber: 0, expected: parameters.expected)
     request.skipHistory = parameters.skipHistory
+    request.publisher = self
     guard let hash = ArtifactNotice.sha256(of: payload) else {
-      return gateway.publishing.publish(request) { completion($0.map(Self.published)) }
+      request.meta = parameters.tags?.meta ?? []
+      return gateway.publishing.publish(request, completion)
+    }
+    guard parameters.tags == nil else {
+      return completion(.failure(.badRequest("what announces an artifact has no tags")))
     }
     // Only the API may tie a stored content to a channel: readers of the channel may fetch it.
     request.eventType = ArtifactNotice.eventType
     request.meta = hash
     mayTie(hash, to: channel.name) { [gateway] refusal in
       if let refusal { return completion(.failure(refusal)) }
-      gateway.publishing.publish(request) { completion($0.map(Self.published)) }
+      gateway.publishing.publish(request, completion)
     }
   }
 
@@ -191,7 +233,7 @@ final class ServerAPI {
   }
 
   private func ifSubscribed(
-    _ channel: LocalChannel, _ completion: @escaping Completion, _ body: @escaping () -> Void
+    _ channel: LocalChannel, _ completion: @escaping Publication, _ body: @escaping () -> Void
   ) {
     guard let hub = gateway.upstreams.hub else { return completion(.failure(.unavailable)) }
     let request = CountChannels(
@@ -201,12 +243,18 @@ final class ServerAPI {
       case .failure(let refusal): completion(.failure(refusal))
       case .success(let counts):
         if !counts.channels.isEmpty { return body() }
-        completion(.success([UInt8](#"{"skipped":true}"#.utf8)))
+        completion(.success(PublishResult(isSkipped: true)))
       }
     }
   }
 
-  private static func published(_ done: PublishResult) -> [UInt8] {
+  /// `{"result":…}`.
+  static func answer(_ done: PublishResult) -> [UInt8] {
+    [UInt8]("{\"result\":".utf8) + published(done) + [UInt8(ascii: "}")]
+  }
+
+  static func published(_ done: PublishResult) -> [UInt8] {
+    if done.isSkipped { return [UInt8](#"{"skipped":true}"#.utf8) }
     var writer = JSONWriter(reserving: 96)
     writer.beginObject()
     ControlMessage.append(done.position, to: &writer)
@@ -217,6 +265,7 @@ final class ServerAPI {
   }
 
   private func broadcast(_ parameters: APIParameters.Publish, _ completion: @escaping Completion) {
+    guard key.scopes.contains(.publish) else { return completion(.failure(.outsideScope)) }
     guard !parameters.channels.isEmpty else {
       return completion(.failure(.badRequest("channels is missing")))
     }
@@ -229,7 +278,7 @@ final class ServerAPI {
     let together = BatchOrder(weights: Array(repeating: 1, count: count), weightMax: .max)
     gather(count, "responses", together, completion) { index, done in
       self.publish(parameters, to: parameters.channels[index]) { answer in
-        done(Self.reply(answer, name: "result"))
+        done(Self.reply(answer.map(Self.published), name: "result"))
       }
     }
   }
@@ -266,7 +315,10 @@ final class ServerAPI {
       return completion(.failure(.badRequest("commands must be a list of at most \(most)")))
     }
     guard !commands.isEmpty else { return completion(.success([UInt8](#"{"replies":[]}"#.utf8))) }
-    let isParallel = value["parallel"]?.bool ?? false
+    let isParallel: Bool
+    do throws(Refusal) { isParallel = try APIParameters.flag("parallel", in: value) } catch {
+      return completion(.failure(error))
+    }
     let order = BatchOrder(
       weights: commands.map(Self.weight), weightMax: isParallel ? BatchOrder.weightMax : 1)
     gather(commands.count, "replies", order, completion) { index, done in

@@ -12,7 +12,9 @@ enum ServerMessage {
   /// So many publications of the channel did not reach this client; nil when nobody knows.
   case gap(ChannelName, dropped: UInt64?)
   case unrecoverable(Unrecoverable)
-  case reconnect(afterMs: Int)
+  /// `since` is where the client stands, as its door takes it; nil where it has no place, or more is on
+  /// its way.
+  case reconnect(afterMs: Int, since: String?)
   case pong(id: MessageID?, timeMs: Int64)
   /// Who the client is now, and until when in seconds of Unix time.
   case signedIn(id: MessageID?, client: String, user: String?, expires: Int64?)
@@ -86,7 +88,8 @@ enum ServerMessage {
       ControlMessage.unrecoverable(
         channel: lost.channel.text, reason: lost.reason, epoch: lost.epoch, floor: lost.floor,
         head: lost.head)
-    case .reconnect(let afterMs): ControlMessage.reconnect(afterMs: afterMs)
+    case .reconnect(let afterMs, let since):
+      ControlMessage.reconnect(afterMs: afterMs, since: since)
     case .pong(let id, let timeMs): ControlMessage.pong(id: id, timeMs: timeMs)
     case .signedIn(let id, let client, let user, let expires):
       ControlMessage.signedIn(id: id, client: client, user: user, expires: expires)

@@ -54,7 +54,7 @@ enum SocketDoors {
     }
     var names: [ChannelName] = []
     var refused: [String] = []
-    for text in texts(route) {
+    for text in route.channelTexts {
       guard let name = ChannelName(text) else {
         // A browser's page can't read why a handshake failed, so a socket that can carry the
         // reason is opened to say it.
@@ -86,58 +86,70 @@ enum SocketDoors {
         welcomes: isEvents || isEnvelope || target.isOn("presence"))
     }
     door.wantsPresence = target.isOn("presence")
-    guard let who = signIn(head, gateway.settings.authenticator, door, refuse: {
-      exchange.closes = true
-      exchange.respond(.refusedToken($0))
-    }) else { return false }
+    var identity: Identity?
+    var turnedAway: Refusal?
+    switch signIn(head, gateway, door) {
+    case .nobody: break
+    case .somebody(let found): identity = found
+    case .turnedAway(let refusal): turnedAway = refusal
+    case .refused(let refusal): return refuse(refusal)
+    }
     let compression = accept(key, offers, exchange, connection)
     let session = ClientSession(
       gateway, door, session: target.query("session").flatMap { SessionToken($0) },
-      client: connection.client, identity: who.identity)
+      client: connection.client, identity: identity)
+    session.noteForHooks(head.headers)
     let isRaw = door.style != .manyChannels
     let socket = SocketSession(
-      connection, session, compression, QualityTeller(target, gateway),
+      connection, session, compression,
+      target.query.isEmpty ? nil : QualityTeller(target, gateway),
       acknowledges: isRaw && target.isOn("ack"))
     connection.become(socket)
-    if let refusal = who.refusal {
-      session.turnAway(socket, refusal)
+    if let turnedAway {
+      session.turnAway(socket, turnedAway)
       return true
     }
     session.open(socket, names.map { ($0, since[$0] ?? .now) })
+    connection.noteQuiet(gateway.loop.now)
     for text in refused.prefix(gateway.settings.channelsPerConnectionMax) {
       session.tell(.error(id: nil, .unknownChannel(text), channel: text))
     }
     return true
   }
 
-  /// Who comes, or why not; nil where that has been answered.
-  ///
-  /// A page can't read why a handshake failed, so a ticket that opens nothing is told on the socket.
+  /// Who comes, or why not.
+  private enum Comer {
+    case nobody
+    case somebody(Identity)
+    /// A page can't read why a handshake failed, so a ticket that opens nothing is told on the socket.
+    case turnedAway(Refusal)
+    case refused(Refusal)
+  }
+
   private static func signIn(
-    _ head: HTTPRequestHead, _ authenticator: Authenticator, _ door: ClientSession.Door,
-    refuse: (Refusal) -> Void
-  ) -> (identity: Identity?, refusal: Refusal?)? {
+    _ head: HTTPRequestHead, _ gateway: GatewayLoop, _ door: ClientSession.Door
+  ) -> Comer {
+    let authenticator = gateway.settings.authenticator
     do throws(Refusal) {
-      let identity = try authenticator.identity(head)
+      if let identity = try authenticator.identity(head) { return .somebody(identity) }
       // On a socket of several channels the first message may say it.
-      guard identity != nil || door.style == .manyChannels
-        || !authenticator.settings.isRequired
-      else { throw .signInFirst }
-      return (identity, nil)
+      let mayBeNobody =
+        !authenticator.settings.isRequired || door.style == .manyChannels || gateway.asksWhoComes
+      return mayBeNobody ? .nobody : .refused(.signInFirst)
     } catch {
-      if error == .ticketInvalid { return (nil, error) }
-      refuse(error)
-      return nil
+      return error == .ticketInvalid ? .turnedAway(error) : .refused(error)
     }
   }
 
-  private static func texts(_ route: Route) -> [String] {
-    switch route {
-    case .manyChannels(let texts): texts
-    case .oneChannel(let text), .events(let text): [text]
-    default: []
-    }
-  }
+  private static let beginning = [UInt8](
+    """
+    HTTP/1.1 101 Switching Protocols\r
+    Upgrade: websocket\r
+    Connection: Upgrade\r
+    Sec-WebSocket-Accept:\u{20}
+    """.utf8)
+  private static let idField = [UInt8]("\r\n\(RequestID.field): ".utf8)
+  private static let end = [UInt8]("\r\n\r\n".utf8)
 
   /// Completes the handshake; nil where the connection goes without compression.
   private static func accept(
@@ -146,13 +158,24 @@ enum SocketDoors {
   ) -> SocketCompression? {
     connection.becameSocket(exchange)
     let agreed = connection.gateway.compression.agree(offers)
-    let accept = base64(SHA1.digest(WebSocketHandshake.acceptInput(key: key)))
-    var answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    answer += "Sec-WebSocket-Accept: \(accept)\r\n"
-    if let agreed { answer += "Sec-WebSocket-Extensions: \(agreed.answer.headerValue)\r\n" }
-    if let subprotocol { answer += "Sec-WebSocket-Protocol: \(subprotocol)\r\n" }
-    connection.stream.send([UInt8]("\(answer)\(RequestID.field): \(exchange.id)\r\n\r\n".utf8))
+    let accepted = connection.gateway.handshakes.digest(WebSocketHandshake.acceptInput(key: key))
+    connection.stream.send { answer in
+      answer.append(contentsOf: beginning)
+      appendBase64(accepted, to: &answer)
+      if let agreed { add("Sec-WebSocket-Extensions", agreed.answer.headerValue, to: &answer) }
+      if let subprotocol { add("Sec-WebSocket-Protocol", subprotocol, to: &answer) }
+      answer.append(contentsOf: idField)
+      exchange.id.append(to: &answer)
+      answer.append(contentsOf: end)
+    }
     return agreed?.compression
+  }
+
+  private static func add(_ name: String, _ value: String, to answer: inout [UInt8]) {
+    answer.append(contentsOf: "\r\n".utf8)
+    answer.append(contentsOf: name.utf8)
+    answer.append(contentsOf: ": ".utf8)
+    answer.append(contentsOf: value.utf8)
   }
 }
 

@@ -67,6 +67,11 @@ struct SocketKeepAlive {
     return .ping
   }
 
+  /// When the next ping is due; nil while one is under way, or the next sweep pings.
+  func nextPing(every: Duration) -> Instant? {
+    isAwaitingPong || isDue ? nil : lastPing + every
+  }
+
   /// What an answer says of its ping.
   struct Answer: Equatable {
     var roundTrip: Duration

@@ -116,6 +116,14 @@ struct SocketReceiver {
     case drop
   }
 
+  /// Until when a sweep finds nothing to do, unless the client sends something; nil where each has
+  /// to look.
+  func quietUntil() -> Instant? {
+    guard reader.isIdle, !hasNews else { return nil }
+    return keepAlive.nextPing(
+      every: teller?.interval(gateway.settings.pingEvery) ?? gateway.settings.pingEvery)
+  }
+
   /// Once a second: what has to be done.
   ///
   /// - Parameters:

@@ -73,6 +73,8 @@ final class SocketSession: Carrier, Conversation {
     stream.resumeReading()
   }
 
+  var hookDoor: HookDoor { HookDoor(transport: "websocket", name: "sapphire", encoding: "binary") }
+
   private func send(_ opcode: WebSocketOpcode, _ payload: [UInt8]) {
     var frame: [UInt8] = []
     WebSocketFrame.append(opcode, payload.span, into: &frame)
@@ -85,7 +87,7 @@ final class SocketSession: Carrier, Conversation {
     if isOpening, holdWhileOpening() { return 0 }
     var offset = 0
     do throws(SocketReceiver.Fault) {
-      while !isClosing, let event = try receiver.next(bytes, &offset) {
+      while !isClosing, !session.isHeldByHook, let event = try receiver.next(bytes, &offset) {
         switch event {
         case .message(let kind, let payload): received(kind, payload)
         case .ping(let payload): send(.pong, payload)
@@ -99,6 +101,7 @@ final class SocketSession: Carrier, Conversation {
       close(error.code, error.reason)
       return bytes.count
     }
+    if session.isHeldByHook { waitForHook() }
     // A client that does not read its answers is not read either.
     if stream.queuedBytes + session.waitingControlBytes > session.queueBytesMax {
       isHeldBack = true
@@ -106,6 +109,12 @@ final class SocketSession: Carrier, Conversation {
       stream.pauseReading()
     }
     return isClosing ? bytes.count : offset
+  }
+
+  /// What comes behind a message that a back end is asked about waits where it is.
+  private func waitForHook() {
+    stream.pauseReading()
+    session.whenReleasedByHook { [self] in if !isClosing { stream.resumeReading() } }
   }
 
   private func received(_ kind: WebSocketMessageKind, _ payload: [UInt8]) {
@@ -215,13 +224,22 @@ final class SocketSession: Carrier, Conversation {
   }
 
   func sweep(_ now: Instant) {
-    switch receiver.sweep(now, stream, isHeldBack: isHeldBack || isHeldForOpening) {
+    let isHeld = isHeldBack || isHeldForOpening || session.isHeldByHook
+    switch receiver.sweep(now, stream, isHeldBack: isHeld) {
     case .nothing: break
     case .ping: send(.ping, [])
     case .late: tellQuality()
     case .close(let fault): close(fault.code, fault.reason)
     case .drop: connection.close()
     }
+  }
+
+  func quietUntil(_ now: Instant) -> Instant? {
+    guard !isClosing, !isHeldBack, !isHeldForOpening,
+      let rights = session.rightsHoldUntil(now, wall: Authenticator.now),
+      let heartbeat = receiver.quietUntil()
+    else { return nil }
+    return min(rights, heartbeat)
   }
 
   func drain() { session.drain() }

@@ -29,6 +29,8 @@ struct StreamDoors {
     var refused: [String] = []
     var since: [ChannelName: Subscription.Since] = [:]
     var hasSince = false
+    /// It says by their names where it stands in its channels.
+    var isByNames = false
 
     var channels: [(ChannelName, Subscription.Since)] { names.map { ($0, since[$0] ?? .now) } }
   }
@@ -44,7 +46,7 @@ struct StreamDoors {
       default: try stream(request, exchange, connection, head, identity)
       }
     } catch {
-      exchange.respond(.refusedToken(error))
+      exchange.respond(.error(error))
     }
   }
 
@@ -52,7 +54,9 @@ struct StreamDoors {
   private func signIn(_ head: HTTPRequestHead) throws(Refusal) -> Identity? {
     let authenticator = gateway.settings.authenticator
     let identity = try authenticator.identity(head)
-    guard identity != nil || !authenticator.settings.isRequired else { throw .signInFirst }
+    guard identity != nil || !authenticator.settings.isRequired || gateway.asksWhoComes else {
+      throw .signInFirst
+    }
     return identity
   }
 
@@ -81,6 +85,7 @@ struct StreamDoors {
     }
     request.since = since
     request.hasSince = !text.isEmpty
+    request.isByNames = request.hasSince && !StreamPlaces.isShort(text)
     return request
   }
 
@@ -93,7 +98,7 @@ struct StreamDoors {
     let isRaw = isEvents && head.target.isOn("raw")
     let isAlone = request.names.count + request.refused.count == 1
     if isRaw, !isAlone { throw .badRequest("raw is for one channel") }
-    if isEvents, PositionVector.bytesMax(request.names) + 16 > gateway.settings.head.fieldBytesMax {
+    if isEvents, StreamPlaces.bytesMax(request.names) + 16 > gateway.settings.head.fieldBytesMax {
       throw .badRequest("the positions of so many channels don't fit into a Last-Event-ID")
     }
     var door = ClientSession.Door(
@@ -104,8 +109,10 @@ struct StreamDoors {
     let session = ClientSession(
       gateway, door, session: head.target.query("session").flatMap { SessionToken($0) },
       client: connection.client, identity: identity)
+    session.noteForHooks(head.headers)
     let stream = StreamSession(
-      exchange, connection, session, isEvents ? .events : .lines, request.channels)
+      exchange, connection, session, isEvents ? .events : .lines, request.channels,
+      isAnsweredByNames: request.isByNames)
     stream.start(request.channels)
     for text in request.refused {
       session.tell(.error(id: nil, .unknownChannel(text), channel: text))
@@ -121,6 +128,7 @@ struct StreamDoors {
       style: .manyChannels, encoding: .line, welcomes: false, isPresent: false)
     let session = ClientSession(
       gateway, door, session: nil, client: exchange.client, identity: identity)
+    session.noteForHooks(head.headers)
     let poll = PollSession(
       exchange, session, request.channels, asksForPosition: !request.hasSince, timeout)
     poll.start(request.channels)

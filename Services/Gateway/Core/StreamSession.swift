@@ -24,9 +24,11 @@ final class StreamSession: Carrier, EndlessAnswer {
   var onlySession: ClientSession? { session }
   private let form: Form
   /// The channels asked for, and where the client stands in each.
-  private var places: [(name: ChannelName, place: Subscription.Since)]
+  private var places: StreamPlaces
   /// The same, before anything that was sent.
-  private var origin: [(name: ChannelName, place: Subscription.Since)]
+  private var origin: StreamPlaces
+  /// The client said by their names where it stands in its channels, and is answered so.
+  private let isAnsweredByNames: Bool
   /// Those of which it isn't known yet where they begin.
   private var unsettled: Set<ChannelName>
   /// The request, until its answer has begun.
@@ -47,15 +49,16 @@ final class StreamSession: Carrier, EndlessAnswer {
 
   init(
     _ exchange: HTTPExchange, _ connection: Connection, _ session: ClientSession, _ form: Form,
-    _ channels: [(ChannelName, Subscription.Since)]
+    _ channels: [(ChannelName, Subscription.Since)], isAnsweredByNames: Bool
   ) {
     self.exchange = exchange
     self.connection = connection
     self.session = session
     self.form = form
     gateway = connection.gateway
-    places = channels.map { (name: $0.0, place: $0.1) }
+    places = StreamPlaces(channels)
     origin = places
+    self.isAnsweredByNames = isAnsweredByNames
     unsettled = Set(channels.map(\.0))
     listener = ListenerWatch(gateway.loop.now)
     taking = TakingWatch(gateway.loop.now)
@@ -79,7 +82,7 @@ final class StreamSession: Carrier, EndlessAnswer {
   private func beginAnswer() {
     guard !isClosing, let exchange = takeExchange() else { return }
     var answer = StreamDoors.answer(exchange.route)
-    let id = Self.vector(origin)
+    let id = isAnsweredByNames ? origin.byNames : origin.idText ?? ""
     if !id.isEmpty { answer.fields.append(("Last-Event-ID", id)) }
     guard exchange.handOver(to: self, answer) else {
       exchange.abort()
@@ -106,14 +109,13 @@ final class StreamSession: Carrier, EndlessAnswer {
     if form == .events {
       // A client that comes back does so with some spread, and with this position at least.
       var preamble: [UInt8] = []
-      let id = Self.vector(origin)
       EventStream.append(
-        id: id.isEmpty ? nil : id, retryMs: Int.random(in: 1000...3000), to: &preamble)
+        id: origin.idText, retryMs: Int.random(in: 1000...3000), to: &preamble)
       stream.send(preamble)
     }
     stream.send(early)
     early = []
-    origin = []
+    origin = StreamPlaces([])
     stream.withholds = false
     if wantsDrained { stream.tellWhenEmpty() }
     if gateway.isDraining { session.drain() }
@@ -123,26 +125,16 @@ final class StreamSession: Carrier, EndlessAnswer {
     if exchange == nil { stream.send(body) } else { body(&early) }
   }
 
-  private var vector: String { Self.vector(places) }
-
-  private static func vector(_ places: [(name: ChannelName, place: Subscription.Since)]) -> String {
-    PositionVector.encode(places.map { ($0.name, $0.place) })
-  }
-
   func begins(_ subscription: Subscription, after position: Subscription.Since) {
     let name = subscription.channel.name
-    stand(at: position, in: name)
-    if let index = origin.firstIndex(where: { $0.name == name }) { origin[index].place = position }
+    places.stand(at: position, in: name)
+    origin.stand(at: position, in: name)
     unsettled.remove(name)
     if exchange != nil {
       if unsettled.isEmpty { beginAnswer() }
-    } else if form == .events, !vector.isEmpty {
-      write { EventStream.append(id: vector, retryMs: nil, to: &$0) }
+    } else if form == .events, let id = places.idText {
+      write { EventStream.append(id: id, retryMs: nil, to: &$0) }
     }
-  }
-
-  private func stand(at place: Subscription.Since, in channel: ChannelName) {
-    if let index = places.firstIndex(where: { $0.name == channel }) { places[index].place = place }
   }
 
   /// A channel was refused: whoever comes back asks for it anew.
@@ -177,6 +169,10 @@ final class StreamSession: Carrier, EndlessAnswer {
   /// Whoever is left without a channel has to come back for it.
   var hearsClient: Bool { false }
 
+  var hookDoor: HookDoor {
+    HookDoor(transport: form == .events ? "sse" : "http_stream", name: "sapphire")
+  }
+
   func drained() { session.drained() }
 
   func deliver(_ publications: EncodedPublications, of subscription: Subscription) {
@@ -186,8 +182,8 @@ final class StreamSession: Carrier, EndlessAnswer {
       var start = 0
       for mark in publications.marks {
         if let position = mark.position {
-          stand(at: .position(position), in: name)
-          EventStream.appendID(vector, to: &output)
+          places.stand(at: position, in: name)
+          EventStream.appendID(places.id, to: &output)
         }
         output.append(contentsOf: publications.bytes[start..<mark.end])
         start = mark.end
@@ -207,9 +203,9 @@ final class StreamSession: Carrier, EndlessAnswer {
     var retryMs: Int?
     switch message {
     case .unrecoverable(let lost):
-      stand(at: lost.goesOnFrom, in: lost.channel)
-      id = vector
-    case .reconnect(let afterMs): retryMs = afterMs
+      places.stand(at: lost.goesOnFrom, in: lost.channel)
+      id = places.idText
+    case .reconnect(let afterMs, _): retryMs = afterMs
     default: break
     }
     let json = message.json

@@ -44,15 +44,15 @@ struct SubscriberGroup {
   }
 
   mutating func append(
-    _ payload: Payload, position: Position?, timeMs: Int64, publisher: Publisher, prefix: [UInt8],
-    key: MergeKey? = nil, merges: Bool = false, spare: () -> [UInt8]
+    _ payload: Payload, position: Position?, timeMs: Int64, publisher: Publisher,
+    tags: ArrivalTags?, prefix: [UInt8], key: MergeKey? = nil, merges: Bool = false, spare: () -> [UInt8]
   ) {
     if gathered.bytes.capacity == 0 { gathered.bytes = spare() }
     if gathered.count == 0 { gathered.first = position }
     gathered.last = position
     if merges { gathered.keys.append(key) }
     encoding.append(
-      payload, position: position, timeMs: timeMs, publisher: publisher, prefix: prefix,
+      payload, position: position, timeMs: timeMs, publisher: publisher, tags: tags, prefix: prefix,
       compressor: compressor, to: &gathered.bytes)
     gathered.count += 1
     if encoding.hasMarks {

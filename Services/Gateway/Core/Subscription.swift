@@ -1,4 +1,5 @@
 internal import Bytes
+internal import ChannelKit
 internal import Identity
 internal import Loop
 internal import Observe
@@ -26,15 +27,6 @@ final class Subscription {
     case ended
   }
 
-  enum Since: Equatable {
-    case now
-    /// Everything that the history still holds.
-    case start
-    /// Everything: the history was empty when the client looked last.
-    case empty
-    indirect case position(Position)
-  }
-
   enum Watching {
     case no
     /// Nothing can be shown yet.
@@ -55,6 +47,8 @@ final class Subscription {
     var isReading = false
     /// Whether there is such a position is asked first.
     var isChecking = false
+    /// What the client knows of the epoch, until a page names it.
+    var tag: EpochTag?
     /// Pages in a row that could not be read.
     var failures = 0
     /// It had been live, and goes on from where its client stopped keeping up.
@@ -63,20 +57,34 @@ final class Subscription {
     var awaitsChannel = false
     /// Its client may not read the history any more, and is told so once the channel is live.
     var isForbidden = false
+
+    /// Whether it is of that epoch, which it takes for its own if so.
+    mutating func isOf(_ epoch: Epoch) -> Bool {
+      if let tag, tag == EpochTag(epoch) {
+        self.epoch = epoch
+        self.tag = nil
+      }
+      return self.epoch == epoch
+    }
   }
 
   let session: ClientSession
   /// The carrier's, at hand for what happens for each delivery; nil where the carrier has to do
   /// something with each publication.
   private let stream: Stream?
+  var directStream: Stream? { stream }
   let channel: LocalChannel
   /// Kept apart: few have one, and there may be many subscriptions.
-  private var ownGrant: OwnGrant?
-  private final class OwnGrant {
-    let grant: SubscriptionGrant
-    init(_ grant: SubscriptionGrant) { self.grant = grant }
+  private var extras: Extras?
+  private final class Extras {
+    var grant: SubscriptionGrant?
+    var tailoring: Tailoring?
+    var answer: Payload?
+    var override: SubscriptionOverride?
+
+    var isEmpty: Bool { grant == nil && tailoring == nil && answer == nil && override == nil }
   }
-  /// What a plugin wants others to be shown of the client, JSON; empty: what its identity says.
+  /// What a plugin wants others to be shown of the client here, JSON; empty: what its grant says.
   var info: [UInt8] = []
   /// Its place in the client's outbox, while something waits there.
   var flow: OutboundLanes.Flow?
@@ -89,7 +97,7 @@ final class Subscription {
   /// Since when its client gets less than all at once.
   var behindSince: Instant?
   /// The window of the compression that it shares with others; nil where it shares none.
-  let sharedWindowBits: Int?
+  private(set) var sharedWindowBits: Int?
   let encoding: Encoding
   /// Its client is told of the channel's members.
   var watching = Watching.no
@@ -120,12 +128,46 @@ final class Subscription {
 
   /// The token that it was made with, where one was needed.
   var grant: SubscriptionGrant? {
-    get { ownGrant?.grant }
-    set { ownGrant = newValue.map { OwnGrant($0) } }
+    get { extras?.grant }
+    set { if newValue != nil || extras != nil { withExtras { $0.grant = newValue } } }
   }
 
+  /// Nil where it gets what others get.
+  var tailoring: Tailoring? {
+    get { extras?.tailoring }
+    set { if newValue != nil || extras != nil { withExtras { $0.tailoring = newValue } } }
+  }
+
+  /// What its client is told with the answer: by the channel's type, a token or a back end.
+  var answer: Payload? {
+    get { extras?.answer }
+    set { if newValue != nil || extras != nil { withExtras { $0.answer = newValue } } }
+  }
+
+  /// What a back end has different for its client.
+  var override: SubscriptionOverride {
+    get { extras?.override ?? SubscriptionOverride() }
+    set { withExtras { $0.override = newValue.isEmpty ? nil : newValue } }
+  }
+
+  private func withExtras(_ body: (Extras) -> Void) {
+    let extras = extras ?? Extras()
+    body(extras)
+    self.extras = extras.isEmpty ? nil : extras
+  }
+
+  /// What others are shown of its client in the channel.
+  var shownInfo: ShownInfo {
+    ShownInfo(
+      connection: session.context.info, channel: info.isEmpty ? extras?.grant?.info ?? [] : info)
+  }
+
+  /// Its publications get something of its client's own: they are compressed for it alone. Only
+  /// in `LocalChannel.changeGroup`.
+  func sharesNoWindow() { sharedWindowBits = nil }
+
   /// When that ends, in seconds of Unix time.
-  var grantEnd: Int64? { ownGrant?.grant.expiresAt }
+  var grantEnd: Int64? { extras?.grant?.expiresAt }
 
   /// Its channel is not open yet.
   var isWaiting: Bool { if case .waiting = state { true } else { false } }
@@ -178,28 +220,46 @@ final class Subscription {
 
   /// A publication for this client alone: of its replay, a snapshot or an answer.
   func send(
-    _ payload: Payload, position: Position?, timeMs: Int64, publisher: Publisher = Publisher()
+    _ payload: Payload, position: Position?, timeMs: Int64, publisher: Publisher = Publisher(),
+    tags: ArrivalTags? = nil
   ) {
+    if let tailoring {
+      let arrival = Arrival(
+        position: position, timeMs: timeMs, publisher: publisher, payload: payload, tags: tags)
+      return send(tailored: arrival, tailoring)
+    }
     func encode(_ bytes: inout [UInt8]) {
       encoding.append(
-        payload, position: position, timeMs: timeMs, publisher: publisher,
+        payload, position: position, timeMs: timeMs, publisher: publisher, tags: tags,
         prefix: channel.envelopePrefix, to: &bytes)
     }
-    if encoding.centrifuge != nil {
+    if encoding.centrifuge != nil || encoding.isRecoverable {
       let arrival = Arrival(
-        position: position, timeMs: timeMs, publisher: publisher, payload: payload)
+        position: position, timeMs: timeMs, publisher: publisher, payload: payload, tags: tags)
       if session.carrier?.gathers(arrival, of: self) == true { return }
     }
-    let isHeld = session.holdsBack
-    if let stream, !isHeld, !stream.withholds { return stream.send(encode) }
+    if let stream, !session.holdsBack, !stream.withholds { return stream.send(encode) }
     var bytes: [UInt8] = []
     encode(&bytes)
+    sendAlone(bytes, position)
+  }
+
+  /// Whether the carrier has it, and it doesn't wait where it may be left out yet.
+  @discardableResult
+  func sendAlone(_ bytes: [UInt8], _ position: Position?) -> Bool {
     let mark = EncodedPublications.Mark(end: bytes.count, position: position)
     let publication = EncodedPublications(
       bytes: bytes, count: 1, marks: [mark], first: position, last: position)
-    if isHeld { return session.hold(alone: publication, of: self) }
-    guard !isDirect else { return session.carrier?.send(bytes, 0, bytes.count) ?? () }
-    session.carrier?.deliver(publication, of: self)
+    if session.holdsBack {
+      session.hold(alone: publication, of: self)
+      return false
+    }
+    if isDirect {
+      session.carrier?.send(bytes, 0, bytes.count)
+    } else {
+      session.carrier?.deliver(publication, of: self)
+    }
+    return true
   }
 
   /// The answer is full: a history has the rest for the next one.
@@ -216,24 +276,5 @@ final class Subscription {
     guard dropped > 0 else { return }
     session.tell(.gap(channel.name, dropped: dropped))
     dropped = 0
-  }
-}
-
-extension Subscription.Since {
-  /// `start`, `empty`, or `EPOCH:OFFSET`; nothing means from now on. Nil for anything else.
-  init?(_ text: String?) {
-    guard let text, !text.isEmpty else {
-      self = .now
-      return
-    }
-    if text == "start" {
-      self = .start
-    } else if text == "empty" {
-      self = .empty
-    } else if let position = Position(text) {
-      self = .position(position)
-    } else {
-      return nil
-    }
   }
 }

@@ -76,7 +76,8 @@ private final class UpstreamOwner: LinkOwner {
     throws(FrameError) -> Consumption
   {
     switch header.kind {
-    case .publication: gateway.received(try Publication(body: body))
+    case .publication:
+      if try !gateway.passesOver(publication: body) { gateway.received(try Publication(body: body)) }
     case .gap: gateway.received(try Gap(body: body))
     case .subscriberCount: gateway.received(try SubscriberCount(body: body))
     case .presencePage: gateway.presence.received(try PresencePage(body: body))
@@ -86,6 +87,8 @@ private final class UpstreamOwner: LinkOwner {
     case .artifactChunk: gateway.artifacts.received(try ArtifactChunk(body: body))
     case .endArtifact: gateway.artifacts.received(try EndArtifact(body: body))
     case .artifactCredit: gateway.artifacts.received(try ArtifactCredit(body: body))
+    case .relay: gateway.relayServer.received(link, header, try Relay(body: body))
+    case .endRelay: gateway.relayServer.received(try EndRelay(body: body))
     case .cancelArtifact: gateway.artifacts.received(try CancelArtifact(body: body))
     default: break
     }
@@ -98,6 +101,13 @@ private final class UpstreamOwner: LinkOwner {
 
   func linkRelieved(_ link: Link) {
     if role == .presence { gateway.presence.relieved() }
+  }
+
+  func linkUnreachable(_ address: SocketAddress, _ reason: String) {
+    guard !gateway.isDraining else { return }
+    gateway.linkLogger.warning(
+      "no link to \(role.name); trying on",
+      ["address": .text("\(address)"), "reason": .text(reason)])
   }
 
   func linkEnded(_ link: Link, _ end: LinkEnd) {

@@ -21,6 +21,9 @@ protocol ChannelHistory: AnyObject {
   func head(of channel: ChannelName) -> StreamHead?
   /// Makes sure that the channel has an epoch, so that a newcomer can name his position.
   func open(_ channel: ChannelName, policy: HistoryPolicy) -> StreamHead
+  /// Has the channel's history end with its head, and says where that is.
+  func remove(
+    _ channel: ChannelName, _ completion: @escaping (Result<StreamHead, Failure>) -> Void)
   /// Nobody has the channel open: one that never had an event is forgotten, its epoch with it.
   func forgetUnused(_ channel: ChannelName)
   /// Drops what is past its age. `nowMs` is monotonic. Bounded work: what one call leaves, the
@@ -55,6 +58,7 @@ struct HistoryEvent: Sendable {
   var key: String
   var expected: Offset?
   var payload: Payload
+  var meta: [UInt8] = []
 }
 
 /// Where an event went.

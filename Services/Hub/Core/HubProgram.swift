@@ -23,6 +23,7 @@ public enum HubProgram {
   public static func start(_ context: ServiceContext) throws -> any RunningService {
     let address = try context.listenAddress(.hub)
     let limits = HubLimits(context.settings.limits)
+    Allocator.useOneArena()
     let thread = try LoopThread<HubMail>(name: "hub") { loop in
       let keys = IdempotencyKeys(windowMs: limits.keyWindowMs, countMax: limits.keys)
       let history = MemoryHistory(

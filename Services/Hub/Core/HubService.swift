@@ -16,13 +16,14 @@ final class HubService {
   private let history: any ChannelHistory
   private var table: RoutingTable
   private var keys: IdempotencyKeys
-  private var links: [LinkNumber: Link] = [:]
+  private(set) var links: [LinkNumber: Link] = [:]
   private var nextLink: LinkNumber = 1
   private var gaps: [LinkNumber: [ChannelHandle: UInt64]] = [:]
   private var changedCounts: Set<ChannelHandle> = []
+  var relays = RelayTable()
   private var scratch = ByteWriter()
   private var isStopping = false
-  private let metrics: HubMetrics
+  let metrics: HubMetrics
 
   init(
     loop: EventLoop, origin: UInt64, history: any ChannelHistory, metrics: HubMetrics,
@@ -118,7 +119,7 @@ final class HubService {
   ) {
     let event = HistoryEvent(
       timeMs: request.timeMs, publisher: request.publisher, eventType: request.eventType,
-      key: request.key, expected: request.expected, payload: request.payload)
+      key: request.key, expected: request.expected, payload: request.payload, meta: request.meta)
     switch history.append(event, to: channel.name, number: index, policy: channel.policy) {
     case .now(let result): finish(link, header, request, result, channel, index)
     case .later(let tell):
@@ -158,7 +159,8 @@ final class HubService {
     let handle = ChannelHandle(number: UInt32(index), generation: channel.generation)
     var publication = Publication(
       handle: handle, position: position, timeMs: request.timeMs, origin: origin,
-      publisher: request.publisher, eventType: request.eventType, payload: request.payload)
+      publisher: request.publisher, eventType: request.eventType, payload: request.payload,
+      meta: request.meta)
     publication.flags = request.flags.intersection(.carried)
     var framed: Checksums?
     for number in channel.subscribers {
@@ -239,6 +241,22 @@ final class HubService {
       to: header.correlation)
   }
 
+  /// What was published and is on its way is delivered all the same.
+  private func removeHistory(_ link: Link, _ header: FrameHeader, _ body: borrowing Span<UInt8>)
+    throws(FrameError)
+  {
+    let request = try RemoveHistory(body: body)
+    guard link.peer?.role == .gateway || link.peer?.role == .operations else {
+      return link.fail(header, .roleForbidden)
+    }
+    history.remove(request.name) { [link] result in
+      switch result {
+      case .success(let head): link.reply(HistoryRemoved(head), to: header.correlation)
+      case .failure(let failure): link.reply(failure, to: header.correlation)
+      }
+    }
+  }
+
   private func heads(_ link: Link, _ header: FrameHeader, _ body: borrowing Span<UInt8>)
     throws(FrameError)
   {
@@ -288,8 +306,16 @@ extension HubService: LinkOwner {
         case .failure(let failure): link.reply(failure, to: header.correlation)
         }
       }
+    case .removeHistory: try removeHistory(link, header, body)
     case .countChannels: try count(link, header, body)
     case .readHeads: try heads(link, header, body)
+    case .takeRelays: try takeRelays(link, header, body)
+    case .relay: try relay(link, header, body)
+    case .endRelay: try endRelay(link, body)
+    case .readMetrics:
+      _ = try ReadMetrics(body: body)
+      let queued = links.values.reduce(0) { $0 + $1.queuedBytes }
+      link.reply(MetricsText(text: metrics.text(queuedBytes: queued)), to: header.correlation)
     default: link.fail(header, .unexpectedKind)
     }
     return .now
@@ -310,6 +336,7 @@ extension HubService: LinkOwner {
   func linkEnded(_ link: Link, _ end: LinkEnd) {
     links[link.tag] = nil
     gaps[link.tag] = nil
+    endRelays(of: link)
     let (left, freed) = table.remove(link.tag)
     for handle in left { noteCount(handle) }
     if !freed.isEmpty { forgetLater(freed) }

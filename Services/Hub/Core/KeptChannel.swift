@@ -1,13 +1,16 @@
 internal import Bytes
+internal import Loop
 internal import Wire
 
 /// One channel's events in memory, and its place in a list of channels. Loop-confined.
 ///
 /// A class, so that one look-up finds it and it is changed in place.
-final class KeptChannel {
+final class KeptChannel: RecencyNode {
   struct Event {
     var event: StoredEvent
     var addedMs: Int64
+    /// What it counts for.
+    var bytes: Int
   }
 
   let name: ChannelName
@@ -28,10 +31,10 @@ final class KeptChannel {
   /// `MemoryHistory` has let go of it.
   private(set) var isForgotten = false
 
-  /// When it was last put at the new end of its list.
-  fileprivate(set) var listedMs: Int64 = 0
-  fileprivate unowned var older: KeptChannel?
-  fileprivate unowned var newer: KeptChannel?
+  /// When `MemoryHistory` last put it at the new end of its list.
+  var listedMs: Int64 = 0
+  unowned var older: KeptChannel?
+  unowned var newer: KeptChannel?
 
   /// Bytes that an event costs beside its payload.
   static let overheadBytes = 160
@@ -63,13 +66,14 @@ final class KeptChannel {
     head = head.next
     trim(nowMs, room: 1)
     if policy.count > 0 {
+      let cost = event.payload.bytes.count + event.meta.count + Self.overheadBytes
       put(
         Event(
           event: StoredEvent(
             offset: head, timeMs: event.timeMs, publisher: event.publisher,
-            eventType: event.eventType, payload: event.payload),
-          addedMs: nowMs))
-      bytes += event.payload.bytes.count + Self.overheadBytes
+            eventType: event.eventType, meta: event.meta, payload: event.payload),
+          addedMs: nowMs, bytes: cost))
+      bytes += cost
     }
     return Position(epoch: epoch, offset: head)
   }
@@ -110,20 +114,24 @@ final class KeptChannel {
     return nowMs - first.addedMs > policy.ageMs
   }
 
+  /// Drops all there is: the floor is at the head.
+  func clear() {
+    ring = []
+    (oldest, count, bytes) = (0, 0, 0)
+  }
+
   /// Nobody finds it any more; who still holds it holds no events.
   func discard() {
     isForgotten = true
-    ring = []
-    (oldest, count, bytes) = (0, 0, 0)
+    clear()
   }
 
   /// Drops the oldest event; gives the bytes it counted for.
   @discardableResult
   func dropFirst() -> Int {
     guard count > 0 else { return 0 }
-    let dropped = (ring[oldest]?.event.payload.bytes.count ?? 0) + Self.overheadBytes
+    let dropped = ring[oldest].take()?.bytes ?? 0
     bytes -= dropped
-    ring[oldest] = nil
     oldest = place(1)
     count -= 1
     if count == 0 {
@@ -136,34 +144,3 @@ final class KeptChannel {
 
 @available(*, unavailable)
 extension KeptChannel: Sendable {}
-
-/// Channels in the order they were put here; adding, removing and renewing cost the same however
-/// many there are. Owns none of them: its owner takes a channel out before it lets go of it.
-struct ChannelQueue {
-  private(set) unowned var oldest: KeptChannel?
-  private unowned var newest: KeptChannel?
-
-  mutating func append(_ channel: KeptChannel, _ nowMs: Int64) {
-    channel.listedMs = nowMs
-    channel.older = newest
-    channel.newer = nil
-    newest?.newer = channel
-    newest = channel
-    if oldest == nil { oldest = channel }
-  }
-
-  mutating func remove(_ channel: KeptChannel) {
-    if oldest === channel { oldest = channel.newer }
-    if newest === channel { newest = channel.older }
-    channel.older?.newer = channel.newer
-    channel.newer?.older = channel.older
-    channel.older = nil
-    channel.newer = nil
-  }
-
-  /// Puts a channel that is here at the new end.
-  mutating func renew(_ channel: KeptChannel, _ nowMs: Int64) {
-    remove(channel)
-    append(channel, nowMs)
-  }
-}

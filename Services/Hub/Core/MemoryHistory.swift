@@ -1,5 +1,6 @@
 internal import Bytes
 internal import Crypto
+internal import Loop
 internal import Wire
 
 /// Histories in this process's memory: gone with it, and the epochs say so.
@@ -15,8 +16,8 @@ final class MemoryHistory: ChannelHistory {
   private var numbered: [Channel?] = []
   /// INVARIANT: each channel is in one of the two lists: in `holding` if it has events, by its last
   /// publication; else in `idle`, by when it lost its last event, or by its last use.
-  private var holding = ChannelQueue()
-  private var idle = ChannelQueue()
+  private var holding = RecencyQueue<Channel>()
+  private var idle = RecencyQueue<Channel>()
   /// INVARIANT: the channels of `holding`, each at its `slot`, for the walk of `expire`.
   private var slots: [Channel] = []
   private var walked = 0
@@ -25,7 +26,7 @@ final class MemoryHistory: ChannelHistory {
   private var nowMs: Int64 = 0
   private var bytesMax: Int
   private var channelsMax: Int
-  private let makeEpoch: () -> Epoch
+  private var epochs: EpochSeries
 
   /// Histories without events are forgotten after this long; a returning client then finds a new
   /// epoch and is told so.
@@ -40,13 +41,12 @@ final class MemoryHistory: ChannelHistory {
 
   init(
     bytesMax: Int, channelsMax: Int = MemoryHistory.channelsMax,
-    keys: IdempotencyKeys = IdempotencyKeys(),
-    makeEpoch: @escaping () -> Epoch = { Epoch(random: SystemRandom.bits128()) }
+    keys: IdempotencyKeys = IdempotencyKeys(), epochs: EpochSeries = EpochSeries()
   ) {
     self.bytesMax = bytesMax
     self.channelsMax = channelsMax
     self.keys = keys
-    self.makeEpoch = makeEpoch
+    self.epochs = epochs
   }
 
   /// Goes on with other bounds; what is over them goes as publications and channels come.
@@ -104,10 +104,10 @@ final class MemoryHistory: ChannelHistory {
       hold(channel)
     case (true, false):
       letGo(channel)
-      idle.append(channel, nowMs)
+      rest(channel)
     // Once for each tick of the clock: an order finer than that is worth nothing.
-    case (true, true) where isUsed && channel.listedMs != nowMs: holding.renew(channel, nowMs)
-    case (false, false) where isUsed && channel.listedMs != nowMs: idle.renew(channel, nowMs)
+    case (true, true) where isUsed && channel.listedMs != nowMs: renew(channel, in: &holding)
+    case (false, false) where isUsed && channel.listedMs != nowMs: rest(channel)
     default: break
     }
     return result
@@ -116,7 +116,14 @@ final class MemoryHistory: ChannelHistory {
   private func hold(_ channel: Channel) {
     channel.slot = slots.count
     slots.append(channel)
-    holding.append(channel, nowMs)
+    renew(channel, in: &holding)
+  }
+
+  private func rest(_ channel: Channel) { renew(channel, in: &idle) }
+
+  private func renew(_ channel: Channel, in queue: inout RecencyQueue<Channel>) {
+    channel.listedMs = nowMs
+    queue.renew(channel)
   }
 
   private func letGo(_ channel: Channel) {
@@ -179,6 +186,7 @@ final class MemoryHistory: ChannelHistory {
   /// What an event takes of a page: the texts that a peer chose the length of count as well.
   private static func pageCost(_ event: StoredEvent) -> Int {
     event.payload.bytes.count + event.publisher.user.utf8.count + event.eventType.utf8.count
+      + event.meta.count
   }
 
   func head(of name: ChannelName) -> StreamHead? {
@@ -196,7 +204,7 @@ final class MemoryHistory: ChannelHistory {
 
   func open(_ name: ChannelName, policy: HistoryPolicy) -> StreamHead {
     let channel = ensure(name, policy)
-    if !channel.isHolding { idle.renew(channel, nowMs) }
+    if !channel.isHolding { rest(channel) }
     return head(of: name) ?? StreamHead(name: name, epoch: nil, floor: .zero, head: .zero)
   }
 
@@ -216,10 +224,18 @@ final class MemoryHistory: ChannelHistory {
   private func ensure(_ name: ChannelName, _ policy: HistoryPolicy) -> Channel {
     if let known = channels[name] { return known }
     if channels.count >= channelsMax, let oldest = idle.oldest ?? holding.oldest { forget(oldest) }
-    let made = Channel(name, epoch: makeEpoch(), policy: policy)
+    let made = Channel(name, epoch: epochs.next(), policy: policy)
     channels[name] = made
-    idle.append(made, nowMs)
+    rest(made)
     return made
+  }
+
+  func remove(
+    _ name: ChannelName, _ completion: @escaping (Result<StreamHead, Failure>) -> Void
+  ) {
+    if let channel = channels[name] { change(channel) { $0.clear() } }
+    completion(
+      .success(head(of: name) ?? StreamHead(name: name, epoch: nil, floor: .zero, head: .zero)))
   }
 
   func forgetUnused(_ name: ChannelName) {

@@ -15,6 +15,12 @@ struct ChangeLog: Sendable {
     byteCount += change.byteCount
   }
 
+  /// A change that nobody has to be told. Only while none is kept.
+  mutating func pass() {
+    guard changes.isEmpty else { preconditionFailure("changes are told in a row") }
+    base = base.advanced(by: 1)
+  }
+
   /// Lets go of changes up to `version`.
   mutating func trim(to version: PresenceVersion) {
     guard version > base else { return }

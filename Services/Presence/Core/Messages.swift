@@ -176,10 +176,32 @@ package enum PresenceRefusal: Hashable, Sendable {
   case tooManyWatches
 }
 
+/// What a back end is told of a channel.
+package enum ChannelNews: Hashable, Sendable {
+  /// The first member has come.
+  case occupied
+  /// The last member has gone.
+  case vacated
+  case joined(PresenceEntry)
+  case left(PresenceEntry)
+
+  package struct Kinds: OptionSet, Hashable, Sendable {
+    package let rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    package static let occupied = Kinds(rawValue: 1)
+    package static let vacated = Kinds(rawValue: 2)
+    package static let join = Kinds(rawValue: 4)
+    package static let leave = Kinds(rawValue: 8)
+  }
+}
+
 /// What the board wants done.
 package enum PresenceAction: Hashable, Sendable {
   case sendChanges(PresenceChanges, to: LinkID)
   case sendPage(PresencePage, to: LinkID)
+  /// In the order it happened in the channel.
+  case tell(ChannelName, [ChannelNews])
   /// Ask for a report: batches are missing, or the lease had lapsed.
   case requestReport(from: LinkID)
   /// The connection is not counted as present; its later leave is ignored.

@@ -11,15 +11,13 @@ package struct GatewayID: Hashable, Sendable, CustomStringConvertible {
   package var description: String { text }
 }
 
-/// A connection's id, unique within its gateway process, 1 to 255 bytes.
+/// A connection's number, unique within its gateway process.
 package struct ClientID: Hashable, Sendable, CustomStringConvertible {
-  package let text: String
-  package init?(_ text: String) {
-    guard isName(text) else { return nil }
-    self.text = text
-  }
-  package static func == (a: ClientID, b: ClientID) -> Bool { haveSameBytes(a.text, b.text) }
-  package var description: String { text }
+  package let number: UInt64
+  package init(_ number: UInt64) { self.number = number }
+  package var description: String { String(number, radix: 36) }
+
+  static let byteCount = 8
 }
 
 /// Who a connection has proved to be, 1 to 255 bytes.
@@ -85,10 +83,8 @@ package struct GatewayRun: Hashable, Sendable {
     a.name === b.name || a.incarnation == b.incarnation && a.gateway == b.gateway
   }
 
-  package func hash(into hasher: inout Hasher) {
-    hasher.combine(gateway)
-    hasher.combine(incarnation)
-  }
+  /// The number alone: runs of two gateways seldom share one, and a hash is taken for every join.
+  package func hash(into hasher: inout Hasher) { hasher.combine(incarnation) }
 }
 
 /// One event loop of a gateway process; each has a link of its own.
@@ -126,8 +122,7 @@ package enum MemberKey: Hashable, Sendable {
     switch self {
     case .user(let user): user.text.utf8.count
     case .session(let session): session.text.utf8.count
-    case .client(let client, let run):
-      client.text.utf8.count + run.gateway.text.utf8.count + 8
+    case .client(_, let run): ClientID.byteCount + run.gateway.text.utf8.count + 8
     }
   }
 }
@@ -147,5 +142,5 @@ package struct PresenceEntry: Hashable, Sendable {
   }
 
   /// About what the entry takes on the wire.
-  var byteCount: Int { key.byteCount + client.text.utf8.count + info.count + 16 }
+  var byteCount: Int { key.byteCount + ClientID.byteCount + info.count + 16 }
 }

@@ -16,7 +16,7 @@ extension PresenceBoard {
   }
 
   /// One event loop of a gateway process, and the connections it has in channels.
-  struct Lane: Sendable {
+  struct Lane: Placed, Sendable {
     enum Attachment: Sendable {
       case linked(LinkID)
       case detached(until: Instant)
@@ -30,6 +30,11 @@ extension PresenceBoard {
     struct Attendance: Hashable, Sendable {
       var client: ClientID
       var roster: Int
+
+      /// In one step: it is looked up for everything that happens.
+      func hash(into hasher: inout Hasher) {
+        hasher.combine(client.number ^ UInt64(truncatingIfNeeded: roster) &* 0x9E37_79B9_7F4A_7C15)
+      }
     }
 
     let gateway: GatewayID

@@ -3,7 +3,7 @@
 internal import Bytes
 
 extension PresenceBoard {
-  struct Connection: Sendable {
+  struct Connection: Placed, Sendable {
     enum State: Sendable {
       case live(lane: Int)
       case lost
@@ -38,9 +38,10 @@ extension PresenceBoard {
       counters.batchesIgnored += 1
       return
     }
+    guard let run = gateways[lanes[lane].gateway]?.run else { return }
     for event in batch.events {
       switch event {
-      case .joined(let join): admit(join, lane: lane, link: link)
+      case .joined(let join): admit(join, lane: lane, link: link, run)
       case .left(let leave): depart(leave, lane: lane, at: now)
       }
     }
@@ -85,25 +86,29 @@ extension PresenceBoard {
 
   // MARK: Joining
 
-  private mutating func admit(_ join: PresenceJoin, lane: Int, link: LinkID) {
-    guard let run = gateways[lanes[lane].gateway]?.run else { return }
+  private mutating func admit(
+    _ join: PresenceJoin, lane: Int, link: LinkID, _ run: GatewayRun
+  ) {
     let key = join.key(at: run)
-    if let number = rosterNumbers[join.channel] {
+    let known = rosterNumbers[join.channel]
+    if let number = known {
       let attendance = Lane.Attendance(client: join.client, roster: number)
-      if let known = lanes[lane].connections[attendance] {
+      if let known = lanes.at(lane, { $0.connections[attendance] }) {
         if connections[known].key == key { return confirm(known, join, lane: lane, link: link) }
         drop(known)
       }
-      if let lost = resumable(join, key: key, at: run) {
+      if let lost = resumable(join, in: number, key: key, at: run) {
         counters.resumes += 1
         insert(join, key: key, roster: number, lane: lane, run)
         return drop(lost)
       }
     }
-    if let refusal = refusal(of: join, key: key) {
+    if let refusal = refusal(of: join, in: known, key: key) {
       return refuse(join, refusal, link)
     }
-    guard let number = roster(of: join.channel) else { return refuse(join, .tooManyChannels, link) }
+    guard let number = known ?? roster(of: join.channel) else {
+      return refuse(join, .tooManyChannels, link)
+    }
     insert(join, key: key, roster: number, lane: lane, run)
   }
 
@@ -112,13 +117,17 @@ extension PresenceBoard {
     counters.refusals += 1
   }
 
-  private func refusal(of join: PresenceJoin, key: MemberKey) -> PresenceRefusal? {
+  private mutating func refusal(
+    of join: PresenceJoin, in roster: Int?, key: MemberKey
+  ) -> PresenceRefusal? {
     if let refusal = infoRefusal(join.info, replacing: 0) { return refusal }
     if connections.count >= limits.connectionsMax { return .tooManyConnections }
-    guard let number = rosterNumbers[join.channel] else { return nil }
-    let siblings = rosters[number].connections(of: key)?.count ?? 0
+    guard let number = roster else { return nil }
+    let (siblings, members) = rosters.at(number) {
+      ($0.connections(of: key)?.count ?? 0, $0.memberCount)
+    }
     if siblings >= limits.connectionsPerMemberMax { return .tooManyConnectionsOfMember }
-    let isFull = rosters[number].memberCount >= limits.membersPerChannelMax
+    let isFull = members >= limits.membersPerChannelMax
     return siblings == 0 && isFull ? .channelFull : nil
   }
 
@@ -146,11 +155,10 @@ extension PresenceBoard {
   /// A lost connection of the same member that `join` carries on: the same session, or the very
   /// same connection. Another of the user's devices does not count, for it has a grace of its own.
   private func resumable(
-    _ join: PresenceJoin, key: MemberKey, at run: GatewayRun
+    _ join: PresenceJoin, in number: Int, key: MemberKey, at run: GatewayRun
   ) -> Int? {
-    guard let number = rosterNumbers[join.channel],
-      infoRefusal(join.info, replacing: 0) == nil
-    else { return nil }
+    // Whoever is lost lingers.
+    guard lingering.count > 0, infoRefusal(join.info, replacing: 0) == nil else { return nil }
     return rosters[number].connections(of: key)?.first { index in
       let other = connections[index]
       guard case .lost = other.state else { return false }
@@ -165,14 +173,17 @@ extension PresenceBoard {
     lastSerial += 1
     let connection = connections.insert(
       Connection(
-        serial: lastSerial, roster: roster, key: key, run: run, client: join.client, session: join.session, info: join.info,
-        reportNumber: lanes[lane].reportNumber, state: .live(lane: lane)))
+        serial: lastSerial, roster: roster, key: key, run: run, client: join.client,
+        session: join.session, info: join.info,
+        reportNumber: lanes.at(lane) { $0.reportNumber }, state: .live(lane: lane)))
     infoBytes += join.info.count
     counters.joins += 1
-    lanes[lane].connections[Lane.Attendance(client: join.client, roster: roster)] = connection
+    lanes.at(lane) {
+      $0.connections[Lane.Attendance(client: join.client, roster: roster)] = connection
+    }
     list(roster)
     let entry = PresenceEntry(key: key, client: join.client, info: join.info)
-    rosters[roster].insert(connection, of: entry)
+    rosters.at(roster) { $0.insert(connection, of: entry) }
   }
 
   // MARK: Leaving
@@ -180,7 +191,7 @@ extension PresenceBoard {
   private mutating func depart(_ leave: PresenceLeave, lane: Int, at now: Instant) {
     guard let number = rosterNumbers[leave.channel] else { return }
     let attendance = Lane.Attendance(client: leave.client, roster: number)
-    guard let connection = lanes[lane].connections[attendance] else { return }
+    guard let connection = lanes.at(lane, { $0.connections[attendance] }) else { return }
     switch leave.manner {
     case .goodbye: drop(connection)
     case .lost: lose(connection, until: now + limits.resumeGrace)
@@ -203,13 +214,13 @@ extension PresenceBoard {
     infoBytes -= connection.info.count
     counters.leaves += 1
     list(connection.roster)
-    rosters[connection.roster].remove(number, of: connection.key)
+    rosters.at(connection.roster) { $0.remove(number, of: connection.key) }
   }
 
   private mutating func detach(_ number: Int) {
     let connection = connections[number]
     guard case .live(let lane) = connection.state else { return }
     let attendance = Lane.Attendance(client: connection.client, roster: connection.roster)
-    lanes[lane].connections[attendance] = nil
+    lanes.at(lane) { $0.connections[attendance] = nil }
   }
 }

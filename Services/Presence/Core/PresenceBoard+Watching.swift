@@ -192,7 +192,7 @@ extension PresenceBoard {
 
   /// Lets go of the changes that every watcher has, or will have by its snapshot.
   mutating func trimLog(of number: Int) {
-    guard rosters[number].log.count > 0 else { return }
+    guard rosters.at(number, { $0.log.count > 0 }) else { return }
     var needed = rosters[number].log.head
     for watcher in rosters[number].watchers {
       guard let watch = links[watcher]?.watches[number], !watch.isSnapshotDue else { continue }

@@ -47,9 +47,10 @@ package struct PresenceBoard: Sendable {
 
   /// Rosters to look at when the turn ends, each once.
   var listedRosters: [Int] = []
-  var isListed: Set<Int> = []
   var pendingBytes = 0
   var outbox: [PresenceAction] = []
+  /// What of a channel a back end is told.
+  private let told: @Sendable (ChannelName) -> ChannelNews.Kinds
 
   /// Goes on with other sizes of infos, channels and pages; who is listed stays listed.
   package mutating func adopt(sizesOf other: PresenceLimits) {
@@ -58,8 +59,12 @@ package struct PresenceBoard: Sendable {
     limits.pageEntriesMax = other.pageEntriesMax
   }
 
-  package init(limits: PresenceLimits = PresenceLimits(), startedAt now: Instant) {
+  package init(
+    limits: PresenceLimits = PresenceLimits(), startedAt now: Instant,
+    telling told: @escaping @Sendable (ChannelName) -> ChannelNews.Kinds = { _ in [] }
+  ) {
     self.limits = limits
+    self.told = told
     clock = BoardClock(startedAt: now, lateMax: limits.lateMax)
     nextSweep = now
     rebuild = Rebuild(until: now + limits.lease, settleAt: now + limits.firstContactSettle)
@@ -117,12 +122,18 @@ package struct PresenceBoard: Sendable {
 
   private mutating func commit(leaves: LeavePolicy) {
     let countMax = limits.pendingChangesPerChannelMax
-    for number in listedRosters where rosters[number].isTouched {
-      changeLog(of: number) {
-        $0.commit(leaves: leaves)
+    for number in listedRosters {
+      let told: (watchers: Set<LinkID>, bytes: Int, news: [ChannelNews])? = rosters.at(number) {
+        guard $0.isTouched else { return nil }
+        let before = $0.log.byteCount
+        let news = $0.commit(leaves: leaves)
         $0.limitLog(to: countMax)
+        return ($0.watchers, $0.log.byteCount - before, news)
       }
-      for watcher in rosters[number].watchers { links[watcher]?.enqueue(number) }
+      guard let told else { continue }
+      pendingBytes += told.bytes
+      if !told.news.isEmpty { outbox.append(.tell(rosters[number].channel, told.news)) }
+      for watcher in told.watchers { links[watcher]?.enqueue(number) }
     }
   }
 
@@ -130,12 +141,15 @@ package struct PresenceBoard: Sendable {
   private mutating func settleListedRosters() {
     for number in listedRosters {
       trimLog(of: number)
-      guard rosters[number].isUnused else { continue }
-      rosterNumbers[rosters[number].channel] = nil
+      let unused: ChannelName? = rosters.at(number) {
+        $0.isListed = false
+        return $0.isUnused ? $0.channel : nil
+      }
+      guard let unused else { continue }
+      rosterNumbers[unused] = nil
       rosters.remove(at: number)
     }
     listedRosters = []
-    isListed = []
   }
 
   // MARK: Rosters
@@ -144,21 +158,27 @@ package struct PresenceBoard: Sendable {
   mutating func roster(of channel: ChannelName) -> Int? {
     if let number = rosterNumbers[channel] { return number }
     guard rosters.count < limits.channelsMax else { return nil }
-    let number = rosters.insert(Roster(channel: channel))
+    let number = rosters.insert(Roster(channel: channel, told: told(channel)))
     rosterNumbers[channel] = number
     list(number)
     return number
   }
 
   mutating func list(_ number: Int) {
-    if isListed.insert(number).inserted { listedRosters.append(number) }
+    rosters.at(number) {
+      guard !$0.isListed else { return }
+      $0.isListed = true
+      listedRosters.append(number)
+    }
   }
 
   /// Runs `body` on a roster and keeps count of the bytes in its log.
   mutating func changeLog(of number: Int, _ body: (inout Roster) -> Void) {
-    let before = rosters[number].log.byteCount
-    body(&rosters[number])
-    pendingBytes += rosters[number].log.byteCount - before
+    pendingBytes += rosters.at(number) {
+      let before = $0.log.byteCount
+      body(&$0)
+      return $0.log.byteCount - before
+    }
   }
 
   // MARK: Questions

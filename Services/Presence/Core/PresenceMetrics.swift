@@ -16,8 +16,15 @@ package struct PresenceMetrics: Sendable {
   private let fenced: Counter
   private let lapsed: Counter
   private let snapshots: Counter
+  let telling: TellingMetrics
+
+  private let all: Metrics
+
+  /// All of it as Prometheus text.
+  var text: [UInt8] { [UInt8](all.render().utf8) }
 
   package init(_ metrics: Metrics) {
+    all = metrics
     connections = metrics.gauge(
       "sapphire_presence_connections", "Connections in channels, lost ones included.")
     channels = metrics.gauge(
@@ -38,6 +45,7 @@ package struct PresenceMetrics: Sendable {
       "sapphire_presence_reports_requested_total", "Reports asked of gateways.")
     fenced = metrics.counter("sapphire_presence_fenced_total", "Links that a newer one outdated.")
     lapsed = metrics.counter("sapphire_presence_leases_lapsed_total", "Leases that ran out.")
+    telling = TellingMetrics(metrics)
     snapshots = metrics.counter(
       "sapphire_presence_snapshots_forced_total", "Watchers that had fallen too far behind.")
   }

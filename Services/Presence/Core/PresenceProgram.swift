@@ -1,4 +1,6 @@
+internal import Bytes
 internal import Config
+internal import Hooks
 internal import Link
 internal import Loop
 internal import Observe
@@ -23,10 +25,17 @@ public enum PresenceProgram {
   public static func start(_ context: ServiceContext) throws -> any RunningService {
     let address = try context.listenAddress(.presence)
     let limits = PresenceLimits(context.settings)
+    let target = try hookTarget(context.settings.hooks)
+    let metrics = PresenceMetrics(context.metrics)
+    let told = target == nil ? { @Sendable (_: ChannelName) in [] } : kinds(context.settings.channels)
+    Allocator.useOneArena()
     let thread = try LoopThread<PresenceMail>(name: "presence") { loop in
+      let teller = target.map {
+        ChannelTeller($0, context.settings.hooks, metrics.telling, context.logger, on: loop)
+      }
       let service = PresenceService(
-        loop: loop, limits: limits, metrics: PresenceMetrics(context.metrics),
-        logger: context.logger)
+        loop: loop, limits: limits, metrics: metrics, logger: context.logger,
+        telling: told, by: teller)
       let listener = try LinkListener(
         at: address, identity: context.identity, on: loop, owner: service,
         accepts: PresenceService.accepts)
@@ -39,14 +48,33 @@ public enum PresenceProgram {
           case .drain:
             listener.close(.draining)
             loop.after(.milliseconds(20)) {
-              loop.stop()
-              context.report(.finished(code: ExitCode.ok, message: nil))
+              let stop = {
+                loop.stop()
+                context.report(.finished(code: ExitCode.ok, message: nil))
+              }
+              if let teller { teller.finish(stop) } else { stop() }
             }
           }
         }
       }
     }
     return RunningPresence(thread: thread)
+  }
+
+  /// Who is told; nil where nobody is. Blocks to look up a name and to read files.
+  private static func hookTarget(_ settings: HookSettings) throws -> HookTarget? {
+    do throws(HookFileRefused) { return try HookTargets(settings, [.events])[.events] } catch {
+      throw ConfigurationRefused(description: "the configuration is refused:\nhooks: \(error)")
+    }
+  }
+
+  private static func kinds(
+    _ rules: ChannelRules
+  ) -> @Sendable (ChannelName) -> ChannelNews.Kinds {
+    guard rules.rules.contains(where: { !$0.hooks.isDisjoint(with: .events) }) else {
+      return { _ in [] }
+    }
+    return { rules.rule(for: $0).map { ChannelNews.Kinds($0.hooks) } ?? [] }
   }
 }
 
@@ -61,6 +89,16 @@ struct RunningPresence: RunningService {
   func reload(_ settings: Configuration) -> Set<String> {
     thread.mailbox.post(.adopt(PresenceLimits(settings)))
     return []
+  }
+}
+
+extension ChannelNews.Kinds {
+  init(_ hooks: ChannelHooks) {
+    self = []
+    if hooks.contains(.occupied) { insert(.occupied) }
+    if hooks.contains(.vacated) { insert(.vacated) }
+    if hooks.contains(.join) { insert(.join) }
+    if hooks.contains(.leave) { insert(.leave) }
   }
 }
 

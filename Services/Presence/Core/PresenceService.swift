@@ -1,4 +1,4 @@
-internal import Bytes
+package import Bytes
 package import Link
 package import Loop
 package import Observe
@@ -20,6 +20,8 @@ package final class PresenceService {
   private var isTurnMarked = false
   private var timer: (at: PresenceCore.Instant, id: TimerID)?
   private var reported = PresenceCounters()
+  /// Nil where no back end is told anything.
+  private let teller: ChannelTeller?
 
   /// A link that has said which loop it serves.
   private struct Attached {
@@ -30,12 +32,15 @@ package final class PresenceService {
   }
 
   package init(
-    loop: EventLoop, limits: PresenceLimits, metrics: PresenceMetrics, logger: Logger
+    loop: EventLoop, limits: PresenceLimits, metrics: PresenceMetrics, logger: Logger,
+    telling told: @escaping @Sendable (ChannelName) -> ChannelNews.Kinds = { _ in [] },
+    by teller: ChannelTeller? = nil
   ) {
+    self.teller = teller
     self.loop = loop
     self.metrics = metrics
     self.logger = logger
-    board = PresenceBoard(limits: limits, startedAt: Self.instant(loop.now))
+    board = PresenceBoard(limits: limits, startedAt: Self.instant(loop.now), telling: told)
     schedule()
   }
 
@@ -93,6 +98,7 @@ package final class PresenceService {
     switch action {
     case .sendChanges(_, let id), .sendPage(_, let id), .requestReport(let id):
       deliver(action, to: id)
+    case .tell(let channel, let news): teller?.tell(channel, news)
     case .refuseJoin(let client, let channel, let refusal, let id):
       // Only said if there is credit: the gateway can do nothing about it.
       links[id]?.link.send(
@@ -202,6 +208,9 @@ extension PresenceService: LinkOwner {
     switch header.kind {
     case .lease: lease(link, header, try Lease(body: body))
     case .readPresence: read(link, header, try ReadPresence(body: body))
+    case .readMetrics:
+      _ = try ReadMetrics(body: body)
+      link.reply(MetricsText(text: metrics.text), to: header.correlation)
     case .presenceBatch, .watchPresence, .unwatchPresence:
       guard let id = attachedID(link), let peer = link.peer else { break }
       markTurn()

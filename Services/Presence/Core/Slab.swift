@@ -1,7 +1,7 @@
 /// Values in numbered slots that stay where they are until removed; freed slots are used again.
 ///
 /// An index belongs to its holder: using one after removing its value is a programmer error.
-struct Slab<Element> {
+struct Slab<Element: Placed> {
   private var slots: [Element?] = []
   private var free: [Int] = []
 
@@ -30,8 +30,17 @@ struct Slab<Element> {
     return element
   }
 
+  func isUsed(_ index: Int) -> Bool { index < slots.count && slots[index] != nil }
+
   /// The value in the slot, or nil if it is free or was never used.
   func element(at index: Int) -> Element? { index < slots.count ? slots[index] : nil }
+
+  /// Looks at the value in its place and may change it there. The subscript copies the value, which
+  /// for one of many arrays costs more than what is done with it.
+  mutating func at<Result>(_ index: Int, _ body: (inout Element) -> Result) -> Result {
+    guard let result = slots[index]?.apply(body) else { preconditionFailure("the slot is free") }
+    return result
+  }
 
   subscript(index: Int) -> Element {
     get {
@@ -48,3 +57,11 @@ struct Slab<Element> {
 }
 
 extension Slab: Sendable where Element: Sendable {}
+
+/// A value that is worked on where it stands: a call through an optional doesn't move it, as taking
+/// it out and putting it back would.
+protocol Placed {}
+
+extension Placed {
+  fileprivate mutating func apply<Result>(_ body: (inout Self) -> Result) -> Result { body(&self) }
+}

@@ -3,17 +3,6 @@ internal import Wire
 
 // What the board says in its own words, and what stands on the wire.
 
-extension ClientID {
-  // Digits to base 36 are at most 13 bytes: such a string needs no memory of its own.
-  private static let radix = 36
-
-  /// The id of the connection with this number.
-  init?(number: UInt64) { self.init(String(number, radix: Self.radix)) }
-
-  /// 0 for an id that was not made from a number.
-  var number: UInt64 { UInt64(text, radix: Self.radix) ?? 0 }
-}
-
 extension GatewayID {
   init?(instance: UInt64) { self.init(String(instance, radix: 36)) }
 }
@@ -21,7 +10,7 @@ extension GatewayID {
 extension PresenceEvent {
   /// Nil where a name is too long for the board.
   init?(_ event: MemberEvent) {
-    guard let client = ClientID(number: event.client) else { return nil }
+    let client = ClientID(event.client)
     switch event.what {
     case .joined:
       let user = UserID(event.user)

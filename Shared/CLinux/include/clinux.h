@@ -2,6 +2,7 @@
 // starting a child between fork and exec, and CRC-32C by the processor's own instruction.
 #pragma once
 #include <fcntl.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -34,6 +35,12 @@ int clinux_peer_credentials(int fd, int *pid, unsigned *uid);
 /// What became of the bytes written to a TCP socket: `taken` have been acknowledged by the peer's
 /// kernel since the beginning, `pending` not yet. Returns 0 or -errno.
 int clinux_tcp_progress(int fd, uint64_t *taken, uint64_t *pending);
+
+/// From now on all threads allocate from one arena (mallopt's M_ARENA_MAX). Returns 1, or 0 if refused.
+int clinux_one_arena(void);
+/// Where there is one arena: asks for all pages at once that the heap has grown by since the last call,
+/// instead of a fault for each (madvise's MADV_POPULATE_WRITE). Returns their bytes. Any thread.
+size_t clinux_populate_heap(void);
 
 /// How many processors this process may use by its affinity mask; at least 1.
 int clinux_processors(void);

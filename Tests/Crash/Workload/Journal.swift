@@ -7,6 +7,7 @@ internal import Glibc
 /// - `try REQUEST STREAM OFFSET SHA256 SEED BYTES KEY`: about to be committed; the chain if it is
 /// - `ack STREAM OFFSET`: acknowledged
 /// - `no STREAM OFFSET SHA256`: refused, and certainly not written
+/// - `remove STREAM OFFSET`, `removed STREAM OFFSET`: a history up to its head, before and after
 /// - `confirm POSITION`, `announced POSITION`: the outbox, before and after it is stored
 final class Journal {
   private let number: Int32

@@ -36,6 +36,8 @@ struct Record {
   private var streams: [String: [Planned]] = [:]
   private var chains: [String: StreamChain] = [:]
   private var keyed: [Keyed] = []
+  /// Where removed histories end.
+  private var floors: [String: Int] = [:]
   private var requests = 0
   private var now = StoreInstant(monotonic: 0, wall: 1_700_000_000_000)
   private var announced: Int64 = 0
@@ -86,6 +88,7 @@ struct Record {
     case 0..<72: try commit(store)
     case 72..<80: try check(store)
     case 80..<90: confirm(store)
+    case 90..<92: try remove(store)
     default: break
     }
     try store.maintain(at: now)
@@ -203,9 +206,23 @@ struct Record {
     let reader = try StoreReader(of: store)
     guard let page = try? reader.read(name, from: Offset(UInt64(from)), count: 20) else { return }
     guard page.head.value == UInt64(expected.count) else { give("wrong head", 99) }
-    for (event, planned) in zip(page.events, expected.dropFirst(from)) {
+    let floor = floors[stream, default: 0]
+    guard page.floor.value == UInt64(floor) else { give("wrong floor", 99) }
+    for (event, planned) in zip(page.events, expected.dropFirst(max(from, floor))) {
       guard event.payload == planned.event.payload else { give("wrong read", 99) }
     }
+  }
+
+  private mutating func remove(_ store: EventStore) throws(StoreFailure) {
+    let stream = "s\(Int.random(in: 0..<6, using: &random))"
+    guard let name = ChannelName(stream), let head = streams[stream]?.count, head > 0 else { return }
+    journal.line("remove \(stream) \(head)")
+    guard let removed = try store.removeHistory(of: name, at: now) else { return }
+    guard removed.floor.value == UInt64(head), removed.head == removed.floor else {
+      give("a history was removed to the wrong place", 99)
+    }
+    floors[stream] = head
+    journal.line("removed \(stream) \(head)")
   }
 
   private mutating func confirm(_ store: EventStore) {

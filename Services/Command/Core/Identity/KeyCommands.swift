@@ -112,7 +112,7 @@ enum KeyCommands {
     var rule = APIKeyRule(name: arguments.operands[0], digest: [], scopes: [])
     for word in (arguments["--scopes"] ?? "").split(separator: ",") {
       guard let scope = APIScopes.named.first(where: { $0.name == word }) else {
-        throw UsageError("--scopes are publish, history, presence and admin, not \(word)")
+        throw UsageError("--scopes are publish, history, presence, admin and remove, not \(word)")
       }
       rule.scopes.insert(scope.scope)
     }

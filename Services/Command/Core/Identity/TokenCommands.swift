@@ -157,8 +157,7 @@ enum TokenCommands {
     -> TokenVerifier
   {
     let settings = try CheckedSettings(
-      file: arguments["--config"], environment: Processes.environment(),
-      channelTypes: context.channelTypes
+      file: arguments["--config"], environment: Processes.environment(), context
     ).configuration.identity
     let paths = arguments["--keys"].map { [$0] } ?? settings.keyFiles
     guard !paths.isEmpty else { throw UsageError("name the keys with --keys FILE or --config FILE") }

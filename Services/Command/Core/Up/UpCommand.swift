@@ -48,7 +48,7 @@ enum UpCommand {
     do {
       let file = try configuration(arguments)
       let settings = try CheckedSettings(
-        file: file, environment: Processes.environment(), channelTypes: context.channelTypes)
+        file: file, environment: Processes.environment(), context)
       let address = try listenAddress(arguments, settings)
       let data = try context.dataDirectory(arguments)
       if let fault = data.socketPathFault { throw Refusal(code: .configuration, message: fault) }

@@ -30,7 +30,8 @@ enum VaultCommands {
     usage: "CHANNEL FILE [--name NAME]",
     details: """
       Sends the file's content to the server, then publishes it as an artifact. Dropping the
-      same file again changes nothing. Prints name, hash and position.
+      same file again changes nothing. Prints name, hash and position. A file whose name begins
+      with a dot is no artifact, unless it gets another name.
 
       Example:
         sapphire vault drop universal-frequency report.pdf
@@ -81,6 +82,9 @@ enum VaultCommands {
       guard arguments.operands.count == 2 else { throw UsageError("give a channel and a file") }
       let channel = try channelName(arguments.operands[0])
       let given = FilePath(arguments.operands[1])
+      guard arguments["--name"] != nil || !given.lastComponent.starts(with: ".".utf8) else {
+        throw UsageError("dot files are no artifacts; --name NAME announces it under another name")
+      }
       let file = try Files.realPath(given)
       let server = try keyedServer(arguments, context)
       let files = VaultFiles(root: file.parent)

@@ -19,7 +19,7 @@ enum CentrifugeDoors {
       identity = try gateway.settings.authenticator.identity(head)
     } catch {
       exchange.closes = true
-      exchange.respond(.refusedToken(error))
+      exchange.respond(.error(error))
       return false
     }
     let subprotocol = isUnidirectional ? nil : subprotocol(head.headers.all("sec-websocket-protocol"))
@@ -27,7 +27,7 @@ enum CentrifugeDoors {
       encoding: isUnidirectional ? .json : encoding(head.target, subprotocol), framing: .frame,
       isUnidirectional: isUnidirectional)
     let compression = accept(subprotocol)
-    let session = session(form, connection, identity)
+    let session = session(form, connection, identity, head)
     let socket = CentrifugeSocket(connection, session, form, compression)
     connection.become(socket)
     socket.start(isUnidirectional ? head.target.query("cf_connect").map { [UInt8]($0.utf8) } : nil)
@@ -35,11 +35,14 @@ enum CentrifugeDoors {
   }
 
   private static func session(
-    _ form: CentrifugeForm, _ connection: Connection, _ identity: Identity?
+    _ form: CentrifugeForm, _ connection: Connection, _ identity: Identity?,
+    _ head: HTTPRequestHead
   ) -> ClientSession {
     let door = ClientSession.Door(style: .manyChannels, encoding: Encoding(form), welcomes: false)
-    return ClientSession(
+    let session = ClientSession(
       connection.gateway, door, session: nil, client: connection.client, identity: identity)
+    session.noteForHooks(head.headers)
+    return session
   }
 
   // MARK: answers without end
@@ -64,10 +67,10 @@ enum CentrifugeDoors {
       {
         form.encoding = .protobuf
       }
-      let stream = CentrifugeStream(connection, session(form, connection, identity), form)
+      let stream = CentrifugeStream(connection, session(form, connection, identity, head), form)
       guard exchange.handOver(to: stream, answer(form)) else { return exchange.abort() }
       stream.start(commands)
-    } catch { exchange.respond(.refusedToken(error)) }
+    } catch { exchange.respond(.error(error)) }
   }
 
   /// The head of such an answer, for `HEAD` too.

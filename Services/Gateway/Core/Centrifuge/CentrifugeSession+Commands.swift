@@ -9,8 +9,8 @@ internal import Wire
 
 /// What a Centrifuge client says, frame by frame.
 extension CentrifugeSession {
-  /// BUDGET: histories and presences that one client may wait for.
-  private static let readsMax = 16
+  /// BUDGET: histories, presences and calls of back ends that one client may wait for.
+  static let readsMax = 16
 
   /// Carries out the commands of one frame; what is answered at once leaves as one frame.
   func received(_ frame: [UInt8]) {
@@ -26,9 +26,27 @@ extension CentrifugeSession {
     do throws(CentrifugeDecodeError) {
       while !isClosing, let command = try reader.next(frame.span) {
         gateway.metrics.messages.add()
+        if session.isHeldByHook, hold(command) { continue }
         carryOut(command)
       }
     } catch { disconnect(.badRequest) }
+  }
+
+  /// Keeps a command until a back end has answered one before it. False for what need not wait.
+  private func hold(_ command: CentrifugeCommand) -> Bool {
+    var bytes = 256
+    switch command.meaning {
+    case .pong, .malformed: return false
+    case .request(_, .subscribe(let ask)):
+      if session.mayPassHooks(subscribing: ask.channel) { return false }
+      bytes += ask.data.count + ask.token.utf8.count
+    case .request(_, .publish(let ask)): bytes += ask.data.count
+    case .request(_, .rpc(let ask)): bytes += ask.data.count
+    case .message(let data): bytes += data.count
+    case .request: break
+    }
+    session.holdForHook(bytes: bytes) { [self] in carryOut(command) }
+    return true
   }
 
   /// A client that only listens says once who it is; what else it may say is passed over.
@@ -43,8 +61,9 @@ extension CentrifugeSession {
   private func carryOut(_ command: CentrifugeCommand) {
     switch command.meaning {
     case .pong: transport?.receivedPong()
-    // Nobody is there who would take it.
-    case .message: _ = session.asksTooOften()
+    case .message(let data):
+      guard isConnected else { return disconnect(.badRequest) }
+      message(data)
     case .malformed: disconnect(.badRequest)
     case .request(let id, .connect(let ask)):
       guard !isConnected else { return disconnect(.badRequest) }
@@ -70,9 +89,7 @@ extension CentrifugeSession {
     case .presence(let channel): presence(id, channel)
     case .presenceStats(let channel): presenceStats(id, channel)
     case .ping: say(CentrifugeReply(id: id, .ping))
-    case .rpc:
-      if let refusal = session.asksTooOften() { return fail(id, refusal) }
-      fail(id, CentrifugeErrorCode.methodNotFound)
+    case .rpc(let ask): call(id, ask)
     }
   }
 
@@ -110,7 +127,9 @@ extension CentrifugeSession {
       return refuse(name.isReserved ? .permissionDenied : .unknownChannel(name))
     }
     let grant = session.subscriptions.first { $0.channel.name == name }?.grant
-    guard session.standing.may(right, name, policy, gateway.settings.access, grant: grant) else {
+    guard
+      session.standing.may(right, name, policy, gateway.settings.access, isGranted: grant != nil)
+    else {
       return refuse(.permissionDenied)
     }
     guard reads < Self.readsMax else {

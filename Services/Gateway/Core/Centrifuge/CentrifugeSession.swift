@@ -6,6 +6,7 @@ internal import Identity
 internal import Loop
 internal import Observe
 internal import Platform
+internal import Wire
 
 /// What moves the frames of a Centrifuge client: a socket, or an answer without end.
 protocol CentrifugeTransport: AnyObject {
@@ -107,6 +108,19 @@ final class CentrifugeSession: Carrier {
 
   // MARK: the way to the client
 
+  var hookDoor: HookDoor {
+    let transport =
+      switch form.framing {
+      case .frame: "websocket"
+      case .event: "sse"
+      case .line: "http_stream"
+      }
+    let isBinary = encoding == .protobuf
+    return HookDoor(
+      transport: form.isUnidirectional ? "uni_\(transport)" : transport,
+      name: isBinary ? "protobuf" : "json", encoding: isBinary ? "binary" : "json")
+  }
+
   var directStream: Stream? { stream }
   func limitUnsent() { stream.limitUnsent() }
   var queuedBytes: Int { stream.queuedBytes + (opening?.early.count ?? 0) }
@@ -193,7 +207,7 @@ final class CentrifugeSession: Carrier {
       say(CentrifugeTag(id).map { CentrifugeReply(id: $0.id, .refresh(refreshed)) } ?? extended)
     case .unrecoverable(let lost): lostPlace(lost)
     // What the client goes by as complete is not: it comes back, and finds that out.
-    case .gap(let channel, _): if isRecoverable(channel) { disconnect(.insufficientState) }
+    case .gap(let channel, _): if isPositioned(channel) { disconnect(.insufficientState) }
     case .member(let news, let channel, _): memberChanged(news, channel)
     // These clients know from the answer to `connect` when to refresh, count those who are there by
     // asking, and measure nothing.
@@ -210,7 +224,9 @@ final class CentrifugeSession: Carrier {
     case .subRefresh:
       var result = CentrifugeReply.SubRefresh()
       let channel = refreshing.removeValue(forKey: tag.id)
-      if let end = session.subscriptions.first(where: { $0.channel.name == channel })?.grantEnd {
+      if let channel, !session.isKeptByHook(in: channel),
+        let end = session.subscriptions.first(where: { $0.channel.name == channel })?.grantEnd
+      {
         (result.expires, result.ttlSeconds) = (true, timeToLive(end))
       }
       say(CentrifugeReply(id: tag.id, .subRefresh(result)))
@@ -237,7 +253,7 @@ final class CentrifugeSession: Carrier {
       pending[lost.channel]?.isLost = true
     } else if lost.reason == .epochChanged, !serverSide.contains(lost.channel) {
       resubscribe(lost.channel)
-    } else if isRecoverable(lost.channel) {
+    } else if isPositioned(lost.channel) {
       disconnect(.insufficientState)
     }
   }
@@ -250,12 +266,21 @@ final class CentrifugeSession: Carrier {
     gateway.loop.atTurnEnd { [self] in session.unsubscribe(channel) }
   }
 
-  private func isRecoverable(_ channel: ChannelName) -> Bool {
-    session.subscriptions.contains { $0.channel.name == channel && isRecoverable($0) }
+  private func isPositioned(_ channel: ChannelName) -> Bool {
+    session.subscriptions.contains { $0.channel.name == channel && isPositioned($0) }
   }
 
   /// Every channel with a history is, for those who may read it.
   func isRecoverable(_ subscription: Subscription) -> Bool {
+    hasPlace(subscription) && !subscription.override.forgetsPlace
+  }
+
+  /// Whether its client is told of a hole in what it gets.
+  func isPositioned(_ subscription: Subscription) -> Bool {
+    hasPlace(subscription) && !subscription.override.isUnpositioned
+  }
+
+  private func hasPlace(_ subscription: Subscription) -> Bool {
     subscription.channel.policy.history != .none && !subscription.isCutOffFromHistory
       && session.may(.history, subscription)
   }
@@ -307,6 +332,8 @@ final class CentrifugeSession: Carrier {
 
 extension CentrifugeClientInfo {
   init(_ person: ControlMessage.Person) {
-    self.init(user: person.user, client: person.client, connInfo: person.info)
+    self.init(
+      user: person.user, client: person.client, connInfo: person.info.connection,
+      chanInfo: person.info.channel)
   }
 }

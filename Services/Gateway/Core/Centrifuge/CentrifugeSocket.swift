@@ -67,7 +67,7 @@ final class CentrifugeSocket: CentrifugeTransport, Conversation {
   func received(_ bytes: borrowing Span<UInt8>) -> Int {
     var offset = 0
     do throws(SocketReceiver.Fault) {
-      while !centrifuge.isClosing, let event = try receiver.next(bytes, &offset) {
+      while !centrifuge.isClosing, !session.isHeldByHook, let event = try receiver.next(bytes, &offset) {
         switch event {
         case .message(let kind, let payload): received(kind, payload)
         case .ping(let payload): send(.pong, payload)
@@ -81,6 +81,7 @@ final class CentrifugeSocket: CentrifugeTransport, Conversation {
       closeSocket(error.code, error.reason)
       return bytes.count
     }
+    if session.isHeldByHook { waitForHook() }
     // A client that does not read its answers is not read either.
     if centrifuge.queuedBytes + session.waitingControlBytes > session.queueBytesMax {
       isHeldBack = true
@@ -88,6 +89,14 @@ final class CentrifugeSocket: CentrifugeTransport, Conversation {
       stream.pauseReading()
     }
     return centrifuge.isClosing ? bytes.count : offset
+  }
+
+  /// What comes behind a command that a back end is asked about waits where it is.
+  private func waitForHook() {
+    stream.pauseReading()
+    session.whenReleasedByHook { [self] in
+      if !centrifuge.isClosing { stream.resumeReading() }
+    }
   }
 
   private func received(_ kind: WebSocketMessageKind, _ payload: [UInt8]) {
@@ -128,7 +137,7 @@ final class CentrifugeSocket: CentrifugeTransport, Conversation {
 
   func sweep(_ now: Instant) {
     guard !centrifuge.isClosing else { return }
-    switch receiver.sweep(now, stream, isHeldBack: isHeldBack) {
+    switch receiver.sweep(now, stream, isHeldBack: isHeldBack || session.isHeldByHook) {
     case .nothing, .late: break
     case .ping:
       guard centrifuge.isConnected else { return }

@@ -6,12 +6,7 @@ internal import Wire
 
 extension CentrifugeForm {
   /// One publication, alone in its frame.
-  func push(
-    _ payload: Payload, _ position: Position?, _ timeMs: Int64, _ publisher: Publisher,
-    _ prefix: [UInt8]
-  ) -> [UInt8] {
-    let publication = CentrifugePublication(
-      payload, position: position, timeMs: timeMs, publisher: publisher, in: encoding)
+  func push(_ publication: CentrifugePublication, _ prefix: [UInt8]) -> [UInt8] {
     // What stands before the name in `Encoding.prefix`, and the quote behind it.
     let channel = String(decoding: prefix.dropFirst(12).dropLast(), as: UTF8.self)
     return encode(CentrifugeReply(CentrifugePush(channel: channel, .publication(publication))))
@@ -22,22 +17,27 @@ extension CentrifugePublication {
   /// Tells a client that speaks JSON that `data` is a string of base64, not text.
   static let base64Tag = (name: "encoding", value: "base64")
 
-  init(
-    _ payload: Payload, position: Position?, timeMs: Int64, publisher: Publisher,
-    in encoding: CentrifugeEncoding
-  ) {
-    self.init(data: encoding.data(payload), offset: position?.offset.value ?? 0)
-    self.timeMs = max(0, timeMs)
+  init(_ arrival: Arrival, in encoding: CentrifugeEncoding) {
+    self.init(data: encoding.data(arrival.payload), offset: arrival.position?.offset.value ?? 0)
+    timeMs = max(0, arrival.timeMs)
+    let publisher = arrival.publisher
     if publisher.client != 0 {
+      let shown = arrival.tags?.info
       info = CentrifugeClientInfo(
-        user: publisher.user, client: ClientID(number: publisher.client).text)
+        user: publisher.user, client: ClientID(number: publisher.client).text,
+        connInfo: shown?.connection ?? [], chanInfo: shown?.channel ?? [])
     }
-    if encoding == .json, !payload.kind.isText { tags[Self.base64Tag.name] = Self.base64Tag.value }
+    if let arrived = arrival.tags { tags = arrived.values }
+    if encoding == .json, !arrival.payload.kind.isText {
+      tags[Self.base64Tag.name] = Self.base64Tag.value
+    }
   }
 
   init(_ event: StoredEvent, in encoding: CentrifugeEncoding) {
     self.init(
-      event.payload, position: nil, timeMs: event.timeMs, publisher: event.publisher, in: encoding)
+      Arrival(
+        position: nil, timeMs: event.timeMs, publisher: event.publisher, payload: event.payload,
+        tags: ArrivalTags(event.eventType, event.meta)), in: encoding)
     offset = event.offset.value
   }
 }

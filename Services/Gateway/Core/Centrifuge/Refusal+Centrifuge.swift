@@ -10,10 +10,10 @@ extension Refusal {
   var centrifugeFailure: CentrifugeReply.Failure {
     var failure = centrifugeCode.failure
     failure.message = message
-    // An application's own codes; a plugin is the application.
-    if (1000...1999).contains(code) {
+    // An application's own codes; plugins and back ends are the application.
+    if (400...1999).contains(code) {
       failure.code = UInt32(code)
-      failure.temporary = false
+      failure.temporary = retryAfterMs > 0
     }
     return failure
   }
@@ -49,6 +49,7 @@ extension Refusal {
 
   /// With which code the connection ends.
   var centrifugeDisconnect: CentrifugeDisconnect {
+    if let own = CentrifugeDisconnect(applicationCode: endsWith, reason: message) { return own }
     switch self {
     case .disconnected: return .forceNoReconnect
     case .signInFirst: return .stale
@@ -92,6 +93,10 @@ struct PendingSubscription {
   var id: UInt32?
   /// The client asked to go on from a position.
   var wasRecovering = false
+  /// What it gets otherwise than others.
+  var tailoring: Tailoring?
+  /// What it said, where `since` is made from something else.
+  var wanted = Subscription.Since.now
   /// That position; `.now` where it is none that could be.
   var since = Subscription.Since.now
   var wantsMembers = false
@@ -99,11 +104,16 @@ struct PendingSubscription {
   var rejectsUnrecovered = false
   /// Where the subscription stands before what was gathered.
   var place: Subscription.Since?
+  /// Of what was missed it is to get the latest alone.
+  var wantsLatest = false
   /// The first step is over.
   var isBegun = false
   /// What the client asked for can't be had.
   var isLost = false
   var publications: [CentrifugePublication] = []
+  /// For the application, and from it.
+  var asked: [UInt8] = []
+  var given: [UInt8] = []
   /// Where the last of them stands.
   var last: Position?
 
@@ -111,6 +121,7 @@ struct PendingSubscription {
 
   init(_ ask: CentrifugeCommand.Subscribe, id: UInt32?) {
     self.id = id
+    asked = ask.data
     wasRecovering = ask.recover
     wantsMembers = ask.joinLeave
     rejectsUnrecovered = ask.flag & 2 != 0
@@ -126,12 +137,21 @@ struct PendingSubscription {
   /// Whether nothing is missing between where the client was and what it gets.
   var isRecovered: Bool {
     guard wasRecovering, !isLost else { return false }
+    // The latest is all that there is to recover, wherever the client was.
+    if wantsLatest { return true }
     switch (since, place) {
     case (.empty, .empty?): return true
     case (.empty, .position(let found)?): return found.offset == .zero
     case (.position(let wanted), .position(let found)?): return wanted == found
     default: return false
     }
+  }
+
+  /// Makes what was gathered the latest alone, and nothing where the client has that already.
+  mutating func keepLatest() {
+    guard wantsLatest else { return }
+    publications.removeFirst(max(0, publications.count - 1))
+    if case .position(let had) = wanted, had == last { publications = [] }
   }
 
   /// Where the client stands with what was gathered.

@@ -28,6 +28,7 @@ const session = new Session({
   roundTrip: (ms) => indicator.roundTrip(ms),
   quality: (message) => indicator.quality(message),
   identity: (who) => signIn.show(who),
+  expiring: (end) => say(signIn.renew(end)),
   resumed: ({ awayMs, complete }) => {
     indicator.reconnected();
     const away = `${(awayMs / 1000).toFixed(1)} s`;

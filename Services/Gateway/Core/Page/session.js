@@ -45,6 +45,12 @@ export class Session {
   // INVARIANT: what signs in is held here alone: no storage, no address, no element has it, and a
   // page that is reloaded or closed has forgotten it.
   #credential = null;
+  // Somebody has signed in, and no refusal has said otherwise since.
+  #isSignedIn = false;
+  // A newer token that was sent on this connection and not judged yet: `{id, credential}`.
+  #renewal = null;
+  // The right of who had signed in has ended.
+  #hasEnded = false;
   #connectId = 0;
   #subscribeId = 0;
   #outbox = new Map();
@@ -61,7 +67,8 @@ export class Session {
    * @param handlers functions `phase({phase, failures, retryAt, reason, signIn})`, `publication(envelope)`,
    *   `control(message)`, `notice({kind, text})`, `roundTrip(ms)`, `quality(message)`,
    *   `missed(count)`, `resumed({awayMs, complete})`, `identity({user, expires})` with
-   *   null for nobody
+   *   null for nobody, `expiring({expires, reason})` where a newer token is wanted: before the end,
+   *   when one that came was no good, and with `expires` null when the end has come
    */
   constructor(handlers) {
     this.#handlers = handlers;
@@ -85,6 +92,7 @@ export class Session {
     this.#drop();
     this.#position = this.#sessionKey = null;
     this.#failures = this.#downSince = 0;
+    this.#hasEnded = false;
     for (const item of this.#outbox.values()) {
       item.settle({ error: 'The channel was left before the answer came.' });
     }
@@ -94,10 +102,18 @@ export class Session {
 
   /**
    * Signs in with a token or a ticket, now and whenever the connection comes back. A ticket is good
-   * for one connection.
+   * for one connection. A newer token of the same user changes nothing but how long the connection,
+   * its subscription and what is on its way may stay; else there is another connection, which goes
+   * on behind the last position.
    */
   signIn(text) {
-    this.#credential = text.split('.').length === 3 ? { token: text } : { ticket: text };
+    const credential = text.split('.').length === 3 ? { token: text } : { ticket: text };
+    if (this.#phase === 'live' && this.#isSignedIn && credential.token) {
+      this.#renewal = { id: this.#nextId++, credential };
+      this.#say({ type: 'refresh', id: this.#renewal.id, ...credential });
+      return;
+    }
+    this.#credential = credential;
     this.#begin();
   }
 
@@ -106,10 +122,13 @@ export class Session {
     this.#begin();
   }
 
-  /** Comes as somebody else: another connection, which goes on behind the last position. */
+  /** Comes as somebody else, or once more after the end: another connection. */
   #begin() {
-    this.#sessionKey = null;
-    this.#failures = this.#downSince = 0;
+    this.#sessionKey = this.#renewal = null;
+    this.#failures = 0;
+    // An end is told of as a break; whoever comes as somebody else was never away.
+    if (!this.#hasEnded) this.#downSince = 0;
+    this.#hasEnded = this.#isSignedIn = false;
     this.#handlers.identity(null);
     if (this.#channel) this.#open();
   }
@@ -183,6 +202,9 @@ export class Session {
   #drop() {
     for (const timer of Object.values(this.#timers)) clearTimeout(timer);
     this.#pings.clear();
+    // What was not judged is tried with the next connection.
+    if (this.#renewal) this.#credential = this.#renewal.credential;
+    this.#renewal = null;
     const socket = this.#socket;
     this.#socket = null;
     if (socket) socket.close();
@@ -249,12 +271,14 @@ export class Session {
       this.#handlers.control(message);
       break;
     case 'expiring':
-      if (message.channel === undefined) {
-        const time = new Date(message.expires * 1000).toLocaleTimeString();
-        this.#handlers.notice({ kind: 'error', text: `Signed in until ${time} only: sign in again to stay` });
-      }
+      if (message.channel === undefined) this.#handlers.expiring({ expires: message.expires, reason: '' });
       break;
     case 'connected':
+      if (this.#renewal && this.#renewal.id === message.id) {
+        this.#credential = this.#renewal.credential;
+        this.#renewal = null;
+      }
+      this.#isSignedIn = true;
       this.#handlers.identity({ user: message.user ?? null, expires: message.expires ?? null });
       break;
     case 'ack':
@@ -318,12 +342,8 @@ export class Session {
       return;
     }
     if (this.#settle(message.id, () => ({ error: text }))) return;
-    if (SIGN_IN_ERRORS.has(message.name)) {
-      this.#credential = null;
-      this.#handlers.identity(null);
-      this.#giveUp(text, true);
-      return;
-    }
+    if (this.#renewal && this.#renewal.id === message.id) return this.#renewalRefused(message.name, text);
+    if (SIGN_IN_ERRORS.has(message.name)) return this.#signInRefused(message.name, text);
     this.#refusal = text;
     // Without an id it answers nothing that was sent: the channel itself is refused or ended.
     const isTheChannel = message.id === undefined && message.channel === this.#channel;
@@ -333,6 +353,27 @@ export class Session {
     else if (this.#phase === 'live') this.#handlers.notice({ kind: 'error', text });
     else if (passes) this.#lose(0, text);
     else this.#giveUp(text, message.name === 'permission_denied');
+  }
+
+  /** The connection stays as it was, unless the token is another user's: then it is another one. */
+  #renewalRefused(name, text) {
+    const { credential } = this.#renewal;
+    this.#renewal = null;
+    if (name === 'other_user') {
+      this.#credential = credential;
+      this.#begin();
+    } else this.#handlers.expiring({ expires: undefined, reason: text });
+  }
+
+  /** What signed in is no good, or not any more: the page keeps its place and waits for another. */
+  #signInRefused(name, text) {
+    this.#credential = null;
+    this.#hasEnded = this.#hasEnded || (this.#isSignedIn && name === 'token_expired');
+    this.#isSignedIn = false;
+    this.#handlers.identity(null);
+    if (this.#hasEnded) this.#downSince ||= performance.now();
+    this.#giveUp(text, !this.#hasEnded);
+    if (this.#hasEnded) this.#handlers.expiring({ expires: null, reason: name === 'token_expired' ? '' : text });
   }
 
   // Publishing. What was sent and not answered when the socket went is sent again with the same

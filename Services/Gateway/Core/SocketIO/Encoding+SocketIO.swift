@@ -12,9 +12,14 @@ extension Encoding {
   /// Of an attachment that is the only one.
   private static let placeholder = #"{"_placeholder":true,"num":0}"#
 
-  /// `42["publication",{…}]`, or `451-["publication",{…}]` with an attachment as `data`.
+  /// What is said here is followed by the client's position.
+  var isRecoverable: Bool { self == .recoverablePublication || self == .recoverableEvent }
+
+  /// `42["publication",{…}]`, or `451-["publication",{…}]` with an attachment as `data`;
+  /// `42["publication",{…},"POSITION"]` where that is recoverable.
   static func socketPublication(
-    _ payload: Payload, position: Position?, timeMs: Int64, user: String, prefix: [UInt8]
+    _ payload: Payload, position: Position?, timeMs: Int64, user: String, prefix: [UInt8],
+    isRecoverable: Bool = false
   ) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(prefix.count + payload.bytes.count + 128)
@@ -23,21 +28,43 @@ extension Encoding {
     appendHead(position, timeMs, user, prefix, to: &bytes)
     bytes.append(contentsOf: "\"data\":".utf8)
     appendValue(payload, to: &bytes)
-    bytes.append(contentsOf: "}]".utf8)
+    bytes.append(UInt8(ascii: "}"))
+    if isRecoverable, let position { appendPlace(position, prefix, to: &bytes) }
+    bytes.append(UInt8(ascii: "]"))
     return bytes
   }
 
-  /// `42["map:cursor",…]`.
-  static func socketEvent(_ payload: Payload, _ prefix: [UInt8]) -> [UInt8] {
+  /// `42["map:cursor",…]`, `42["map:cursor",…,"POSITION"]` where that is recoverable.
+  ///
+  /// Clients take a string that stands last for their position, so one that is none is followed by
+  /// one as well.
+  static func socketEvent(
+    _ payload: Payload, _ position: Position? = nil, _ prefix: [UInt8],
+    _ isRecoverable: Bool = false
+  ) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(prefix.count + payload.bytes.count + 32)
     bytes.append(contentsOf: payload.isAttached ? "451-[".utf8 : "42[".utf8)
     // The prefix is `{"channel":"NAME"`.
     bytes.append(contentsOf: prefix.dropFirst(11))
     bytes.append(UInt8(ascii: ","))
+    let start = bytes.count
     appendValue(payload, to: &bytes)
+    if let position {
+      appendPlace(position, prefix, to: &bytes)
+    } else if isRecoverable, bytes[start] == UInt8(ascii: "\"") {
+      bytes.append(contentsOf: ",\"\(RecoveryVector.none)\"".utf8)
+    }
     bytes.append(UInt8(ascii: "]"))
     return bytes
+  }
+
+  /// `,"POSITION"` of a client that is in the prefix' channel alone.
+  private static func appendPlace(_ position: Position, _ prefix: [UInt8], to bytes: inout [UInt8]) {
+    bytes.append(contentsOf: ",\"".utf8)
+    // The prefix is `{"channel":"NAME"`.
+    RecoveryVector.append(prefix.dropFirst(12).dropLast(), position, to: &bytes)
+    bytes.append(UInt8(ascii: "\""))
   }
 
   /// What was published as a JSON value.

@@ -41,6 +41,7 @@ final class EngineCalls: EngineApplication {
     for case .emit(_, let arguments) in effects.list {
       for payload in arguments { send(payload) }
     }
+    plugin.notAsked(effects.questions, in: "", standing.context)
   }
 
   private func send(_ payload: Payload) {

@@ -38,18 +38,24 @@ final class EngineClient {
   let peer: PeerIdentity
   /// Whom the handshake's request named.
   let identity: Identity?
+  /// Fields of the handshake that back ends are shown.
+  let shownToHooks: [HookField]
   /// `Authorization` of the handshake; nil where there was none.
   let authorization: String?
   let wantsPresence: Bool
+  /// Unless the address says `recovery=0`.
+  let wantsRecovery: Bool
   let sessionToken: SessionToken?
   private(set) var application: (any EngineApplication)?
   private var engine: EngineSession
-  private var exchanges: [(id: EngineCarrierID, exchange: HTTPExchange)] = []
+  private var exchanges: [(id: EngineCarrierID, exchange: any EngineExchange)] = []
   private var sockets: [(id: EngineCarrierID, socket: EngineSocket)] = []
   private var lastCarrier: UInt64 = 0
   private var frames = RateMeter()
   private var isFlushDue = false
   private var wantsDrained = false
+  /// Polls are not compressed: the client is, or was, in a channel whose rule doesn't want that.
+  private var isPlain = false
   /// INVARIANT: set exactly while the address' ledger counts this session as carried by polling.
   private var seat: AddressKey?
 
@@ -64,8 +70,10 @@ final class EngineClient {
     self.id = id
     self.peer = peer
     self.identity = identity
+    shownToHooks = gateway.hooks?.rules.shown(of: head.headers) ?? []
     authorization = head.headers.first("authorization")
     wantsPresence = head.target.isOn("presence")
+    wantsRecovery = head.target.query("recovery") == nil || head.target.isOn("recovery")
     sessionToken = head.target.query("session").flatMap { SessionToken($0) }
     lastCarrier = 1
     engine = EngineSession(
@@ -107,7 +115,7 @@ final class EngineClient {
 
   /// BUDGET: sessions of long polling hold no connection, so they are counted as if they did.
   private func takeSeat() -> Refusal? {
-    if gateway.settings.binds(peer) {
+    if gateway.binds(peer) {
       guard metrics.polling.value < Int64(gateway.settings.connectionsMax) else {
         gateway.metrics.limits.reached(.connections)
         return .tooManyConnections
@@ -141,16 +149,21 @@ final class EngineClient {
     return EngineCarrierID(lastCarrier)
   }
 
-  /// A GET of long polling.
-  func poll(_ exchange: HTTPExchange) {
+  /// A GET of long polling. Its number is for `hurry`.
+  @discardableResult
+  func poll(_ exchange: any EngineExchange) -> EngineCarrierID {
     let id = takeCarrier()
     exchanges.append((id, exchange))
     exchange.abandoned = { [weak self] in self?.lost(id) }
     perform { $0.pollBegan(id, &$1) }
+    return id
   }
 
+  /// Answers a poll that waits, with nothing where there is nothing.
+  func hurry(_ poll: EngineCarrierID) { perform { $0.pollHurried(poll, &$1) } }
+
   /// A POST, before its body; `exchange.takesBody` is set where that is wanted.
-  func data(_ exchange: HTTPExchange, _ kind: EngineBodyKind) {
+  func data(_ exchange: any EngineExchange, _ kind: EngineBodyKind) {
     let id = takeCarrier()
     exchanges.append((id, exchange))
     exchange.abandoned = { [weak self] in self?.lost(id) }
@@ -264,7 +277,10 @@ final class EngineClient {
   private func carryOut(_ action: EngineAction) {
     switch action {
     case .answerPoll(let id, let payload):
-      take(id)?.respond(EngineDoors.answer("text/plain; charset=UTF-8", payload))
+      noteSecrets()
+      take(id)?.respond(PollPayload(
+        bytes: payload,
+        isPlain: isPlain || path == .socketIO && PollPayload.hasConnect(payload)))
       noteTaken()
     case .acceptData(let id): take(id)?.respond(EngineDoors.answer("text/html", Array("ok".utf8)))
     case .refuse(let id, let refusal): take(id)?.respond(EngineDoors.refused(refusal))
@@ -282,11 +298,10 @@ final class EngineClient {
     }
   }
 
-  private func take(_ id: EngineCarrierID) -> HTTPExchange? {
+  private func take(_ id: EngineCarrierID) -> (any EngineExchange)? {
     guard let index = exchanges.firstIndex(where: { $0.id == id }) else { return nil }
     let exchange = exchanges.remove(at: index).exchange
-    exchange.abandoned = nil
-    exchange.bodyRefused = nil
+    (exchange.abandoned, exchange.bodyRefused) = (nil, nil)
     return exchange
   }
 
@@ -296,13 +311,19 @@ final class EngineClient {
 
   private func received(_ message: EngineMessage) {
     // A WebSocket's frames are counted by their reader.
-    if isPolling, gateway.settings.binds(peer),
+    if isPolling, gateway.binds(peer),
       !frames.take(1, gateway.loop.now, gateway.settings.rates.frames)
     {
       gateway.metrics.limits.reached(.framesPerSecond)
       return perform { $0.terminate(.forcedClose, &$1) }
     }
     application?.received(message)
+    if isPolling { noteSecrets() }
+  }
+
+  private func noteSecrets() {
+    guard !isPlain, let session = application?.session else { return }
+    isPlain = session.subscriptions.contains { !$0.channel.policy.isCompressed }
   }
 
   private func upgraded() {
@@ -329,6 +350,12 @@ final class EngineClient {
 
   /// What its client makes the gateway hold, beside what its WebSocket's connection does.
   var heldBytes: Int { engine.queuedBytes + (application?.heldBytes ?? 0) }
+
+  var memoryAccount: MemoryAccount {
+    if let session = application?.session { return session.memoryAccount }
+    if let user = identity?.user { return .user(UserKey(user)) }
+    return gateway.binds(peer) ? .address(AddressKey(peer)) : .alone(ObjectIdentifier(self))
+  }
 
   /// Lets the client go, and what it holds; it comes back.
   func letGoForMemory() { perform { $0.terminate(.queueOverflow, &$1) } }

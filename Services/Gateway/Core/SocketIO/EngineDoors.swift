@@ -8,7 +8,7 @@ internal import WebSocketCodec
 
 /// The door of Engine.IO: what a request under `/socket.io/` or `/engine.io/` is for.
 struct EngineDoors {
-  private let gateway: GatewayLoop
+  let gateway: GatewayLoop
 
   init(_ gateway: GatewayLoop) { self.gateway = gateway }
 
@@ -22,6 +22,9 @@ struct EngineDoors {
     return response
   }
 
+  /// The answer to a poll.
+  static func poll(_ payload: [UInt8]) -> Response { answer("text/plain; charset=UTF-8", payload) }
+
   static func refused(_ refusal: EngineRefusal) -> Response {
     Response(HTTPStatus(refusal.status), "application/json", refusal.body)
   }
@@ -34,6 +37,8 @@ struct EngineDoors {
     case handshake(Identity?)
     case poll(EngineClient)
     case data(EngineClient, EngineBodyKind)
+    /// Another gateway holds the session.
+    case elsewhere(Elsewhere)
     case upgrade
   }
 
@@ -50,12 +55,15 @@ struct EngineDoors {
     case .handshake(.webSocket), .session(_, .webSocket): return .upgrade
     case .handshake(.polling): return .handshake(try signIn(head))
     case .session(let id, .polling):
+      if let elsewhere = elsewhere(id, path, head) { return .elsewhere(elsewhere) }
       let client = try client(id, path, head)
-      guard head.method == .post else { return .poll(client) }
-      let type = head.headers.first("content-type")?.lowercased() ?? ""
-      let isOctets = type.hasPrefix("application/octet-stream")
-      return .data(client, isOctets ? .octetStream : .text)
+      return head.method == .post ? .data(client, Self.bodyKind(head)) : .poll(client)
     }
+  }
+
+  static func bodyKind(_ head: HTTPRequestHead) -> EngineBodyKind {
+    let type = head.headers.first("content-type")?.lowercased() ?? ""
+    return type.hasPrefix("application/octet-stream") ? .octetStream : .text
   }
 
   private static func request(
@@ -72,10 +80,10 @@ struct EngineDoors {
       query: head.target.query.map { ($0.name, $0.value) }, method: method, transports: transports)
   }
 
-  private func signIn(_ head: HTTPRequestHead) throws(Turned) -> Identity? {
+  func signIn(_ head: HTTPRequestHead) throws(Turned) -> Identity? {
     do throws(Refusal) {
       return try gateway.settings.authenticator.identity(head)
-    } catch { throw Turned(response: .refusedToken(error)) }
+    } catch { throw Turned(response: .error(error)) }
   }
 
   /// The session of that id, for whoever may use it: its id is its secret, and a request that names
@@ -121,6 +129,8 @@ struct EngineDoors {
       switch request {
       case .handshake: try begin(path, head, exchange, connection, accept)
       case .session(let id, _):
+        // Frames don't go by way of another gateway: the client stays with polling, which does.
+        if elsewhere(id, path, head) != nil { throw Turned(response: Self.refused(.badRequest)) }
         let client = try client(id, path, head)
         // What went over polling is not compressed, so what comes after it is not either.
         let socket = EngineSocket(connection, accept(false))
@@ -143,7 +153,7 @@ struct EngineDoors {
     guard let id = gateway.engines.makeID() else {
       throw Turned(response: .error(.internalError))
     }
-    let socket = EngineSocket(connection, accept(true))
+    let socket = EngineSocket(connection, accept(gateway.settings.engine.compressesSockets))
     connection.become(socket)
     var opening: [EngineAction] = []
     let client = EngineClient(

@@ -15,18 +15,32 @@ enum EnginePath: Equatable, Sendable {
 /// so that settings cost no more to hand around.
 final class EngineRules: Sendable {
   let isOn: Bool
+  /// Of Socket.IO, as the pieces of a request's path.
+  let path: [String]
+  let compressesSockets: Bool
+  /// Of answers of long polling; nil: they go out as they are.
+  let httpCompression: SocketIOSettings.HTTPCompression?
   let engine: EngineSettings
   let socket: SocketSettings
   /// By namespace.
   let plugins: [String: String]
+  /// How long what a plugin sends is kept for clients that come back, by namespace.
+  let kept: [String: Duration]
   /// Behind bare Engine.IO; nil: it isn't served.
   let enginePlugin: String?
   private let events: [ChannelPattern]
+  /// Whether clients of the main namespace may come back to where they were.
+  let recovers: Bool
+  /// The age of what a client that comes back may have missed; nil: any.
+  let recoveryMax: Duration?
   /// Channels that every client of the main namespace is subscribed to.
   let joinedByAll: [ChannelName]
 
   init(_ settings: SocketIOSettings = SocketIOSettings(), payloadBytesMax: Int = 1 << 20) {
     isOn = settings.enabled
+    path = settings.path
+    compressesSockets = settings.perMessageDeflate
+    httpCompression = settings.httpCompression
     var engine = EngineSettings()
     engine.pingInterval = settings.pingInterval
     engine.pingTimeout = settings.pingTimeout
@@ -47,11 +61,21 @@ final class EngineRules: Sendable {
     joinedByAll = settings.events.compactMap(\.exactName)
     plugins = Dictionary(
       settings.namespaces.map { ($0.name, $0.plugin) }, uniquingKeysWith: { first, _ in first })
+    kept = Dictionary(
+      settings.namespaces.compactMap { one in one.recovery.map { (one.name, $0) } },
+      uniquingKeysWith: { first, _ in first })
     enginePlugin = settings.engine
+    recovers = settings.recovers
+    recoveryMax = settings.connectionStateRecovery?.maxDisconnectionDuration
   }
 
   func serves(_ path: EnginePath) -> Bool {
     isOn && (path == .socketIO || enginePlugin != nil)
+  }
+
+  /// Whether a request for that path may be for a session.
+  func mayServe(_ path: [String]) -> Bool {
+    path.first == self.path.first || path.first == "engine.io"
   }
 
   /// Whether the channel is an event of its own name.

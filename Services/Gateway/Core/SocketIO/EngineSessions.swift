@@ -1,7 +1,10 @@
 internal import Bytes
 internal import ChannelKit
+internal import Config
+internal import Deflate
 internal import EngineIO
 internal import HTTPCodec
+internal import Link
 internal import Loop
 internal import Observe
 internal import Platform
@@ -9,14 +12,15 @@ internal import Wire
 
 /// The Engine.IO sessions of one loop, by their ids.
 ///
-/// An id says which loop holds its session: 128 random bits and the loop's number, so that a request
-/// that comes to another loop of the process finds its way. One timer looks at the sessions'
+/// An id says where its session is: 128 random bits, the loop's number and the gateway's, so that a request
+/// that comes to another loop or to another gateway finds its way. One timer looks at the sessions'
 /// deadlines, and only while there are some. Loop-confined.
 final class EngineSessions {
   private unowned let gateway: GatewayLoop
   private var clients: [EngineSessionID: EngineClient] = [:]
   private var handlers: [String: any CallHandler] = [:]
   private var isTicking = false
+  private var deflaters: [HTTPContentCoding: ContentDeflater] = [:]
 
   init(_ gateway: GatewayLoop) { self.gateway = gateway }
 
@@ -28,29 +32,38 @@ final class EngineSessions {
 
   func makeID() -> EngineSessionID? {
     var generator = SystemRandomNumberGenerator()
-    var writer = ByteWriter(reserving: 18)
+    var writer = ByteWriter(reserving: 26)
     writer.u64(generator.next())
     writer.u64(generator.next())
     writer.u16(UInt16(clamping: gateway.index))
+    writer.u64(gateway.identity.instance)
     return EngineSessionID(base64URL(writer.bytes))
   }
 
-  /// The loop that made the id; nil for what none of ours can have made.
-  static func loop(of id: EngineSessionID) -> Int? {
+  /// The loop and the gateway that made the id; nil for what none of ours can have made.
+  static func place(of id: EngineSessionID) -> RelayPlace? {
     let text = id.reveal()
-    guard text.utf8.count == 24, let decoded = bytes(base64: text),
-      decoded.count == randomBytes + 2
+    guard text.utf8.count == 35, let decoded = bytes(base64: text),
+      decoded.count == randomBytes + 10
     else { return nil }
-    return Int(decoded[randomBytes]) | Int(decoded[randomBytes + 1]) << 8
+    let span = decoded.span
+    var cursor = ByteCursor(span.extracting(randomBytes..<decoded.count))
+    do throws(ByteError) {
+      let tail = span.extracting(randomBytes..<decoded.count)
+      let lane = try cursor.u16(tail)
+      guard lane != RelayPlace.anyLane else { return nil }
+      return RelayPlace(gateway: try cursor.u64(tail), lane: lane)
+    } catch { return nil }
   }
 
   /// The loop that holds the session that a request asks for, where that is another one.
   func otherLoop(of head: HTTPRequestHead) -> Int? {
-    guard gateway.settings.loops > 1, head.path.first == "socket.io" || head.path.first == "engine.io",
+    guard gateway.settings.loops > 1, rules.mayServe(head.path),
       let id = head.target.query("sid").flatMap({ EngineSessionID($0) }),
-      let loop = Self.loop(of: id), loop != gateway.index, loop < gateway.settings.loops
+      let place = Self.place(of: id), place.gateway == gateway.identity.instance,
+      place.lane != gateway.index, place.lane < gateway.settings.loops
     else { return nil }
-    return loop
+    return Int(place.lane)
   }
 
   // MARK: sessions
@@ -77,6 +90,24 @@ final class EngineSessions {
     }
   }
 
+  /// A poll's payload in a coding, where it is long enough for one and gets shorter by it.
+  func compressed(_ payload: [UInt8], _ coding: HTTPContentCoding) -> [UInt8]? {
+    guard let how = rules.httpCompression, payload.count >= how.threshold else { return nil }
+    let deflater: ContentDeflater
+    if let known = deflaters[coding] {
+      deflater = known
+    } else {
+      deflater = ContentDeflater(coding == .gzip ? .gzip : .zlib, level: how.level)
+      deflaters[coding] = deflater
+    }
+    let compressed = deflater.compress(payload)
+    let metrics = gateway.metrics.compression
+    metrics.compressions.add()
+    metrics.plainBytes.add(count: payload.count)
+    metrics.compressedBytes.add(count: min(compressed.count, payload.count))
+    return compressed.count < payload.count ? compressed : nil
+  }
+
   /// The plugin of that name, made when it is first asked for.
   func handler(_ name: String?) -> (any CallHandler)? {
     guard let name else { return nil }
@@ -90,7 +121,7 @@ final class EngineSessions {
   /// Once a second, as for connections.
   func sweep(_ now: Int64, _ due: Authenticator.Due, _ held: inout MemoryTally) {
     for client in clients.values {
-      held.add(client.heldBytes)
+      held.add(client.heldBytes, of: client.memoryAccount)
       guard let session = client.application?.session else { continue }
       session.checkIdentity(now, due)
       session.checkPatience(gateway.loop.now)
@@ -102,7 +133,7 @@ final class EngineSessions {
   }
 
   func tally(_ held: inout MemoryTally) {
-    for client in clients.values { held.add(client.heldBytes) }
+    for client in clients.values { held.add(client.heldBytes, of: client.memoryAccount) }
   }
 
   var all: some Sequence<EngineClient> { clients.values }
@@ -117,6 +148,7 @@ struct EngineMetrics: Sendable {
   let opened: Counter
   let moved: Counter
   let closed: CounterFamily<EngineCloseLabel>
+  let recovery: RecoveryMetrics
 
   init(_ metrics: Metrics) {
     sessions = metrics.gauge("sapphire_gateway_engineio_sessions", "Engine.IO sessions that are open.")
@@ -129,6 +161,7 @@ struct EngineMetrics: Sendable {
     closed = metrics.counters(
       "sapphire_gateway_engineio_closed_total", "Engine.IO sessions ended, by the reason.",
       by: EngineCloseLabel.self)
+    recovery = RecoveryMetrics(metrics)
   }
 }
 

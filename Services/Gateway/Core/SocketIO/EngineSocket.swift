@@ -124,6 +124,7 @@ final class EngineSocket: Conversation {
     left?.socketEnds(id, what, as: loss)
   }
 
+  var memoryOwner: ClientSession? { client?.application?.session }
   var heldBytes: Int { receiver.heldBytes }
 
   func letGoForMemory() {

@@ -67,68 +67,6 @@ extension SocketIOClient {
     guard let id else { return }
     perform { _ = $0.answer(id, in: .main, with: body, &$1) }
   }
-
-  // MARK: plugins
-
-  private func call(_ event: SocketEvent, in namespace: SocketNamespace, _ id: SocketAckID?) {
-    guard let context = context(in: namespace) else { return }
-    do throws(Refusal) {
-      let account = namespace == .main ? session?.account : guests[namespace]?.account
-      if let refusal = account?.refusal(gateway) { throw refusal }
-      guard let plugin = gateway.engines.handler(gateway.settings.engine.plugins[namespace.text])
-      else { throw .unknownEvent }
-      var effects = CallEffects()
-      let call = try Self.call(event, in: namespace, id)
-      do throws(ChannelError) {
-        try plugin.called(call, by: context, &effects)
-      } catch { throw Refusal(error) }
-      carryOut(effects, in: namespace, id)
-    } catch { refuse(id, in: namespace, error) }
-  }
-
-  private static func call(
-    _ event: SocketEvent, in namespace: SocketNamespace, _ id: SocketAckID?
-  ) throws(Refusal) -> Call {
-    var arguments: [Payload] = []
-    for index in 0..<event.arguments.count {
-      guard let value = event.arguments.value(at: index),
-        let payload = try? SocketIORequest.payload(of: value, nil)
-      else { throw .partsNotCarried }
-      arguments.append(payload)
-    }
-    let name =
-      switch event.name {
-      case .text(let text): text
-      case .number(let number): String(number)
-      }
-    return Call(
-      space: namespace.text, name: name, arguments: arguments, wantsAnswer: id != nil)
-  }
-
-  private func refuse(_ id: SocketAckID?, in namespace: SocketNamespace, _ refusal: Refusal) {
-    if let id {
-      let body = SocketIOMessages.refusal(refusal, channel: nil)
-      return perform { _ = $0.answer(id, in: namespace, with: body, &$1) }
-    }
-    guard let body = SocketIOMessages.event(.error(id: nil, refusal, channel: nil)) else { return }
-    perform { try? $0.emit(body, in: namespace, &$1) }
-  }
-
-  func carryOut(
-    _ effects: CallEffects, in namespace: SocketNamespace, _ id: SocketAckID?
-  ) {
-    for effect in effects.list {
-      switch effect {
-      case .emit(let name, let arguments):
-        guard let body = SocketIOMessages.event(name, arguments) else { continue }
-        perform { try? $0.emit(body, in: namespace, &$1) }
-      case .answer(let arguments):
-        guard let id else { continue }
-        let body = SocketIOMessages.answer(arguments)
-        perform { _ = $0.answer(id, in: namespace, with: body, &$1) }
-      }
-    }
-  }
 }
 
 extension Refusal {

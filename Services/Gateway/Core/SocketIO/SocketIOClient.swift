@@ -16,23 +16,25 @@ internal import Wire
 /// (`SocketIOClient+Carrier`); other namespaces are plugins'. The protocol's state machine is
 /// `SocketConnection`. Loop-confined.
 final class SocketIOClient: EngineApplication {
-  /// A client in a namespace that only a plugin serves.
-  struct Guest {
-    var standing: ClientStanding
-    var account: ClientAccount?
-  }
-
   let engine: EngineClient
   let gateway: GatewayLoop
   private(set) var session: ClientSession?
   var connection: SocketConnection
-  private(set) var guests: [SocketNamespace: Guest] = [:]
+  var guests: [SocketNamespace: Guest] = [:]
+  /// By namespaces whose CONNECT waits for what is kept of the client.
+  var opening: [SocketNamespace: CallLog] = [:]
   /// Where publications go directly: set while a session is in the main namespace, and the same as
   /// long as it is.
   var direct: (stream: Stream, compression: SocketCompression?)?
   /// What the client says while the channels that it joins by itself are opened; nil otherwise.
   private var early: [EngineMessage]?
   private var earlyBytes = 0
+  /// What plugins have asked the client and it has not answered: as many as the connection waits for.
+  var questions: [SocketAckID: CallQuestion] = [:]
+  /// Where it stands, of a client in the main namespace that may come back.
+  private(set) var recovery: RecoverableSession?
+  /// What a back end has said of it, until it is in the main namespace.
+  var welcome: HookWelcome?
   /// Nothing more is said in the main namespace.
   var isOver = true
 
@@ -47,11 +49,21 @@ final class SocketIOClient: EngineApplication {
 
   // MARK: the session below
 
-  var deadline: UInt64? { connection.deadline }
-  func deadlineReached(_ now: UInt64) { perform { $0.deadlineReached(now: now, &$1) } }
+  var deadline: UInt64? {
+    guard let tellAt = recovery?.tellAt else { return connection.deadline }
+    return min(tellAt, connection.deadline ?? .max)
+  }
+
+  func deadlineReached(_ now: UInt64) {
+    perform { $0.deadlineReached(now: now, &$1) }
+    quietIsOver(now)
+  }
 
   func received(_ message: EngineMessage) {
     if early != nil, hold(message) { return }
+    if let session, session.isHeldByHook {
+      return session.holdForHook(bytes: message.bytesCount) { [self] in hear(message) }
+    }
     hear(message)
   }
 
@@ -74,7 +86,7 @@ final class SocketIOClient: EngineApplication {
   /// What a client sends right after its CONNECT waits until its channels are open, so that it gets its
   /// own first publications too. A channel that can't be opened now keeps nobody from being heard.
   private func holdWhileOpening() {
-    early = []
+    early = early ?? []
     gateway.loop.after(Self.openingMax) { [weak self] in self?.channelsAnswered() }
   }
 
@@ -92,7 +104,11 @@ final class SocketIOClient: EngineApplication {
     for message in held { hear(message) }
   }
 
-  var heldBytes: Int { connection.heldBytes + earlyBytes + (session?.waitingBytes ?? 0) }
+  var heldBytes: Int {
+    connection.heldBytes + earlyBytes + (session?.waitingBytes ?? 0)
+      + (recovery?.comeback?.missedBytes ?? 0) + (session?.heldByHooks ?? 0)
+  }
+
   func drained() { session?.drained() }
   func leaves(_ what: MemberEvent.What) { session?.leaves(what) }
 
@@ -103,6 +119,8 @@ final class SocketIOClient: EngineApplication {
 
   func ended(_ reason: EngineCloseReason) {
     perform { $0.sessionEnded(SocketDisconnectReason(reason), &$1) }
+    dropOpening()
+    abandonComeback()
   }
 
   // MARK: what the connection wants done
@@ -120,8 +138,9 @@ final class SocketIOClient: EngineApplication {
       for attachment in frames.attachments { engine.send(.binary(attachment)) }
     case .connectRequested(let namespace, let auth): connect(namespace, auth)
     case .event(let namespace, let event, let answer): received(event, in: namespace, answer?.id)
-    // Nobody asks clients yet.
-    case .acknowledged, .unacknowledged: break
+    case .acknowledged(let namespace, let id, let arguments):
+      answered(id, in: namespace, arguments)
+    case .unacknowledged(let namespace, let id): unanswered(id, in: namespace)
     case .disconnected(let namespace, let reason): left(namespace, reason)
     case .close(let error):
       if let error {
@@ -134,30 +153,55 @@ final class SocketIOClient: EngineApplication {
   // MARK: namespaces
 
   private func connect(_ namespace: SocketNamespace, _ auth: [UInt8]?) {
-    let plugin = gateway.engines.handler(gateway.settings.engine.plugins[namespace.text])
+    let plugin = plugin(of: namespace)
+    if namespace == .main { welcome = nil }
     guard namespace == .main || plugin != nil else {
       return perform { $0.refuse(namespace, message: "Invalid namespace", &$1) }
     }
     do throws(Refusal) {
       // Where no keys are configured a plugin's credentials are its own business.
       let isPlugins = plugin != nil && gateway.settings.authenticator.settings.keyFiles.isEmpty
-      let identity = try identity(isPlugins ? nil : auth)
-      if namespace == .main { try enter(identity) } else { try enter(namespace, identity) }
+      let mayBeAsked = namespace == .main && gateway.asksWhoComes
+      let identity = try identity(isPlugins ? nil : auth, isRequired: !mayBeAsked)
+      if namespace != .main {
+        enter(namespace, identity, auth)
+      } else if mayBeAsked, identity == nil {
+        askToConnect(auth)
+      } else {
+        try enterMain(identity, auth)
+      }
     } catch { return refuse(namespace, error) }
-    guard let plugin, let context = context(in: namespace) else { return }
+  }
+
+  func enterMain(_ identity: Identity?, _ auth: [UInt8]?) throws(Refusal) {
+    if offersRecovery { try enterRecoverable(identity, auth) } else { try enter(identity) }
+    // One that comes back is greeted once it is there.
+    if recovery?.comeback == nil { greet(.main, auth) }
+  }
+
+  /// What the client says waits until it is known who it is.
+  func holdForHook() { early = early ?? [] }
+
+  /// Has the namespace's plugin greet the client.
+  func greet(_ namespace: SocketNamespace, _ auth: [UInt8]?) {
+    guard let plugin = plugin(of: namespace), let context = context(in: namespace) else { return }
     var effects = CallEffects()
     plugin.entered(namespace.text, auth.map { Payload(.json, $0) }, by: context, &effects)
     carryOut(effects, in: namespace, nil)
   }
 
-  private func refuse(_ namespace: SocketNamespace, _ refusal: Refusal) {
+  func plugin(of namespace: SocketNamespace) -> (any CallHandler)? {
+    gateway.engines.handler(gateway.settings.engine.plugins[namespace.text])
+  }
+
+  func refuse(_ namespace: SocketNamespace, _ refusal: Refusal) {
     var writer = JSONWriter(reserving: 96)
     refusal.append(to: &writer)
     perform { $0.refuse(namespace, message: refusal.message, data: writer.bytes, &$1) }
   }
 
   /// Whom the credentials of a CONNECT name, else those of the handshake.
-  private func identity(_ auth: [UInt8]?) throws(Refusal) -> Identity? {
+  private func identity(_ auth: [UInt8]?, isRequired: Bool) throws(Refusal) -> Identity? {
     let authenticator = gateway.settings.authenticator
     let fields = auth.flatMap { try? JSONValue.parse($0.span) }
     let token = fields?["token"]?.string
@@ -168,7 +212,7 @@ final class SocketIOClient: EngineApplication {
     if let token { return try authenticator.identity(token: token) }
     if let ticket { return try authenticator.identity(ticket: ticket) }
     guard let known = engine.identity else {
-      if authenticator.settings.isRequired { throw .signInFirst }
+      if isRequired, authenticator.settings.isRequired { throw .signInFirst }
       return nil
     }
     // The handshake may be a while ago, and this not the first CONNECT.
@@ -178,21 +222,44 @@ final class SocketIOClient: EngineApplication {
   }
 
   /// Lets the client into the main namespace.
-  private func enter(_ identity: Identity?) throws(Refusal) {
+  ///
+  /// - Parameter pid: by which it may come back; nil: it may not.
+  func enter(_ identity: Identity?, _ pid: RecoveryPID? = nil) throws(Refusal) {
+    let session = try begin(identity, pid.map { RecoverableSession($0) })
+    if let pid { gateway.recoveries.add(self, pid) }
+    let sid = ClientID(number: session.clientNumber).text
+    perform { _ = $0.accept(.main, sid: sid, pid: pid?.text, &$1) }
+    openJoined(session) { _ in false }
+  }
+
+  /// A session that is not in any channel yet.
+  func begin(
+    _ identity: Identity?, _ recovery: RecoverableSession?
+  ) throws(Refusal) -> ClientSession {
     var door = ClientSession.Door(
-      style: .manyChannels, encoding: .socketPublication, welcomes: false)
+      style: .manyChannels,
+      encoding: recovery == nil ? .socketPublication : .recoverablePublication, welcomes: false)
     door.wantsPresence = engine.wantsPresence
     let session = ClientSession(
-      gateway, door, session: engine.sessionToken, client: engine.peer, identity: identity)
+      gateway, door, session: engine.sessionToken ?? recovery?.pid.token, client: engine.peer,
+      identity: identity, number: recovery?.pid.clientNumber)
+    session.noteForHooks(engine.shownToHooks)
+    if let welcome { session.noteForHooks(welcome) }
     direct = engine.stream.map { ($0, engine.compression) }
+    self.recovery = recovery
     if let refusal = session.enter(self) {
+      self.recovery = nil
       session.ended()
       throw refusal
     }
     self.session = session
     isOver = false
-    perform { _ = $0.accept(.main, sid: ClientID(number: session.clientNumber).text, &$1) }
-    let joined = joinedByAll(session)
+    return session
+  }
+
+  /// Subscribes to the channels that every client is in, but for those it is in already.
+  func openJoined(_ session: ClientSession, but isThere: (ChannelName) -> Bool) {
+    let joined = joinedByAll(session).filter { !isThere($0) }
     if !joined.isEmpty { holdWhileOpening() }
     session.open(joined.map { ($0, .now) })
   }
@@ -205,25 +272,23 @@ final class SocketIOClient: EngineApplication {
     }
   }
 
-  /// Lets the client into a plugin's namespace.
-  private func enter(_ namespace: SocketNamespace, _ identity: Identity?) throws(Refusal) {
-    let id = ClientID(number: gateway.takeClientNumber())
-    guests[namespace] = Guest(
-      standing: ClientStanding(id, identity), account: gateway.account(of: engine.peer))
-    perform { _ = $0.accept(namespace, sid: id.text, &$1) }
-  }
-
   func context(in namespace: SocketNamespace) -> ClientContext? {
     namespace == .main ? session?.context : guests[namespace]?.standing.context
   }
 
   private func left(_ namespace: SocketNamespace, _ reason: SocketDisconnectReason) {
-    guard namespace == .main else { return guests[namespace] = nil }
+    guard namespace == .main else { return guestLeft(namespace) }
+    if reason == .clientNamespaceDisconnect { session?.leaves(.left) }
+    leaveMain()
+  }
+
+  func leaveMain() {
     let left = session
-    if reason == .clientNamespaceDisconnect { left?.leaves(.left) }
     isOver = true
     early = nil
     session = nil
+    if let recovery { gateway.recoveries.remove(self, recovery.pid) }
+    recovery = nil
     left?.ended()
   }
 }
