@@ -32,6 +32,19 @@ public final class Gauge: Sendable {
     level.wrappingAdd(Int64(amount), ordering: .relaxed)
   }
 
+  /// Adds one where the level is below `most`, and says whether it did. However many threads ask at
+  /// once, the level never passes `most` by this.
+  @inlinable public func addOne(below most: Int) -> Bool {
+    var seen = level.load(ordering: .relaxed)
+    while seen < Int64(most) {
+      let (exchanged, original) = level.weakCompareExchange(
+        expected: seen, desired: seen + 1, ordering: .relaxed)
+      if exchanged { return true }
+      seen = original
+    }
+    return false
+  }
+
   @inlinable public var value: Int64 { level.load(ordering: .relaxed) }
 }
 

@@ -625,7 +625,7 @@ def flood(sapphire, channel, count, size=4000):
 
 @case("clientQueueBytes", SIZES)
 def _(sapphire):
-    with upgraded(sapphire, "/ws/slow", Wire(sapphire, receive_buffer=4096)) as slow:
+    with upgraded(sapphire, "/ws/slow", Wire(sapphire, 30, receive_buffer=4096)) as slow:
         eventually(5, "subscribed", lambda: "slow" in json.loads(sapphire.get("/channels")[2])["channels"])
         flood(sapphire, "slow", 2500)
         seen = dropped = 0
@@ -636,7 +636,7 @@ def _(sapphire):
                 assert int(payload[:6]) == seen + dropped, "a gap stands where they are missing"
                 seen += 1
         assert dropped > 0 and dropped + seen == 2500, (dropped, seen)
-    with upgraded(sapphire, "/ws/log:slow", Wire(sapphire, receive_buffer=4096)) as slow:
+    with upgraded(sapphire, "/ws/log:slow", Wire(sapphire, 30, receive_buffer=4096)) as slow:
         eventually(5, "subscribed", lambda: "log:slow" in json.loads(sapphire.get("/channels")[2])["channels"])
         flood(sapphire, "log:slow", 2500)
         seen = [next_frame(slow)[1] for _ in range(2501)]

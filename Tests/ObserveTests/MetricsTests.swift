@@ -52,6 +52,19 @@ enum DropReason: String, MetricLabel {
         """#)
   }
 
+  @Test func aBoundOfALevelHoldsHoweverManyThreadsAsk() async {
+    let level = Gauge()
+    let taken = await withTaskGroup(of: Int.self) { group in
+      for _ in 0..<8 {
+        group.addTask { (0..<1_000).reduce(into: 0) { sum, _ in sum += level.addOne(below: 64) ? 1 : 0 } }
+      }
+      return await group.reduce(0, +)
+    }
+    #expect(taken == 64 && level.value == 64)
+    level.add(-1)
+    #expect(level.addOne(below: 64) && !level.addOne(below: 64) && !level.addOne(below: 0))
+  }
+
   @Test func samplesWithoutLabelsHaveNoBraces() {
     let metrics = Metrics()
     metrics.histogram("sapphire_frame_bytes", "Sizes.", Histogram.Buckets(bounds: [64]))

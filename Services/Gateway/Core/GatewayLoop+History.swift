@@ -19,28 +19,24 @@ extension GatewayLoop {
     _ name: ChannelName, _ policy: ChannelPolicy, after: Offset, count: UInt32, bytes: UInt32,
     isReverse: Bool = false, _ completion: @escaping (Result<EventPage, Failure>) -> Void
   ) {
+    guard let service = policy.isDurable ? upstreams.eventstore : upstreams.hub else {
+      return loop.atTurnEnd { completion(.failure(Failure(.unavailable))) }
+    }
+    let read = { [metrics] (result: Result<EventPage, Failure>) in
+      if case .failure(let failure) = result { metrics.limits.reached(failure) }
+      completion(result)
+    }
+    let (limit, limitMs) = (settings.publishMax, settings.publishMaxMs)
     if policy.isDurable {
-      guard let store = upstreams.eventstore else {
-        return loop.atTurnEnd { completion(.failure(Failure(.unavailable))) }
-      }
       let request = ReadStream(
-        remainingMs: settings.publishMaxMs, stream: name, after: after, count: count, bytes: bytes,
+        remainingMs: limitMs, stream: name, after: after, count: count, bytes: bytes,
         isReverse: isReverse)
-      store.request(request, expecting: StreamPage.self, within: settings.publishMax) { [metrics] in
-        if case .failure(let failure) = $0 { metrics.limits.reached(failure) }
-        completion($0.map(\.page))
-      }
+      service.request(request, expecting: StreamPage.self, within: limit) { read($0.map(\.page)) }
     } else {
-      guard let hub = upstreams.hub else {
-        return loop.atTurnEnd { completion(.failure(Failure(.unavailable))) }
-      }
       let request = ReadHistory(
-        remainingMs: settings.publishMaxMs, name: name, after: after, count: count, bytes: bytes,
+        remainingMs: limitMs, name: name, after: after, count: count, bytes: bytes,
         isReverse: isReverse)
-      hub.request(request, expecting: HistoryPage.self, within: settings.publishMax) { [metrics] in
-        if case .failure(let failure) = $0 { metrics.limits.reached(failure) }
-        completion($0.map(\.page))
-      }
+      service.request(request, expecting: HistoryPage.self, within: limit) { read($0.map(\.page)) }
     }
   }
 

@@ -101,12 +101,11 @@ final class GatewayLoop {
 
   func accepted(_ descriptor: consuming Descriptor, _ peer: PeerIdentity) {
     let connection = Connection(descriptor, peer, on: self)
-    if connection.isBound, let limit = limitReached(connection) {
+    if let limit = seat(connection) {
       metrics.limits.reached(limit)
       return turnAway(connection, limit)
     }
     connections[ObjectIdentifier(connection)] = connection
-    metrics.connections.add(1)
     metrics.accepted.add()
     let readsFirst = newcomers.readsNext()
     newcomers.came(connection.start(readsFirst: readsFirst))
@@ -133,12 +132,17 @@ final class GatewayLoop {
     }
   }
 
-  /// The limit of connections that keeps a newcomer out.
-  private func limitReached(_ connection: Connection) -> LimitName? {
-    guard metrics.connections.value < Int64(settings.connectionsMax) else { return .connections }
+  /// Counts a newcomer, or says which limit of connections keeps it out.
+  private func seat(_ connection: Connection) -> LimitName? {
+    guard connection.isBound else {
+      metrics.connections.add(1)
+      return nil
+    }
+    guard metrics.connections.addOne(below: settings.connectionsMax) else { return .connections }
     // A proxy's connections are those of its clients, who are known later.
-    guard !settings.proxies.contains(connection.peer) else { return nil }
-    return count(connection) ? nil : .connectionsPerAddress
+    if settings.proxies.contains(connection.peer) || count(connection) { return nil }
+    metrics.connections.add(-1)
+    return .connectionsPerAddress
   }
 
   /// Counts a connection for its client's address, once. False where that has as many as it may.

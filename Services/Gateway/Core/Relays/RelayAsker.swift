@@ -35,7 +35,7 @@ final class RelayAsker {
     guard let hub = gateway.upstreams.hub else { return answered(.failure(Failure(.unavailable))) }
     guard hub.peer?.knowsRelays ?? false else { return answered(.failure(Failure(.notFound))) }
     guard relay.body.count <= Relay.bodyBytesMax else { return answered(.failure(Failure(.tooLarge))) }
-    guard metrics.asked.value < Int64(gateway.settings.relaysMax) else {
+    guard metrics.asked.addOne(below: gateway.settings.relaysMax) else {
       gateway.metrics.limits.reached(.relayedRequests)
       return answered(.failure(Failure(.limitReached)))
     }
@@ -44,7 +44,6 @@ final class RelayAsker {
     var relay = relay
     relay.number = number
     relay.remainingMs = UInt32(clamping: limit.millisecondsClamped)
-    metrics.asked.add(1)
     metrics.total.add()
     exchange.abandoned = { [weak hub] in hub?.send(EndRelay(number: number, why: .gone)) }
     if relay.action == .poll {

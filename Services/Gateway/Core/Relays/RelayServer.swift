@@ -19,10 +19,6 @@ final class RelayServer {
 
   func received(_ link: Link, _ header: FrameHeader, _ relay: Relay) {
     guard header.correlation != 0 else { return }
-    guard metrics.served.value < Int64(gateway.settings.relaysMax) else {
-      gateway.metrics.limits.reached(.relayedRequests)
-      return link.fail(header, .limitReached)
-    }
     switch relay.door {
     case .emulation: say(relay, link, header)
     case .socketIO: serve(.socketIO, relay, link, header)
@@ -62,11 +58,14 @@ final class RelayServer {
     do throws(Failure) {
       try client.admit(relay)
     } catch { return link.fail(header, error.code) }
+    guard metrics.served.addOne(below: gateway.settings.relaysMax) else {
+      gateway.metrics.limits.reached(.relayedRequests)
+      return link.fail(header, .limitReached)
+    }
     let exchange = RelayedExchange(self, link, header.correlation, relay.number)
     // What its client should have had is gone, so it comes back and asks the history.
     exchange.overflowed = { [weak client] in client?.letGoForMemory() }
     exchanges[relay.number] = exchange
-    metrics.served.add(1)
     switch relay.action {
     case .poll:
       let poll = client.poll(exchange)

@@ -116,20 +116,22 @@ final class EngineClient {
   /// BUDGET: sessions of long polling hold no connection, so they are counted as if they did.
   private func takeSeat() -> Refusal? {
     if gateway.binds(peer) {
-      guard metrics.polling.value < Int64(gateway.settings.connectionsMax) else {
+      guard metrics.polling.addOne(below: gateway.settings.connectionsMax) else {
         gateway.metrics.limits.reached(.connections)
         return .tooManyConnections
       }
       let key = AddressKey(peer)
       let most = gateway.settings.connectionsPerAddressMax
       guard gateway.settings.ledgers.sessions.enter(key, most: most) else {
+        metrics.polling.add(-1)
         gateway.metrics.limits.reached(.connectionsPerAddress)
         return .tooManyOfAddress
       }
       seat = key
+    } else {
+      metrics.polling.add(1)
     }
     isPolling = true
-    metrics.polling.add(1)
     return nil
   }
 
