@@ -242,6 +242,16 @@ def running(configuration=None, **options):
         platform.remove()
 
 
+def freeze(process):
+    """Stops a process by number. The signal is sent before it stands still: it may yet do what it was about to."""
+    def states():
+        for task in os.listdir(f"/proc/{process}/task"):
+            with open(f"/proc/{process}/task/{task}/stat") as stat:
+                yield stat.read().rsplit(")", 1)[1].split()[0]
+    os.kill(process, signal.SIGSTOP)
+    eventually(10, f"{process} stands still", lambda: set(states()) == {"T"})
+
+
 def end(process):
     if process.poll() is None:
         process.terminate()

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from platform_under_test import eventually, next_json, running
+from platform_under_test import eventually, freeze, next_json, running
 
 
 def test_publishes_and_reads_history(sapphire):
@@ -100,7 +100,7 @@ def test_one_page_has_the_metrics_of_all_services():
         assert found['sapphire_hub_links{service="hub"}'] >= 2 and found['sapphire_presence_links{service="presence"}'] >= 1
         assert 'sapphire_gateway_unrecoverable_total{service="gateway",reason="trimmed"}' in found
         # What is told is no older than a second; who is away is left out, and the others are there.
-        os.kill(platform.pid("hub"), signal.SIGSTOP)
+        freeze(platform.pid("hub"))
         try:
             found = eventually(10, "the hub is missed", lambda: (
                 lambda now: now if now[peers["hub"]] == 0 else None)(metrics_of(platform)))

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from platform_under_test import eventually, next_json, next_of, within
+from platform_under_test import eventually, freeze, next_json, next_of, within
 from raw_http import Wire
 
 
@@ -330,7 +330,7 @@ def test_the_body_of_a_refused_request_is_never_read_as_a_request(sapphire):
 
 def test_a_service_that_is_away_is_503_with_a_time_to_come_back(sapphire):
     store_pid = sapphire.pid("eventstore")
-    os.kill(store_pid, signal.SIGSTOP)
+    freeze(store_pid)
     try:
         def unavailable():
             status, headers, _ = sapphire.get("/health")
@@ -454,7 +454,7 @@ def test_keys_that_only_look_alike_are_two(sapphire):
 def test_commands_say_within_seconds_that_the_server_is_frozen(sapphire, tmp_path):
     (tmp_path / "file").write_text("x")
     gateway = sapphire.pid("gateway")
-    os.kill(gateway, signal.SIGSTOP)
+    freeze(gateway)
     try:
         began = time.monotonic()
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}

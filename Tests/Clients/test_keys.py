@@ -1,7 +1,9 @@
 """`sapphire key` changes files that a gateway of another user reads, as the systemd units have them."""
 import os
 import pathlib
+import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -69,6 +71,22 @@ def test_of_keys_that_are_made_at_once_none_is_lost(folder):
     assert all(f"key-{number}\tpublish" in listed for number in range(12)), listed
 
 
+@pytest.fixture
+def programs_for_all(monkeypatch):
+    """The programs where another user may start them: root's own folder is nobody else's business."""
+    closed = [place for place in pathlib.Path(executables(), "sapphire").resolve().parents if not place.stat().st_mode & 0o001]
+    if not IS_ROOT or not closed:
+        yield
+        return
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        for name in ("sapphire", *(f"sapphire-{service}" for service in ("gateway", "hub", "eventstore", "presence"))):
+            shutil.copy(os.path.join(executables(), name), place)
+        monkeypatch.setenv("SAPPHIRE_BIN", place)
+        yield
+
+
+@pytest.mark.usefixtures("programs_for_all")
 def test_a_file_that_could_not_stay_whose_it_is_is_left_as_it_is(folder):
     # Root becomes somebody who may write into the directory and is not the file's owner.
     path = made(folder / "api.key", 0o644, user=0)
@@ -82,6 +100,7 @@ def test_a_file_that_could_not_stay_whose_it_is_is_left_as_it_is(folder):
     assert (whose(path), path.read_text()) == before and os.listdir(folder) == ["api.key"]
 
 
+@pytest.mark.usefixtures("programs_for_all")
 def test_a_gateway_of_another_user_forgets_a_revoked_key():
     """As /etc/sapphire/gateway under the units: root's file, read by the gateway's group; no signal is sent."""
     platform = Sapphire()

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from platform_under_test import ROOT, Sapphire, eventually, executables, next_json, next_of, within
+from platform_under_test import ROOT, Sapphire, eventually, executables, freeze, next_json, next_of, within
 from raw_http import Wire
 from signing import bearer, key_file, token
 
@@ -845,7 +845,7 @@ def _(sapphire):
 @case("requestTimeout", RATES)
 def _(sapphire):
     store = sapphire.pid("eventstore")
-    os.kill(store, signal.SIGSTOP)
+    freeze(store)
     try:
         status, answer = api(sapphire, "publish", {"channel": "universal-frequency", "data": 1})
     finally:

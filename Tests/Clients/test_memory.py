@@ -12,7 +12,7 @@ import signal
 
 import pytest
 
-from platform_under_test import Sapphire, eventually, next_json, within
+from platform_under_test import Sapphire, eventually, freeze, next_json, within
 from raw_http import Wire
 from signing import key_file, token
 from test_limits import Bound, close_code, counted, frame, held, next_frame, upgraded
@@ -131,7 +131,7 @@ def test_publications_that_wait_are_counted_with_who_sent_them(crowded, kind):
             of_little, of_much = {}, {}
             before = counted(crowded, "clientMemoryBytes")
             hub = crowded.pid("hub")
-            os.kill(hub, signal.SIGSTOP)
+            freeze(hub)
             try:
                 for number in range(5):
                     await little.send(message(number, f"{name}:little-{number}"))

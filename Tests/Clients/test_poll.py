@@ -10,7 +10,7 @@ import urllib.parse
 
 import pytest
 
-from platform_under_test import eventually
+from platform_under_test import eventually, freeze
 from raw_http import Wire
 from test_sse import Writer, plain
 
@@ -170,7 +170,7 @@ def test_channels_that_can_not_be_opened_are_named_and_the_others_answered(sapph
     known = answered(sapphire, "log:a")["position"]
     sapphire.publish("log:a", 2)
     hub = sapphire.pid("hub")
-    os.kill(hub, signal.SIGSTOP)
+    freeze(hub)
     try:
         status, headers, answer = poll(sapphire, "log:fresh", since="now", timeout=1)
         assert status == 503 and int(headers["Retry-After"]) >= 1 and answer["error"]["name"] == "unavailable", answer

@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 import websockets
 
-from platform_under_test import eventually, next_json, next_of, within
+from platform_under_test import eventually, freeze, next_json, next_of, within
 from proxies import Haproxy, Nginx
 from raw_http import Wire
 
@@ -126,7 +126,7 @@ def test_haproxy_names_clients_by_the_proxy_protocol(sapphire):
 def test_haproxy_sends_nobody_to_a_gateway_that_is_not_ready(sapphire):
     with Haproxy(sapphire, [("check inter 2s", "check inter 200ms")]) as running:
         store = sapphire.pid("eventstore")
-        os.kill(store, signal.SIGSTOP)
+        freeze(store)
         try:
             eventually(30, "no gateway is left", lambda: ask(running, "/live")[0] == 503)
         finally:

@@ -14,7 +14,7 @@ import socketio
 import websockets
 
 import signing
-from platform_under_test import Gateway, eventually, running
+from platform_under_test import Gateway, eventually, freeze, running
 from sio_raw import Recoverer, within
 
 CONFIGURATION = """{ gateway: { loops: 2 },
@@ -185,7 +185,7 @@ def test_is_back_once_other_gateways_will_learn_of_it(platform):
         old = Recoverer()
         old.socket, client.socket = client.socket, None
         store = platform.pid("eventstore")
-        os.kill(store, signal.SIGSTOP)
+        freeze(store)
         try:
             back = asyncio.create_task(client.connect(other.url))
             await asyncio.to_thread(eventually, 5, "the client at the other gateway", lambda: sessions(other) == 1)
@@ -218,7 +218,7 @@ def test_begins_anew_where_other_gateways_can_not_be_told():
         await client.until(1)
         await client.leave()
         pid, store = client.pid, platform.pid("eventstore")
-        os.kill(store, signal.SIGSTOP)
+        freeze(store)
         try:
             assert await client.connect(other.url) is False and client.pid != pid
         finally:

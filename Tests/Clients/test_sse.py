@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from elsewhere import serving
-from platform_under_test import Gateway, eventually
+from platform_under_test import Gateway, eventually, freeze
 from raw_http import Wire
 
 
@@ -456,7 +456,7 @@ def test_nothing_comes_before_the_head_while_a_channel_is_waited_for(sapphire):
     for number in range(3):
         sapphire.publish("early", number)
     store = sapphire.pid("eventstore")
-    os.kill(store, signal.SIGSTOP)
+    freeze(store)
     try:
         wire = Wire(sapphire)
         wire.send(wire.head("GET /stream?channel=early&channel=log:late&since=early%3Dempty%3Blog:late%3Dempty"))

@@ -11,7 +11,7 @@ import pytest
 import websockets
 
 from elsewhere import serving
-from platform_under_test import next_json, next_message, next_of, within
+from platform_under_test import freeze, next_json, next_message, next_of, within
 
 
 def test_carries_the_very_bytes_one_message_each(sapphire):
@@ -316,7 +316,7 @@ def test_a_channel_that_cannot_be_opened_holds_up_the_others_for_a_while_only(sa
     async def scenario():
         async with sapphire.socket("/ws/events/calm") as first:
             await next_json(first)
-            os.kill(sapphire.pid("eventstore"), signal.SIGSTOP)
+            freeze(sapphire.pid("eventstore"))
             try:
                 async with sapphire.socket("/ws?channel=calm&channel=log:away") as socket:
                     began = time.monotonic()
