@@ -334,3 +334,55 @@ def test_a_channel_that_cannot_be_opened_holds_up_the_others_for_a_while_only(sa
             finally:
                 os.kill(sapphire.pid("eventstore"), signal.SIGCONT)
     within(60, scenario())
+
+
+@pytest.mark.configuration('{ gateway: { loops: 1 } }')
+def test_bursts_for_many_come_whole_and_in_order_whoever_comes_and_goes(sapphire):
+    """Above 64 subscribers a turn's publications may wait for those that are on their way to the hub."""
+    count, many = 160, 80
+
+    async def collected(socket):
+        seen = {"a": [], "b": []}
+        while min(len(numbers) for numbers in seen.values()) < count:
+            message = json.loads(await next_message(socket, 30))
+            if message.get("type") is None:
+                seen[message["data"]["by"]].append(message["data"]["number"])
+        assert all(numbers == list(range(count)) for numbers in seen.values())
+
+    async def produce(by):
+        async with sapphire.socket("/ws") as socket:
+            for number in range(count):
+                await socket.send(json.dumps({"channel": "burst", "data": {"by": by, "number": number}}))
+                if number % 16 == 15:
+                    # Behind an answer, so that bursts meet at the gateway what comes back of others.
+                    await socket.send(json.dumps({"id": number, "channel": "log:pause", "data": number}))
+                    await next_of(socket, "ack")
+
+    async def passing(done):
+        while not done.is_set():
+            async with sapphire.socket("/ws/burst?envelope=1") as socket:
+                numbers = {}
+                for _ in range(20):
+                    message = json.loads(await next_message(socket, 30))
+                    if done.is_set():
+                        return
+                    if message.get("type") is None:
+                        by, number = message["data"]["by"], message["data"]["number"]
+                        assert numbers.get(by, number - 1) == number - 1, "nothing missing, nothing twice"
+                        numbers[by] = number
+
+    async def scenario():
+        sockets = [await sapphire.socket("/ws/burst?envelope=1") for _ in range(many)]
+        for socket in sockets:
+            assert json.loads(await next_message(socket))["type"] == "connection"
+        done = asyncio.Event()
+        guest = asyncio.ensure_future(passing(done))
+        readers = [asyncio.ensure_future(collected(socket)) for socket in sockets]
+        await asyncio.gather(produce("a"), produce("b"))
+        await asyncio.gather(*readers)
+        done.set()
+        sapphire.publish("burst", {"by": "end", "number": 0})
+        await guest
+        for socket in sockets:
+            await socket.close()
+    within(60, scenario())

@@ -24,14 +24,14 @@ final class AskedHead {
   /// BUDGET: kept of a connection's last head until the next one comes.
   static let keptBytesMax = 1024
 
-  init(_ head: HTTPRequestHead, _ route: Route, _ client: PeerIdentity) {
-    self.head = head
-    self.route = route
-    self.client = client
+  init(_ head: consuming HTTPRequestHead, _ route: Route, _ client: PeerIdentity) {
     isPublish = route == .api("publish") && head.method == .post
     hasOrigin = head.headers.contains("origin")
     id = RequestID(head.headers)
     bytesCount = head.headers.bytesCount
+    self.head = head
+    self.route = route
+    self.client = client
   }
 
   /// Whether another like it may be let in as this one was: a call of the API with a body. Doors of

@@ -56,7 +56,7 @@ extension ClientSession {
   ) {
     do throws(Refusal) {
       let (name, _) = try look(at: channel, .presence)
-      guard let link = gateway.upstreams.presence else { throw .unavailable }
+      guard let link = gateway.presence.linkToAsk() else { throw .unavailable }
       looks += 1
       let request = ReadPresence(
         remainingMs: gateway.settings.publishMaxMs, channel: name, count: Self.membersMax)

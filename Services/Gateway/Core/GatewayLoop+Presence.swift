@@ -19,7 +19,7 @@ extension GatewayLoop {
     of name: ChannelName, from: UInt64, _ soFar: [Member],
     _ completion: @escaping (Result<[Member], Refusal>) -> Void
   ) {
-    guard let link = upstreams.presence else { return completion(.failure(.unavailable)) }
+    guard let link = presence.linkToAsk() else { return completion(.failure(.unavailable)) }
     let request = ReadPresence(
       remainingMs: settings.publishMaxMs, channel: name, from: from, count: 1000)
     ask(link, request, expecting: PresenceList.self) { [self] result in
@@ -55,7 +55,7 @@ extension GatewayLoop {
     guard settings.policy(name)?.countsConnections != true else {
       return members(of: name) { completion($0.map(Self.counts)) }
     }
-    guard let link = upstreams.presence else { return completion(.failure(.unavailable)) }
+    guard let link = presence.linkToAsk() else { return completion(.failure(.unavailable)) }
     let request = ReadPresence(remainingMs: settings.publishMaxMs, channel: name, count: 0)
     ask(link, request, expecting: PresenceList.self) { result in
       completion(result.map { ($0.connections, $0.total) })

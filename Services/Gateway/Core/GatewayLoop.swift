@@ -471,6 +471,7 @@ final class GatewayLoop {
     if connections.isEmpty || loop.now >= deadline {
       for connection in connections.values { connection.close() }
       return loop.atTurnEnd { [self] in
+        presence.tellNow()
         upstreams.stop()
         loop.after(.milliseconds(10), finished)
       }

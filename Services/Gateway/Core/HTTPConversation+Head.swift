@@ -8,11 +8,12 @@ internal import WebSocketCodec
 /// What a request's head decides: whether it is let in, which door it is for, and where its body goes.
 extension HTTPConversation {
   /// What follows from a head alone.
-  func read(_ asked: HTTPRequestHead) -> AskedHead {
-    let (route, head) = Route.find(
-      asked, gateway.settings.routes(), socketIO: gateway.settings.engine.path)
-    return AskedHead(
-      head, route, gateway.settings.proxies.client(of: connection.client, head.headers))
+  func read(_ asked: consuming HTTPRequestHead) -> AskedHead {
+    var head = asked
+    let route = Route.find(
+      &head, gateway.settings.routes(), socketIO: gateway.settings.engine.path)
+    let client = gateway.settings.proxies.client(of: connection.client, head.headers)
+    return AskedHead(head, route, client)
   }
 
   /// Whether the connection is another protocol's from here on.

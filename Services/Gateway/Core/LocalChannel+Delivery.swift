@@ -15,7 +15,7 @@ extension LocalChannel {
     if policy.history != .none, arrival.position == nil { leaveOutOfParked() }
     if policy.history != .none, (arrival.position == nil) == gathersPlaced {
       // So that a chunk stands in the history as a whole, or not at all.
-      if isDirty { flush() }
+      flushGathered()
       gathersPlaced.toggle()
     }
     if arrival.isForOthers { return deliverToOthers(arrival, key) }
@@ -26,8 +26,13 @@ extension LocalChannel {
         merges: merges, spare: gateway.loop.takeSpareBuffer)
     }
     if tailored != nil { gatherTailored(arrival, key) }
-    guard !isDirty else { return }
     isDirty = true
+    markForFlush()
+  }
+
+  private func markForFlush() {
+    guard !isMarked else { return }
+    isMarked = true
     gateway.loop.markDirty(self)
   }
 
@@ -42,7 +47,7 @@ extension LocalChannel {
 
   /// Everyone but the publisher's own client: what was gathered before goes first.
   private func deliverToOthers(_ arrival: Arrival, _ key: MergeKey?) {
-    if isDirty { flush() }
+    flushGathered()
     for group in groups where !group.isEmpty {
       var single = SubscriberGroup(like: group)
       single.append(
@@ -81,8 +86,8 @@ extension LocalChannel {
     gateway.metrics.deliveries.add(UInt64(delivered ?? 0))
   }
 
-  /// What this turn has gathered goes out now: something follows for one client alone.
-  func flushGathered() { if isDirty { flush() } }
+  /// What is gathered goes out now: something follows for one client alone.
+  func flushGathered() { if isDirty { deliverGathered() } }
 
   /// A client was told something that others weren't.
   func rebase(_ subscription: Subscription) { tailored?.rebase(subscription) }
@@ -96,9 +101,25 @@ extension LocalChannel {
     }
   }
 
-  /// One write for each subscriber with all that this turn had for it.
+  /// The end of a turn. Where this loop has published more in it, that is waited for, once: it comes
+  /// back from the hub sooner than very many are written to, and then goes out in the same write.
   func flush() {
+    isMarked = false
+    guard isDirty, waitForMore == nil, publishedAt == gateway.loop.now, subscriberCount >= Self.manyMin
+    else { return flushGathered() }
+    waitForMore = gateway.loop.after(Self.heldMax) { [weak self] in self?.markForFlush() }
+  }
+
+  /// BUDGET: subscribers from which on a write to each takes longer than the way to the hub and back,
+  /// and how long is waited at most for what is on that way.
+  private static let manyMin = 64
+  private static let heldMax = Duration.milliseconds(1)
+
+  /// One write for each subscriber with all that is gathered.
+  private func deliverGathered() {
     isDirty = false
+    if let waitForMore { gateway.loop.cancel(waitForMore) }
+    waitForMore = nil
     for index in groups.indices where groups[index].hasGathered {
       var gathered = groups[index].take()
       // The list is copied by reference: a client that is cut off meanwhile leaves the list.

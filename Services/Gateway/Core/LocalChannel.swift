@@ -80,7 +80,14 @@ final class LocalChannel: RecencyNode, Flushable {
   private(set) var parked: [ObjectIdentifier: Subscription] = [:]
   /// How many of them wait for this loop to catch up with them.
   var awaitingCount = 0
+  /// Something is gathered for its subscribers.
   var isDirty = false
+  /// The loop will have it flushed when this turn ends.
+  var isMarked = false
+  /// What is gathered waits for more; ends the wait.
+  var waitForMore: TimerID?
+  /// The turn in which this loop last gave the hub a publication of the channel.
+  var publishedAt: Instant?
   /// What is gathered stands in the history.
   var gathersPlaced = true
   /// Clients through all gateways, as the hub last said.
@@ -246,7 +253,7 @@ final class LocalChannel: RecencyNode, Flushable {
   /// Puts a subscription into its group: it gets what comes next. What this turn has gathered
   /// goes out first, since the newcomer has it already or is not to get it.
   func goLive(_ subscription: Subscription) {
-    if isDirty { flush() }
+    flushGathered()
     leaveJoining(subscription)
     if !subscription.session.hasOutbox { own.forget(ObjectIdentifier(subscription)) }
     subscription.behindSince = nil
@@ -282,7 +289,7 @@ final class LocalChannel: RecencyNode, Flushable {
   /// Changes what its group goes by. What was gathered before goes out first, as it is.
   func changeGroup(of subscription: Subscription, _ change: () -> Void) {
     guard case .live = subscription.state else { return change() }
-    if isDirty { flush() }
+    flushGathered()
     // That may have parked it, or ended its client.
     guard case .live(let index) = subscription.state else { return change() }
     groups[group(of: subscription)].remove(at: index)

@@ -331,6 +331,7 @@ final class Publishing {
     guard channel.handle != .none else {
       return waitForHandle(request, payload, expected, completion)
     }
+    channel.publishedAt = gateway.loop.now
     let message = Publish(
       remainingMs: publishMaxMs,
       handle: channel.handle, flags: request.skipHistory ? request.flags.union(.skipHistory) : request.flags,

@@ -95,22 +95,21 @@ enum Route: Equatable {
 
   /// Which door a request is for, and the request as that door reads it.
   static func find(
-    _ head: HTTPRequestHead, _ rules: [RouteRule], socketIO: [String] = ["socket.io"]
-  ) -> (route: Route, head: HTTPRequestHead) {
+    _ head: inout HTTPRequestHead, _ rules: [RouteRule], socketIO: [String] = ["socket.io"]
+  ) -> Route {
     let path = head.target.path
     if path.first == socketIO.first, path.starts(with: socketIO),
       path.count == socketIO.count || path.count == socketIO.count + 1 && path.last == ""
     {
-      return (.engine(.socketIO), head)
+      return .engine(.socketIO)
     }
     for rule in rules {
-      guard let channel = rule.channel(of: head.target.path) else { continue }
-      var head = head
-      return (custom(rule.door, channel, &head.target), head)
+      guard let channel = rule.channel(of: path) else { continue }
+      return custom(rule.door, channel, &head.target)
     }
     let route = Route(head)
     // Its usual address, where it has another one.
-    return (route == .engine(.socketIO) ? .notFound : route, head)
+    return route == .engine(.socketIO) ? .notFound : route
   }
 
   /// The door that a route of the configuration leads to, for the channel of that name. Doors that

@@ -8,12 +8,17 @@ internal import Wire
 final class SubscriberReports {
   private let gateway: GatewayLoop
   private var changed: [LocalChannel] = []
-  private lazy var news = PacedWork(gateway.loop, every: Self.pause) { [weak self] in self?.report() }
+  private let news: PacedWork
 
   /// BUDGET: how long a count waits behind others that were told just before.
   private static let pause = Duration.milliseconds(100)
 
-  init(_ gateway: GatewayLoop) { self.gateway = gateway }
+  init(_ gateway: GatewayLoop) {
+    self.gateway = gateway
+    news = PacedWork(gateway.loop, every: Self.pause) { [unowned gateway] in
+      gateway.subscriberReports.report()
+    }
+  }
 
   /// The channel calls it once until its count is taken.
   func changed(_ channel: LocalChannel, isUrgent: Bool) {
