@@ -14,8 +14,9 @@ internal import TLSStream
 ///
 /// Owns the stream; hands its bytes to whichever conversation is on, which knows nothing of TLS.
 /// Loop-confined.
-final class Connection: StreamOwner {
+final class Connection: StreamOwner, Numbered {
   let gateway: GatewayLoop
+  var placeInList: Int?
   let stream: Stream
   let peer: PeerIdentity
   /// The peer, or for whom it speaks if it is a trusted proxy.

@@ -25,7 +25,7 @@ final class GatewayLoop {
   let index: Int
   /// By the hub's channel number.
   private var byNumber: [LocalChannel?] = []
-  private(set) var connections: [ObjectIdentifier: Connection] = [:]
+  private(set) var connections = NumberedList<Connection>()
   private var nextClient: UInt64
   private var nextRequest: UInt64
   let access: AccessLog
@@ -105,7 +105,7 @@ final class GatewayLoop {
       metrics.limits.reached(limit)
       return turnAway(connection, limit)
     }
-    connections[ObjectIdentifier(connection)] = connection
+    connections.add(connection)
     metrics.accepted.add()
     let readsFirst = newcomers.readsNext()
     newcomers.came(connection.start(readsFirst: readsFirst))
@@ -115,7 +115,7 @@ final class GatewayLoop {
   func take(_ moved: MovedConnection) {
     guard let descriptor = moved.takeDescriptor(), !isDraining else { return }
     let connection = Connection(descriptor, moved, on: self)
-    connections[ObjectIdentifier(connection)] = connection
+    connections.add(connection)
     metrics.connections.add(1)
     metrics.engine.moved.add()
     // It has been let in, and leaves its seat on the other loop about now.
@@ -124,7 +124,7 @@ final class GatewayLoop {
   }
 
   func ended(_ connection: Connection) {
-    if connections.removeValue(forKey: ObjectIdentifier(connection)) != nil {
+    if connections.remove(connection) {
       metrics.connections.add(-1)
       if let account = connection.account { settings.ledgers.addresses.leave(account) }
     } else {
@@ -241,7 +241,7 @@ final class GatewayLoop {
     let now = Authenticator.now
     var held = MemoryTally()
     let mayPass = due.isNothing
-    for connection in connections.values {
+    for connection in connections.all {
       if mayPass, connection.isQuiet(loop.now) { continue }
       connection.sweep(loop.now)
       connection.checkIdentity(now, due)
@@ -255,7 +255,7 @@ final class GatewayLoop {
 
   func tallyClients() -> MemoryTally {
     var held = MemoryTally()
-    for connection in connections.values { connection.tally(&held) }
+    for connection in connections.all { connection.tally(&held) }
     engines.tally(&held)
     return held
   }
@@ -462,14 +462,14 @@ final class GatewayLoop {
   func drain(_ finished: @escaping () -> Void) {
     isDraining = true
     engines.drain()
-    for connection in connections.values { connection.drain() }
+    for connection in connections.all { connection.drain() }
     let deadline = loop.now + .seconds(5)
     waitForEmpty(deadline, finished)
   }
 
   private func waitForEmpty(_ deadline: Instant, _ finished: @escaping () -> Void) {
     if connections.isEmpty || loop.now >= deadline {
-      for connection in connections.values { connection.close() }
+      for connection in connections.all { connection.close() }
       return loop.atTurnEnd { [self] in
         presence.tellNow()
         upstreams.stop()

@@ -123,7 +123,7 @@ final class LoopMemory {
   }
 
   private func forEachClient(_ body: (MemoryHolder, Int) -> Void, loose: (Int) -> Void) {
-    for connection in gateway.connections.values {
+    for connection in gateway.connections.all {
       if connection.isLeaving {
         loose(connection.heldBytes)
       } else {

@@ -84,7 +84,7 @@ final class PresenceReporter {
 
   private func everybody() -> [MemberEvent] {
     var events: [MemberEvent] = []
-    for connection in gateway.connections.values { connection.session?.reportPresence(&events) }
+    for connection in gateway.connections.all { connection.session?.reportPresence(&events) }
     gateway.engines.reportPresence(&events)
     return events
   }

@@ -1,0 +1,38 @@
+import Testing
+
+@testable import GatewayCore
+
+@Suite struct NumberedListTests {
+  final class Guest: Numbered {
+    var placeInList: Int?
+  }
+
+  @Test func holdsWhoeverIsInItWhateverTheOrder() {
+    var list = NumberedList<Guest>()
+    var there: [Guest] = []
+    var random = SystemRandomNumberGenerator()
+    for _ in 0..<2_000 {
+      if there.isEmpty || Bool.random(using: &random) {
+        let guest = Guest()
+        list.add(guest)
+        there.append(guest)
+      } else {
+        let gone = there.remove(at: Int.random(in: there.indices, using: &random))
+        #expect(list.remove(gone) && gone.placeInList == nil)
+        #expect(!list.remove(gone), "once only")
+      }
+      #expect(list.all.count == there.count && list.isEmpty == there.isEmpty)
+    }
+    for (index, guest) in list.all.enumerated() { #expect(guest.placeInList == index) }
+    #expect(Set(list.all.map(ObjectIdentifier.init)) == Set(there.map(ObjectIdentifier.init)))
+  }
+
+  @Test func knowsNobodyOfAnotherList() {
+    var (one, other) = (NumberedList<Guest>(), NumberedList<Guest>())
+    let (here, there) = (Guest(), Guest())
+    one.add(here)
+    other.add(there)
+    #expect(!one.remove(there) && !one.remove(Guest()))
+    #expect(one.all.count == 1 && other.remove(there))
+  }
+}
