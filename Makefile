@@ -51,7 +51,7 @@ build: deps-run ## release build of all programs, into .build/release
 run: build ## starts everything on this machine and prints its address; WATCH=1 follows the sources
 	@LISTEN='$(LISTEN)' DATA='$(DATA)' CONFIG='$(CONFIG)' TLS='$(TLS)' WATCH='$(WATCH)' infra/run
 
-test: deps-test ## every test but the long ones, some 17 minutes on two cores; ends with `N passed, N failed`
+test: deps-test ## every test but the long ones, 11 to 14 minutes on two cores; ends with `N passed, N failed`
 	@T=$(T) N=$(N) infra/test all
 
 check: deps-check ## before a commit: format, lint, layers, unit tests; under two minutes
