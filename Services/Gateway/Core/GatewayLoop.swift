@@ -438,6 +438,8 @@ final class GatewayLoop {
   func received(_ gap: Gap) {
     guard let channel = find(gap.handle) else { return }
     if channel.policy.history == .none {
+      // What came before it stands before it.
+      channel.flushGathered()
       channel.forEachLive {
         $0.session.tell(.gap(channel.name, dropped: gap.dropped))
       }
