@@ -69,6 +69,8 @@ def test_each_connection_of_a_user_is_a_member_where_the_rule_says_so(people, sa
         channel = f"seats:{codec}"
         clients = [await person(token=signing.token(user)).come() for user in ["ann", "ann", "bob"]]
         first = await clients[0].listen(channel, join_leave=True)
+        # Who comes after this answer is told of.
+        await first.subscription.presence()
         second = await clients[1].listen(channel, join_leave=True)
         await clients[2].listen(channel)
         names = [client.all_of("connected")[0].client for client in clients]
@@ -90,6 +92,8 @@ def test_subscribers_are_told_of_members_without_asking_where_the_configuration_
     async def body(person):
         one, other = [await person(token=signing.token("ann")).come() for _ in range(2)]
         first = await one.listen(f"told:{codec}")
+        # Who comes after this answer is told of.
+        await first.subscription.presence()
         second = await other.listen(f"told:{codec}")
         names = [client.all_of("connected")[0].client for client in (one, other)]
         # Who is gone before anybody was told is not told of.

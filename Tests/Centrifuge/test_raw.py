@@ -1,6 +1,9 @@
 """The protocol by hand: batches, pings, codes of every end, and frames that no library sends (row 83)."""
 import asyncio
+import contextlib
 import json
+import os
+import signal
 import time
 
 import pytest
@@ -8,7 +11,7 @@ import websockets
 from websockets.asyncio.client import connect
 
 import signing
-from platform_under_test import running
+from platform_under_test import freeze, running
 
 URL = "/connection/websocket"
 
@@ -91,6 +94,38 @@ def test_commands_come_as_one_frame_and_are_answered_as_one(sapphire):
         await client.say(*({"id": 10 + number, "rpc": {"method": "x"}} for number in range(50)))
         replies = [reply for reply in await client.frame() if reply]
         assert [reply["id"] for reply in replies] == list(range(10, 60)), "one frame for one frame"
+    talk(sapphire, body)
+
+
+def test_who_comes_while_a_client_asks_who_is_there_is_in_the_answer_or_told(sapphire):
+    """Presence stands still until all of it waits there: the watch, the question, and those who come."""
+    channel, presence = "members:asked", sapphire.pid("presence")
+    users = [f"visitor-{number}" for number in range(6)]
+
+    async def body(client):
+        await client.come(token=signing.token("first"))
+        async with contextlib.AsyncExitStack() as visits:
+            freeze(presence)
+            try:
+                assert "subscribe" in await client.ask(subscribe={"channel": channel, "join_leave": True})
+                await client.say({"id": 100, "presence": {"channel": channel}})
+                for user in users:
+                    visitor = Talker(await visits.enter_async_context(
+                        connect(sapphire.url.replace("http", "ws", 1) + URL, proxy=None)))
+                    await visitor.come(token=signing.token(user))
+                    assert "subscribe" in await visitor.ask(subscribe={"channel": channel})
+            finally:
+                os.kill(presence, signal.SIGCONT)
+            seen, is_answered = set(), False
+            while not (is_answered and seen == {"first", *users}):
+                for reply in await client.frame():
+                    if reply == {}:
+                        await client.say({})
+                    elif reply.get("id") == 100:
+                        is_answered = True
+                        seen |= {info["user"] for info in reply["presence"]["presence"].values()}
+                    elif "join" in reply.get("push", {}):
+                        seen.add(reply["push"]["join"]["info"]["user"])
     talk(sapphire, body)
 
 

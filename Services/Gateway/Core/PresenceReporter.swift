@@ -28,6 +28,8 @@ final class PresenceReporter {
     var observer = PresenceObserver()
     /// Subscriptions on this loop that are told.
     var count = 1
+    /// Who asked before the first snapshot was here, by the timer that ends the wait.
+    var waiting: [(until: TimerID, ask: () -> Void)] = []
   }
 
   /// BUDGET: how long joins and leaves wait behind others that were told just before.
@@ -104,7 +106,10 @@ final class PresenceReporter {
     leaseTimer = nil
     queue.startOver()
     unasked = []
-    for channel in watches.keys { watches[channel]?.observer.startOver() }
+    for channel in Array(watches.keys) {
+      watches[channel]?.observer.startOver()
+      stopWaiting(channel)
+    }
   }
 
   /// Credit is back.
@@ -117,7 +122,7 @@ final class PresenceReporter {
 
   func refused(_ refusal: PresenceRefused) {
     // Without a client it is a watch that was refused, whose bound is no setting.
-    if refusal.client != 0 {
+    if refusal.client == 0 { stopWaiting(refusal.channel) } else {
       gateway.metrics.limits.reached(
         refusal.code == .tooLarge ? .presenceInfoBytes : .presenceMembers)
     }
@@ -164,11 +169,35 @@ final class PresenceReporter {
     subscription.watching = .no
     watches[channel]?.count = count - 1
     guard count == 1 else { return }
+    stopWaiting(channel)
     watches[channel] = nil
     if unasked.contains(channel) {
       unasked.removeAll { $0 == channel }
     } else {
       gateway.upstreams.presence?.send(UnwatchPresence(channel: channel))
+    }
+  }
+
+  /// Calls `ask` once the channel's watchers are told who comes and goes: at once where nobody is to be.
+  ///
+  /// A client whose protocol has no word for the snapshot asks for it itself. An answer of before that
+  /// snapshot would hide for good who came between the two. Without presence it is called late rather
+  /// than never.
+  func onceShown(_ channel: ChannelName, _ ask: @escaping () -> Void) {
+    guard watches[channel]?.observer.isReady == false, gateway.upstreams.presence != nil else {
+      return ask()
+    }
+    let patience = Duration.milliseconds(gateway.settings.publishMaxMs)
+    let until = gateway.loop.after(patience) { [weak self] in self?.stopWaiting(channel) }
+    watches[channel]?.waiting.append((until, ask))
+  }
+
+  private func stopWaiting(_ channel: ChannelName) {
+    guard let waiting = watches[channel]?.waiting, !waiting.isEmpty else { return }
+    watches[channel]?.waiting = []
+    for one in waiting {
+      gateway.loop.cancel(one.until)
+      one.ask()
     }
   }
 
@@ -184,7 +213,9 @@ final class PresenceReporter {
       return
     }
     switch step(&watches[name, default: Watch()].observer) {
-    case .ready: channel.forEachSubscription { if $0.watching == .awaited { show($0) } }
+    case .ready:
+      channel.forEachSubscription { if $0.watching == .awaited { show($0) } }
+      stopWaiting(name)
     case .news(let news): tell(news, channel)
     case .outOfStep:
       unasked.append(name)
@@ -219,7 +250,8 @@ final class PresenceReporter {
   private func show(_ subscription: Subscription) {
     guard let observer = watches[subscription.channel.name]?.observer else { return }
     guard !isBehind(subscription) else { return subscription.watching = .behind }
-    subscription.watching = .shown
+    // Whoever is shown anew hears so from `watching`.
+    defer { subscription.watching = .shown }
     subscription.session.tell(
       .presence(
         subscription.channel.name,

@@ -195,7 +195,9 @@ extension CentrifugeSession {
   private func presence(_ id: UInt32, _ channel: String) {
     guard let (name, policy) = mayLook(id, channel, .presence) else { return }
     guard policy.hasPresence else { return fail(id, CentrifugeErrorCode.notAvailable) }
-    read(id) { gateway.members(of: name, $0) } _: { members in
+    read(id) { [gateway] completion in
+      gateway.presence.onceShown(name) { gateway.members(of: name, completion) }
+    } _: { members in
       var result = CentrifugeReply.Presence()
       for member in members {
         let info = CentrifugeClientInfo(ControlMessage.Person(member))

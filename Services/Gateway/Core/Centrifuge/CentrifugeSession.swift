@@ -209,9 +209,14 @@ final class CentrifugeSession: Carrier {
     // What the client goes by as complete is not: it comes back, and finds that out.
     case .gap(let channel, _): if isPositioned(channel) { disconnect(.insufficientState) }
     case .member(let news, let channel, _): memberChanged(news, channel)
-    // These clients know from the answer to `connect` when to refresh, count those who are there by
-    // asking, and measure nothing.
-    case .connection, .reconnect, .pong, .expiring, .quality, .presence: break
+    // They ask for who is there. What one that took nothing has missed of that, it can't be told.
+    case .presence(let channel, _, _):
+      let isAgain = session.subscriptions.contains {
+        $0.channel.name == channel && $0.watching == .behind
+      }
+      if isAgain { disconnect(.insufficientState) }
+    // These clients know from the answer to `connect` when to refresh, and measure nothing.
+    case .connection, .reconnect, .pong, .expiring, .quality: break
     }
   }
 
