@@ -60,6 +60,8 @@ class Handler(BaseHTTPRequestHandler):
         hook = self.path.rsplit("/", 1)[1]
         if self.path == "/test/mode":
             with lock:
+                if ask["mode"] == "meet":
+                    ask["meeting"] = threading.Barrier(ask["count"])
                 modes[ask["hook"]] = ask
                 if ask.get("forget"):
                     seen.clear()
@@ -74,6 +76,10 @@ class Handler(BaseHTTPRequestHandler):
         kind = mode.get("mode", "ok")
         if kind == "slow":
             time.sleep(mode["seconds"])
+        elif kind == "meet":
+            # Until so many are asked at once: whoever asks them in turn has no answer.
+            with contextlib.suppress(threading.BrokenBarrierError):
+                mode["meeting"].wait(10)
         elif kind == "random":
             time.sleep(random.random() * mode["seconds"])
         elif kind == "status":

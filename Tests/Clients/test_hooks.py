@@ -81,7 +81,7 @@ def places(tmp_path_factory):
     platform = Sapphire()
     try:
         platform.start(f"""{{ identity: {{ keyFiles: "{tokens}", leeway: "0s" }}, gateway: {{ loops: 2 }},
-          presence: {{ grace: "0s" }}, hooks: {{ {urls}, keyFile: "{key_file}", timeout: "350ms", headers: ["Cookie"] }},
+          presence: {{ grace: "0s" }}, hooks: {{ {urls}, keyFile: "{key_file}", timeout: "1s", headers: ["Cookie"] }},
           channels: {RULES} }}""")
         yield platform, back_end
     finally:
@@ -272,15 +272,14 @@ def test_what_a_rule_refuses_is_refused_unasked(sapphire, back_end):
 
 
 def test_many_subscriptions_of_one_frame_are_asked_for_together(sapphire, back_end):
-    back_end.mode("subscribe", "slow", seconds=0.2)
+    """The back end answers none of them before it has been asked all."""
+    back_end.mode("subscribe", "meet", count=8)
 
     async def scenario():
         async with centrifuge(sapphire) as client:
-            began = time.monotonic()
             numbers = await client.say(*({"subscribe": {"channel": f"asked:m{index}"}} for index in range(8)))
             for number in numbers:
                 assert "subscribe" in await client.until(lambda reply, number=number: reply.get("id") == number)
-            assert time.monotonic() - began < 1.0
     within(10, scenario())
 
 
@@ -382,9 +381,8 @@ def test_calls_are_answered_by_the_back_end_and_hold_up_nobody(sapphire, back_en
         async with centrifuge(sapphire, data={"as": "ada"}) as client:
             back_end.mode("rpc", "slow", seconds=0.25)
             [call, ping] = await client.say({"rpc": {"method": "slow", "data": {"a": [1]}}}, {"ping": {}})
-            began = time.monotonic()
-            await client.until(lambda reply: reply.get("id") == ping)
-            assert time.monotonic() - began < 0.2
+            first = await client.until(lambda reply: reply.get("id") in (call, ping))
+            assert first["id"] == ping
             reply = await client.until(lambda reply: reply.get("id") == call)
             assert reply["rpc"]["data"] == {"method": "slow", "asked": {"a": [1]}, "by": "ada"}
             refused = {"answer": {"error": {"code": 1404, "message": "no such thing", "temporary": True}}}
@@ -396,7 +394,7 @@ def test_calls_are_answered_by_the_back_end_and_hold_up_nobody(sapphire, back_en
 # What goes wrong.
 
 WRONG = [("status", {"status": 500}), ("garbage", {}), ("nothing", {}), ("long", {}), ("close", {}), ("half", {}),
-         ("slow", {"seconds": 1}), ("answer", {"answer": {"error": {"code": 7}}})]
+         ("slow", {"seconds": 3}), ("answer", {"answer": {"error": {"code": 7}}})]
 
 
 @pytest.mark.parametrize("mode,more", WRONG, ids=[mode for mode, _ in WRONG])
@@ -406,7 +404,6 @@ def test_without_an_answer_that_can_be_used_nothing_is_done(sapphire, back_end, 
             await raw.recv()
             for hook in ("subscribe", "publish", "rpc", "connect"):
                 back_end.mode(hook, mode, **more)
-            began = time.monotonic()
             requests = [{"publish": {"channel": "asked:w", "data": 1}}, {"subscribe": {"channel": "asked:w"}},
                         {"rpc": {"method": "w"}}]
             for request in requests[:1] if mode in ("slow", "half") else requests:
@@ -417,7 +414,6 @@ def test_without_an_answer_that_can_be_used_nothing_is_done(sapphire, back_end, 
             await raw.send(json.dumps({"type": "subscribe", "channel": "asked:w", "id": 1}))
             refusal = json.loads(await raw.recv())
             assert (refusal["code"], refusal["name"]) == (163, "hook_unavailable"), refusal
-            assert time.monotonic() - began < 3
             async with centrifuge(sapphire) as other:
                 assert other.reply["error"]["code"] == 100
             back_end.mode("connect")

@@ -369,20 +369,20 @@ def test_channels_asked_for_in_advance_are_answered_one_after_the_other(sapphire
         assert all("total_channels" in json.loads(wire.answer().body) for _ in range(200))
 
 
-@pytest.mark.configuration("{ limits: { httpIdleTimeout: '4s', transferRate: 1000000 } }")
+@pytest.mark.configuration("{ limits: { httpIdleTimeout: '4s', transferRate: 50000000 } }")
 def test_a_download_that_is_taken_too_slowly_is_cut_off(sapphire):
-    sha = store(sapphire, os.urandom(16 << 20))
-    with Wire(sapphire, receive_buffer=4096) as wire:
+    sha = store(sapphire, os.urandom(64 << 20))
+    with Wire(sapphire) as wire:
         wire.send(wire.head(f"GET /vault/{sha}"))
         taken, began = 0, time.monotonic()
         with pytest.raises((ConnectionResetError, AssertionError)):
             while time.monotonic() - began < 20:
                 # It moves all the time, so only its pace gives it away.
-                data = wire.socket.recv(4000)
+                data = wire.socket.recv(50_000)
                 assert data, "closed"
                 taken += len(data)
                 time.sleep(0.01)
-        assert taken < 16 << 20
+        assert taken < 64 << 20
     def cut_off():
         found = [line for line in sapphire.get("/metrics")[2].decode().splitlines()
                  if line.startswith("sapphire_limit_reached_total") and 'limit="transferRate"' in line]

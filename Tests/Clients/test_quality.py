@@ -15,14 +15,25 @@ def metrics(sapphire):
             (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#") and "bucket" not in line)}
 
 
+def follows(told, late=0):
+    """Whether score and grade are what docs/WEBSOCKET.md makes of the rest, whatever time the machine took."""
+    waited, doublings = told["round_trip_ms"] + 2 * told["jitter_ms"], 0
+    while waited > 40:
+        waited, doublings = waited / 2, doublings + 1
+    slowness = min(70, 9 * (doublings + max(0, waited / 20 - 1)))
+    score = max(0, 100 - slowness - 10 * late - 15 * told["reconnects"])
+    grade = next(word for least, word in ((80, "excellent"), (55, "good"), (30, "fair"), (0, "poor")) if told["score"] >= least)
+    return abs(told["score"] - score) <= 1 and told["grade"] == grade
+
+
 def test_tells_the_quality_to_those_who_ask_for_it(sapphire):
     async def scenario():
         async with sapphire.socket("/ws/route?quality=1") as raw, sapphire.socket("/ws/echo?quality=1") as echo:
             for socket in (raw, echo):
                 told = await next_json(socket, 5)
-                assert told["type"] == "quality" and told["grade"] == "excellent", told
-                assert 95 <= told["score"] <= 100 and told["loss"] == 0 and told["reconnects"] == 0
-                assert 0 < told["round_trip_ms"] < 1000 and told["jitter_ms"] == 0
+                assert told["type"] == "quality" and follows(told), told
+                assert told["loss"] == 0 and told["reconnects"] == 0
+                assert 0 < told["round_trip_ms"] < 5000 and told["jitter_ms"] == 0
             await echo.send("as ever")
             assert await echo.recv() == "as ever"
     within(30, scenario())
@@ -49,14 +60,11 @@ def test_a_session_that_comes_back_scores_less(sapphire):
     async def scenario():
         async with sapphire.socket("/ws?channel=route") as first:
             session = (await next_of(first, "connection"))["session"]
-        scores = []
         for times in (1, 2):
             async with sapphire.socket(f"/ws?channel=route&quality=1&session={session}") as socket:
                 assert (await next_json(socket))["type"] == "connection", "the welcome comes first"
                 told = await next_of(socket, "quality")
-                assert told["reconnects"] == times
-                scores.append(told["score"])
-        assert scores[0] in range(80, 86) and scores[1] in range(65, 71), scores
+                assert told["reconnects"] == times and told["score"] <= 100 - 15 * times and follows(told), told
     within(30, scenario())
 
 
@@ -79,4 +87,4 @@ def test_an_answer_that_comes_late_is_lost_and_the_connection_goes_on(sapphire):
         kind, text = frame()
         told = json.loads(text)
         assert kind == 1 and told["type"] == "quality", text
-        assert told["loss"] == 1 and told["round_trip_ms"] > 2000 and told["score"] < 40 and told["grade"] == "fair", told
+        assert told["loss"] == 1 and told["round_trip_ms"] > 2000 and told["score"] < 40 and follows(told, late=1), told

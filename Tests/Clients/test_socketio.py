@@ -365,6 +365,8 @@ def test_a_client_that_does_not_poll_misses_nothing(gateway):
     session = _opened(gateway)
     for packet in (b"40", b"420[\"subscribe\",{\"channel\":\"log:slow\"}]"):
         assert gateway._request(_post(gateway, session, packet))[0] == 200
+    while b"430[" not in gateway.get(session)[2]:
+        pass
     count, text = 60, "x" * 50_000
     for number in range(count):
         gateway.publish("log:slow", {"n": number, "text": text})

@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import re
+import signal
 import socket
 import struct
 import urllib.error
@@ -16,7 +17,7 @@ import pytest
 import websockets
 from websockets.exceptions import InvalidStatusCode
 
-from platform_under_test import Gateway, eventually, running, within
+from platform_under_test import Gateway, eventually, freeze, next_json, running, within
 from proxies import Haproxy, free_port
 from raw_http import Wire
 from signing import bearer, key_file, token
@@ -24,7 +25,7 @@ from test_socketio import Client
 
 CONFIGURATION = """{ gateway: { loops: 2, trustedProxies: ['127.0.0.1'] }, socketio: { engine: 'conformance' },
   limits: { relayedRequests: 64, httpBodyBytes: '20MiB' }, identity: { keyFiles: 'KEYS', leeway: '0s' },
-  channels: [ { match: "log:*", history: { durable: true } }, { match: "*", history: { size: 100 } } ] }"""
+  channels: [ { match: "log:*", history: { durable: true } }, { match: "live:*" }, { match: "*", history: { size: 100 } } ] }"""
 LONG = os.environ.get("LONG") == "1"
 UNKNOWN = {"code": 1, "message": "Session ID unknown"}
 
@@ -114,6 +115,41 @@ def test_a_poll_is_compressed_by_the_gateway_its_client_talks_to(pair):
     status, headers, body = pair.ask(1, session, **{"Accept-Encoding": "gzip"})
     assert (status, headers["Content-Encoding"]) == (200, "gzip") and len(body) < 1_000
     assert text in gzip.decompress(body).decode()
+
+
+def test_what_a_gateway_was_too_slow_for_is_told_where_it_is_missing(pair):
+    """The first stands still until the hub has no room left for it; its client has a gap behind what there was room for."""
+    def dropped():
+        text = pair.ask(1, "/metrics", **{"X-API-Key": pair.platform.key})[2].decode()
+        return float(re.search(r"^sapphire_hub_dropped_total\S* (\S+)$", text, re.M).group(1))
+
+    async def scenario():
+        address = pair.urls[1].replace("http", "ws", 1) + "/ws?channel=live:gap"
+        async with pair.platform.socket("/ws?channel=live:gap", max_queue=None) as reader, \
+                websockets.connect(address, max_queue=None, max_size=None) as writer:
+            for socket_ in (reader, writer):
+                assert (await next_json(socket_))["type"] == "connection"
+            process, before, sent = pair.platform.pid("gateway"), await asyncio.to_thread(dropped), 0
+            freeze(process)
+            try:
+                while await asyncio.to_thread(dropped) == before:
+                    for _ in range(100):
+                        await writer.send(json.dumps({"channel": "live:gap", "data": f"{sent:06}" + "x" * 60_000}))
+                        sent += 1
+                    while int((await next_json(writer))["data"][:6]) < sent - 1:
+                        pass
+            finally:
+                os.kill(process, signal.SIGCONT)
+            seen = missing = 0
+            while seen + missing < sent:
+                message = await next_json(reader)
+                if message.get("type") == "gap":
+                    missing += message["dropped"]
+                else:
+                    assert int(message["data"][:6]) == seen + missing, "a gap stands where they are missing"
+                    seen += 1
+            assert seen and missing
+    within(40, scenario())
 
 
 def test_bare_engineio_as_well(pair):
