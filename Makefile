@@ -69,6 +69,9 @@ test-services: deps-test ## tests against the real programs: clients, browser, d
 test-long: deps-test ## for a night: ten times the faults, all orders, storms, sanitizers, Autobahn, 10 min of fuzzing, 100,000 crash images
 	@T=600 N=100000 infra/test long
 
+test-stolen: deps-test ## tests of whole programs while the processors are taken away now and then; needs root
+	@infra/test stolen
+
 test-mixed: deps-test ## each service in turn from another build, OLD=DIR, then a rolling upgrade from it
 	@OLD='$(OLD)' infra/test mixed
 
@@ -120,4 +123,4 @@ clean: ## removes everything that was built
 	rm -rf .build
 
 .PHONY: help deps deps-run deps-check deps-test deps-bench build run test check lint test-unit \
-  test-services test-long test-mixed fuzz autobahn deps-suites conformance-socketio conformance-centrifuge crash storm bench sbom reproducible golden-update protocol-doc plugin asan tsan clean
+  test-services test-long test-stolen test-mixed fuzz autobahn deps-suites conformance-socketio conformance-centrifuge crash storm bench sbom reproducible golden-update protocol-doc plugin asan tsan clean

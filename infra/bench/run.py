@@ -188,6 +188,7 @@ def print_method(runs):
     print(f"""How these figures are taken
   machine    {model}, {len(harness.CORES)} cores, Linux {os.uname().release}, load {os.getloadavg()[0]:.2f}
   placing    {pinned}; loopback TCP, no TLS, no compression, 128 B payload (appends 200 B)
+  memory     {harness.warm_memory():.0f} GiB were used once before, so that none is the machine's first use of it
   ours       all processes under `sapphire up` together, without a configuration file
   runs       {runs} of each, interleaved, each against a fresh server; medians are compared
   CPU-s/M    CPU-seconds of all server processes per million deliveries or replies, from schedstat
