@@ -14,6 +14,10 @@ let strict: [SwiftSetting] = [
   // Accesses are checked for exclusivity while compiling and, in debug builds, while running: there
   // all tests go. See docs/adr/0030-exclusive-access.md.
   .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
+  // The debugger's word of which C modules were imported is a number that each build draws anew: without
+  // it two builds of one commit are the same, byte for byte (`make reproducible`).
+  .unsafeFlags(
+    ["-Xfrontend", "-no-clang-module-breadcrumbs"], .when(configuration: .release)),
 ]
 
 func library(_ name: String, _ path: String, _ dependencies: [Target.Dependency] = []) -> Target {

@@ -70,7 +70,7 @@ extension ServiceTests {
         // On the socket itself: another loop would have to open the channel first.
         socket.send("lost")
         let lostAt = SystemClock.monotonic()
-        try loop.wait("word of it", within: .seconds(5), state: { "\(texts())" }) {
+        try loop.wait("word of it", within: .seconds(10), state: { "\(texts())" }) {
           texts().last?.contains(#""type":"gap""#) == true
         }
         print("fig: word came \(SystemClock.monotonic().since(lostAt)) after three losses in a row")
