@@ -250,8 +250,8 @@ final class PresenceReporter {
   private func show(_ subscription: Subscription) {
     guard let observer = watches[subscription.channel.name]?.observer else { return }
     guard !isBehind(subscription) else { return subscription.watching = .behind }
-    // Whoever is shown anew hears so from `watching`.
-    defer { subscription.watching = .shown }
+    // Whoever is shown anew hears so from `watching`, and may end for it.
+    defer { if subscription.watching != .no { subscription.watching = .shown } }
     subscription.session.tell(
       .presence(
         subscription.channel.name,
