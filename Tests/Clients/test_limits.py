@@ -443,7 +443,10 @@ def _(sapphire):
             await socket.send('{"type":"subscribe","id":1,"channel":"d"}')
             return await next_of(socket, "error")
     answer = within(10, subscribe())
-    assert answer["code"] == 106 and answer["id"] == 1
+    assert answer["code"] == 106 and answer["id"] == 1 and "may have 3 channels" in answer["message"]
+    with Wire(sapphire) as wire:
+        refusal = json.loads(wire.ask("GET /poll?channel=a&channel=b&channel=c&channel=d").body)["error"]
+        assert refusal["code"] == 106 and "may have 3 channels" in refusal["message"]
     with Wire(sapphire) as wire:
         wire.send(wire.head("GET /ws?channel=a&channel=b&channel=c&channel=d", "Connection: Upgrade",
                             "Upgrade: websocket", "Sec-WebSocket-Version: 13",

@@ -53,7 +53,7 @@ struct StreamDoorsTests {
 
   @Test func onlyWhatAskingAgainCannotChangeIsFinal() {
     #expect(Refusal.permissionDenied.isFinal && Refusal.unknownChannel("x").isFinal)
-    #expect(!Refusal.unavailable.isFinal && !Refusal.limitExceeded.isFinal)
+    #expect(!Refusal.unavailable.isFinal && !Refusal.tooManyChannels(3).isFinal)
     #expect(!Refusal.internalError.isFinal && !Refusal.slowConsumer.isFinal)
   }
 

@@ -138,9 +138,10 @@ final class ClientSession {
       if let id { tell(.ack(id: id, position: known.channel.position, reply: nil), of: known) }
       return true
     }
-    guard subscriptions.count < gateway.settings.channelsPerConnectionMax else {
+    let most = gateway.settings.channelsPerConnectionMax
+    guard subscriptions.count < most else {
       gateway.metrics.limits.reached(.channelsPerConnection)
-      return refuse(.limitExceeded, name.text, id)
+      return refuse(.tooManyChannels(most), name.text, id)
     }
     let known = name.isReserved ? nil : gateway.existing(name)
     guard let policy = gateway.policy(name, known) else {

@@ -273,7 +273,7 @@ final class GatewayLoop {
     if let known = known ?? channels[name] {
       return known.isNamed ? .success(known) : .failure(.unknownChannel(name))
     }
-    guard channels.hasRoom(for: owner) else { return .failure(.limitExceeded) }
+    guard channels.hasRoom(for: owner) else { return .failure(.noRoomForChannel) }
     // Read first: of rules that are replaced meanwhile the channel must not pass for one of the new.
     let version = settings.rulesVersion()
     guard let policy = settings.policy(name) else { return .failure(.unknownChannel(name)) }

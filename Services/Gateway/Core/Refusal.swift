@@ -39,7 +39,15 @@ struct Refusal: Error, Equatable, Sendable {
   static let outsideScope = Refusal(
     103, "permission_denied", "this API key does not open that", .forbidden)
   static let methodNotFound = Refusal(104, "method_not_found", "there is no such method", .notFound)
-  static let limitExceeded = Refusal(106, "limit_exceeded", "a limit is reached", .tooManyRequests)
+  static func tooManyChannels(_ most: Int) -> Refusal {
+    Refusal(
+      106, "limit_exceeded", "one connection may have \(most) channels, and no more",
+      .tooManyRequests)
+  }
+  static let noRoomForChannel = Refusal(
+    106, "limit_exceeded",
+    "as many channels as may be are open, here or for this address: others have to end first",
+    .tooManyRequests)
   static let batchIsFull = Refusal(
     106, "limit_exceeded",
     "not done: the answers before it fill the batch; ask again in another one", .tooManyRequests)

@@ -68,7 +68,7 @@ enum SocketDoors {
     }
     guard names.count <= gateway.settings.channelsPerConnectionMax else {
       gateway.metrics.limits.reached(.channelsPerConnection)
-      return refuse(.limitExceeded)
+      return refuse(.tooManyChannels(gateway.settings.channelsPerConnectionMax))
     }
     guard let since = Subscription.Since.of(target.query("since"), names) else {
       return refuse(.badRequest("since is \"start\", EPOCH:OFFSET, or a position vector"))

@@ -72,10 +72,10 @@ struct StreamDoors {
     guard !request.names.isEmpty else {
       throw request.refused.first.map { .unknownChannel($0) } ?? .badRequest("name a channel")
     }
-    guard request.names.count + request.refused.count <= gateway.settings.channelsPerConnectionMax
-    else {
+    let most = gateway.settings.channelsPerConnectionMax
+    guard request.names.count + request.refused.count <= most else {
       gateway.metrics.limits.reached(.channelsPerConnection)
-      throw .limitExceeded
+      throw .tooManyChannels(most)
     }
     // The header is a client's that comes back; the address stays as it was at first.
     let header = head.headers.first("last-event-id") ?? ""

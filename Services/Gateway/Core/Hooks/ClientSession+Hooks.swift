@@ -142,11 +142,10 @@ extension ClientSession {
     _ policy: ChannelPolicy
   ) -> Bool {
     guard let hooks = gateway.hooks else { return false }
-    guard
-      subscriptions.count + hooks.subscribingCount(key) < gateway.settings.channelsPerConnectionMax
-    else {
+    let most = gateway.settings.channelsPerConnectionMax
+    guard subscriptions.count + hooks.subscribingCount(key) < most else {
       gateway.metrics.limits.reached(.channelsPerConnection)
-      return refuse(.limitExceeded, name.text, id)
+      return refuse(.tooManyChannels(most), name.text, id)
     }
     guard !hooks.isSubscribing(key, name) else {
       return refuse(.badRequest("this subscription is being asked for already"), name.text, id)
