@@ -10,7 +10,7 @@ import time
 
 sys.dont_write_bytecode = True
 
-from platform_under_test import Sapphire  # noqa: E402
+from platform_under_test import Sapphire, eventually  # noqa: E402
 
 ADDRESS = "10.9.9.9"
 UPGRADE = ("Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -30,7 +30,7 @@ def measure(platform, path, fields):
         client.connect((host, int(port)))
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n{fields}\r\n".encode())
         assert client.recv(12)[9:] in (b"101", b"200")
-        assert listeners(platform) == 1
+        eventually(10, "it is heard of", lambda: listeners(platform) == 1)
         # From here on nothing reaches the client, and nobody says so.
         ip("address", "delete", f"{ADDRESS}/32", "dev", "lo")
         began = time.monotonic()
