@@ -404,6 +404,7 @@ def test_without_an_answer_that_can_be_used_nothing_is_done(sapphire, back_end, 
             await raw.recv()
             for hook in ("subscribe", "publish", "rpc", "connect"):
                 back_end.mode(hook, mode, **more)
+            began = time.monotonic()
             requests = [{"publish": {"channel": "asked:w", "data": 1}}, {"subscribe": {"channel": "asked:w"}},
                         {"rpc": {"method": "w"}}]
             for request in requests[:1] if mode in ("slow", "half") else requests:
@@ -414,6 +415,8 @@ def test_without_an_answer_that_can_be_used_nothing_is_done(sapphire, back_end, 
             await raw.send(json.dumps({"type": "subscribe", "channel": "asked:w", "id": 1}))
             refusal = json.loads(await raw.recv())
             assert (refusal["code"], refusal["name"]) == (163, "hook_unavailable"), refusal
+            # At most two questions that are given up after a second.
+            assert time.monotonic() - began < 5
             async with centrifuge(sapphire) as other:
                 assert other.reply["error"]["code"] == 100
             back_end.mode("connect")
