@@ -52,3 +52,19 @@ public struct SHA1Series: ~Copyable {
     return context.next()
   }
 }
+
+/// SHA-256 of one message after the other: what a digest needs is made once.
+///
+/// Can't be copied; confined to its holder. A libcrypto failure stops the process.
+public struct SHA256Series: ~Copyable {
+  private var context = DigestContext(.sha256)
+
+  public init() {}
+
+  /// The digest of two pieces of one message, 32 bytes.
+  public mutating func digest(_ first: [UInt8], _ second: borrowing Span<UInt8>) -> [UInt8] {
+    context.update(first.span)
+    context.update(second)
+    return context.next()
+  }
+}

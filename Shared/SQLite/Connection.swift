@@ -57,6 +57,9 @@ internal import CSQLite
   /// Rows changed by the last insert, update or delete.
   public var changes: Int { Int(unsafe sqlite3_changes(handle)) }
 
+  /// The rowid of the last insert (`sqlite3_last_insert_rowid`).
+  public var lastRow: Int64 { unsafe sqlite3_last_insert_rowid(handle) }
+
   /// Prepares one statement, to be kept (`SQLITE_PREPARE_PERSISTENT`).
   public func prepare(_ sql: StaticString) throws(SQLiteError) -> Statement {
     try prepare(text: sql.description)

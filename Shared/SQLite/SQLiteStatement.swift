@@ -104,6 +104,18 @@ internal import CSQLite
     return unsafe [UInt8](UnsafeRawBufferPointer(start: base, count: count))
   }
 
+  /// Lends a column's bytes for the length of `body`; none for NULL.
+  public func withBytes<Result, Failure: Error>(
+    _ column: Int32, _ body: (borrowing Span<UInt8>) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    let base = unsafe sqlite3_column_blob(handle, column)
+    let count = unsafe base == nil ? 0 : Int(sqlite3_column_bytes(handle, column))
+    // SAFE BECAUSE SQLite lends `count` bytes until the next call on the statement, and the span
+    // ends with the closure.
+    let raw = unsafe UnsafeRawBufferPointer(start: base, count: count)
+    return try unsafe body(Span<UInt8>(_unsafeBytes: raw))
+  }
+
   /// A bind fails only for a wrong parameter, an over-long value or no memory.
   private func check(_ result: Int32) {
     precondition(result == SQLITE_OK, "a parameter can't be bound")

@@ -130,7 +130,7 @@ struct SpaceTests {
   /// The index of the log grows in steps of some four thousand pages, after the log itself was
   /// written and synced: what the commit was about is on disk, so nobody may be told that it is not.
   @Test func fullDiskUnderTheIndexOfTheLogStopsTheStoreAndLosesNothing() throws {
-    let disk = try #require(SmallDisk(megabytes: 48))
+    let disk = try #require(SmallDisk(megabytes: 112))
     let (temporary, before) = try afterCheckpoint(on: disk)
     var store: EventStore? = try temporary.open()
     let ballast = try fill(temporary)
@@ -151,7 +151,7 @@ struct SpaceTests {
   }
 
   @Test func fullDiskAtTheStartIsSaidPlainlyAndLosesNothing() throws {
-    let disk = try #require(SmallDisk(megabytes: 48))
+    let disk = try #require(SmallDisk(megabytes: 112))
     let (temporary, position) = try afterCheckpoint(on: disk)
     let ballast = try fill(temporary)
     let failure = #expect(throws: StoreFailure.self) { try temporary.open() }

@@ -72,6 +72,14 @@ final class TemporaryStore {
   }
 }
 
+extension EventStore.Options {
+  /// Has so many bytes of events wait for their segments, and the log swept as soon as it may be.
+  mutating func keepInTail(_ bytes: Int) {
+    tailBytes = bytes
+    sweptEvents = bytes == 0 ? 1 : 3
+  }
+}
+
 extension EventStore {
   /// Commits one request and gives its outcome.
   func append(_ request: AppendRequest, _ temporary: TemporaryStore) throws(StoreFailure)
@@ -100,4 +108,8 @@ func request(
 extension EventPage {
   var texts: [String] { events.map { String(decoding: $0.payload.bytes, as: UTF8.self) } }
   var offsets: [UInt64] { events.map(\.offset.value) }
+}
+
+extension EncodedPage {
+  var texts: [String] { decoded?.texts ?? [] }
 }

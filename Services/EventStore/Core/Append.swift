@@ -45,7 +45,7 @@ public struct AppendReceipt: Sendable, Hashable {
   /// The offsets of the request's first and last event; those between are the others, in order.
   public var first: Offset
   public var last: Offset
-  /// The store-wide position of the first event; the others follow one by one.
+  /// The store-wide position of the first event; the others follow one by one. 0 for a duplicate.
   public var position: Int64
   /// The events' time in milliseconds since 1970: for a duplicate that of the first append.
   public var time: Int64
@@ -80,6 +80,7 @@ public enum AppendRefusal: String, Sendable, Hashable {
   case typeTooLong = "an event's type is at most 255 bytes"
   case keyOutOfRange = "an idempotency key is 1 to 255 bytes"
   case userTooLong = "a user is at most 255 bytes"
+  case noSuchFork = "there is no such fork; make it first"
 }
 
 extension AppendRequest {

@@ -4,35 +4,45 @@ internal import SQLite
 internal import Wire
 
 extension EventStore {
-  /// Checks one request and inserts its events; all checks come before the first write, so that a
+  /// Checks one request and gathers its events; all checks come before the first change, so that a
   /// request that is refused leaves nothing behind in its neighbours' transaction.
-  func stage(_ request: AppendRequest, _ draft: inout Draft) throws(SQLiteError) -> AppendOutcome {
+  ///
+  /// - Parameter index: that of its outcome.
+  func stage(
+    _ request: AppendRequest, at index: Int, _ draft: inout Draft
+  ) throws(SQLiteError) -> AppendOutcome {
     if let refusal = request.refusal { return .refused(refusal) }
     let found = try streams.find(request.stream)
+    if found == nil, request.stream.root.isFork { return .refused(.noSuchFork) }
     let hash =
       request.idempotencyKey == nil ? [] : request.keyHash ?? KeyRow.hash(of: request.events)
     if let key = request.idempotencyKey, let slot = found,
-      let earlier = try keys.find(key, in: streams[slot].id, now: draft.time)
+      let earlier = try keys.find(key, in: streams[slot].row.id, now: draft.time)
     {
-      return outcome(of: earlier, hash, streams[slot].epoch)
+      return outcome(of: earlier, hash, streams[slot].row.epoch)
     }
     let head = found.map { streams[$0].head } ?? .zero
     if let expected = request.expected, expected != head {
-      return .conflict(epoch: found.map { streams[$0].epoch }, head: head)
+      return .conflict(epoch: found.map { streams[$0].row.epoch }, head: head)
     }
-    let slot =
-      if let found { found } else {
-        try streams.create(request.stream, FirstEpoch.of(request.stream, in: draft.state.store))
-      }
-    let receipt = try insert(request, into: slot, &draft)
+    let slot = if let found { found } else { try begin(request.stream, request.time, &draft) }
+    let receipt = gather(request, into: slot, at: index, &draft)
     if let key = request.idempotencyKey {
       try keys.keep(
         KeyRow(
-          stream: streams[slot].id, key: key, hash: hash, first: receipt.first,
-          count: UInt64(request.events.count), position: receipt.position,
-          time: request.time, expires: draft.time &+ options.keysKept))
+          stream: streams[slot].row.id, key: key, hash: hash, first: receipt.first,
+          count: UInt64(request.events.count), time: request.time, expires: draft.time &+ options.keysKept))
     }
     return .committed(receipt)
+  }
+
+  private func begin(
+    _ stream: ChannelName, _ time: Int64, _ draft: inout Draft
+  ) throws(SQLiteError) -> StreamTable.Slot {
+    let epoch = try firstEpoch(of: stream)
+    try successors.forget(stream)
+    return try streams.create(
+      StreamRow(id: draft.nextStream(), name: stream, epoch: epoch, created: time))
   }
 
   /// What a request with a key that was used before gets.
@@ -43,30 +53,43 @@ extension EventStore {
     return .committed(
       AppendReceipt(
         epoch: epoch, first: earlier.first,
-        last: Offset(earlier.first.value &+ earlier.count &- 1), position: earlier.position,
+        last: Offset(earlier.first.value &+ earlier.count &- 1), position: 0,
         time: earlier.time, origin: .duplicate))
   }
 
-  private func insert(
-    _ request: AppendRequest, into slot: StreamTable.Slot, _ draft: inout Draft
-  ) throws(SQLiteError) -> AppendReceipt {
+  private func gather(
+    _ request: AppendRequest, into slot: StreamTable.Slot, at index: Int, _ draft: inout Draft
+  ) -> AppendReceipt {
     let stream = streams[slot]
+    let place = draft.run(of: slot, stream)
     var offset = stream.head
-    let position = draft.state.position + 1
     for event in request.events {
       offset = offset.next
-      draft.state.position += 1
-      let row = EventRow(
-        position: draft.state.position, stream: stream.id, offset: offset, time: request.time,
-        publisher: request.publisher, event: event)
-      let sum = try events.append(row)
-      draft.state.chain = mixed(draft.state.chain, UInt64(sum))
-      draft.places.append(Place(stream: stream.id, offset: offset, position: row.position))
+      let stored = StoredEvent(
+        offset: offset, timeMs: request.time, publisher: request.publisher,
+        eventType: event.eventType, meta: event.meta, payload: event.payload)
+      draft.runs[place].append(stored, event.byteCount, &chains)
     }
     streams[slot].head = offset
+    streams[slot].chain = draft.runs[place].chain
+    draft.note(outcome: index, run: place)
     draft.hasChanges = true
     return AppendReceipt(
-      epoch: stream.epoch, first: stream.head.next, last: offset, position: position,
+      epoch: stream.row.epoch, first: stream.head.next, last: offset, position: 0,
       time: request.time, origin: .appended)
+  }
+}
+
+extension EventStore.Draft.Run {
+  /// Adds the event that follows, to a new block where the last has no room for `bytes` more.
+  mutating func append(_ event: StoredEvent, _ bytes: Int, _ chains: inout StreamChain.Maker) {
+    var end = blocks.count - 1
+    if blocks[end].isFull(for: bytes) {
+      blocks.append(EventBlock(stream: blocks[end].stream, first: event.offset, chain: chain))
+      end += 1
+    }
+    let range = blocks[end].events.append(event)
+    let bytes = blocks[end].events.bytes
+    chain = chains.chain(chain, adding: bytes.span.extracting(range))
   }
 }

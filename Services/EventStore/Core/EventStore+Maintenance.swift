@@ -48,7 +48,7 @@ extension EventStore {
   }
 
   /// What may be done when no append waits: syncs the head mark if it is due, stores the outbox
-  /// position if it moved, removes expired keys, checkpoints when that is due. Call it after each
+  /// position if it moved, removes expired keys and what nobody can read, checkpoints when that is due. Call it after each
   /// commit and now and then; `maintenanceDue` says when at the latest.
   ///
   /// - Cost: nothing most times; a checkpoint writes and syncs up to 16 MiB.
@@ -56,6 +56,7 @@ extension EventStore {
     try syncMark(at: now)
     if let due = announceDue, now.monotonic >= due { try persistAnnounced(at: now) }
     if now.monotonic >= sweepDue { try sweep(at: now) }
+    if now.monotonic >= reclaimDue { try reclaim(at: now) }
     if connection.walFrames >= checkpointDue { try checkpoint() }
   }
 
@@ -88,7 +89,7 @@ extension EventStore {
   }
 
   /// How long housekeeping that found the disk full lets it be.
-  private static let fullDiskPauseMs: Int64 = 1_000
+  static let fullDiskPauseMs: Int64 = 1_000
 
   /// Whether the write-ahead log may grow. At its bound a checkpoint is tried first.
   func hasRoomInLog() throws(StoreFailure) -> Bool {

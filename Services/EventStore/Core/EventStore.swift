@@ -9,8 +9,9 @@ internal import SQLite
 /// sockets, no clock (moments are arguments) and no clients. After a failed write it is *poisoned*:
 /// what is on disk is unknown, and only a new process that recovers can tell.
 ///
-/// A commit, step by step: begin → check each request and insert its events → the `store` row
-/// → COMMIT, which syncs the log → the head mark, synced → outcomes. Reading is `StoreReader`'s.
+/// A commit, step by step: begin → check each request and gather its events by stream → a row of the
+/// log for each → what has waited longest into segments → the `store` row → COMMIT, which syncs the
+/// write-ahead log → the head mark, synced → outcomes. Reading is `StoreReader`'s.
 public final class EventStore {
   /// When the head mark is synced.
   public enum MarkSync: Sendable {
@@ -37,8 +38,11 @@ public final class EventStore {
     /// BUDGET: one client at a time waits 143 us for a commit, and 265 us if the mark is synced
     /// too (64 at a time: 370 and 500 us); 10 ms is what the promise allows.
     public var markSync = MarkSync.within(5)
-    /// Events that may wait for the index; 1 keeps the index current with every commit.
-    public var indexLag = StoreLimits.indexLagMax
+    /// Bytes of events that may wait for their segments; 0 puts those of the commits before into
+    /// segments with each commit.
+    public var tailBytes = StoreLimits.tailBytesMax
+    /// Events in the log that are all in segments, before their rows are removed.
+    public var sweptEvents = StoreLimits.sweptEventsDue
     /// Pages in the write-ahead log from which `maintain` checkpoints.
     public var checkpointPages = StoreLimits.walPagesDue
     public var writes = WriteBounds()
@@ -57,17 +61,21 @@ public final class EventStore {
 
   public let directory: String
   let options: Options
-  let tail = CommittedTail()
+  let tail: CommittedTail
   let connection: Connection
   var streams: StreamTable
-  var events: EventTable
+  let log: LogTable
+  let segments: SegmentTable
   let keys: KeyTable
-  let places: PlaceTable
+  let successors: SuccessorTable
+  let reclaims: ReclaimTable
+  var chains = StreamChain.Maker()
   private let table: StateTable
   private let begin: Statement
   private let end: Statement
   private let undo: Statement
   private let lock: StoreLock
+  private let pageBytes: Int
   private var mark: HeadMarkFile
   private let clock: StoreClock
 
@@ -79,16 +87,16 @@ public final class EventStore {
   var announceDue: Int64?
   /// The position the hub has confirmed, to be stored with the next commit.
   private var confirmed: Int64
-  /// Events in `tail`.
-  private var tailCount = 0
   var checkpointDue: Int
   var sweepDue: Int64 = 0
+  var reclaimQueue = ReclaimQueue()
+  var reclaimDue: Int64 = 0
   /// Bytes of the smallest batch that was refused for want of space since one of that size fitted.
   var refusedBytes: Int?
 
   /// Opens the store in `directory`, which is made where there is none.
   ///
-  /// - Cost: SQLite's recovery, and reading the last four thousand events or so.
+  /// - Cost: SQLite's recovery, and reading the last eight megabytes of events or so.
   /// - Errors: any `StoreFailure` but `poisoned`; what was there before is still there.
   public init(directory: String, options: Options = Options(), now: StoreInstant)
     throws(StoreFailure)
@@ -98,23 +106,26 @@ public final class EventStore {
     self.options = options
     connection = opened.connection
     streams = opened.streams
+    tail = opened.tail
     table = opened.table
     state = opened.state
     confirmed = opened.state.announced
     clock = opened.clock
     checkpointDue = options.checkpointPages
     do throws(SQLiteError) {
-      events = try EventTable(connection)
+      pageBytes = Int(clamping: try connection.integer("PRAGMA page_size") ?? 0)
+      log = try LogTable(connection)
+      segments = try SegmentTable(connection)
       keys = try KeyTable(connection)
-      places = try PlaceTable(connection)
+      successors = try SuccessorTable(connection)
+      reclaims = try ReclaimTable(connection)
+      for stream in try reclaims.candidates() { reclaimQueue.add(stream) }
       begin = try connection.prepare("BEGIN IMMEDIATE")
       end = try connection.prepare("COMMIT")
       undo = try connection.prepare("ROLLBACK")
     } catch {
       throw StoreSchema.opening(error)
     }
-    tail.append(opened.places)
-    tailCount = opened.places.count
     mark = try HeadMarkFile(existing: directory)
     lock = opened.lock
     try writeMark(at: now)
@@ -122,7 +133,8 @@ public final class EventStore {
 
   /// Commits a batch as one transaction and says what became of each request, in their order.
   ///
-  /// - Shape: requests are taken in order; those that write get consecutive positions.
+  /// - Shape: requests are taken in order; the events of one stream get consecutive positions, the
+  ///   streams in the order of their first requests.
   /// - Limits: the caller keeps a batch within `StoreLimits.commitEventsMax` and `commitBytesMax`.
   /// - Cost: one sync of the log and one of the head mark; none where nothing is written.
   /// - Errors: `mustExit` leaves every request of the batch unknown; end the process.
@@ -132,7 +144,9 @@ public final class EventStore {
     var outcomes: [AppendOutcome] = []
     outcomes.reserveCapacity(batch.count)
     let done = try transact(at: now) { draft throws(SQLiteError) in
-      for request in batch { outcomes.append(try stage(request, &draft)) }
+      for request in batch { outcomes.append(try stage(request, at: outcomes.count, &draft)) }
+      try writeLog(&draft)
+      draft.tellPositions(&outcomes)
     }
     let bytes = batch.reduce(0) { $0 + $1.byteCount }
     guard done != .outOfSpace else {
@@ -141,18 +155,6 @@ public final class EventStore {
     }
     if done == .committed, let refused = refusedBytes, bytes >= refused { refusedBytes = nil }
     return outcomes
-  }
-
-  /// What one transaction writes, thrown away if it fails.
-  struct Draft {
-    var state: StoreState
-    var places: [Place] = []
-    /// Streams whose floor was raised to their head.
-    var raised: [StreamTable.Slot] = []
-    /// The store's own time.
-    let time: Int64
-    /// Whether there is something to commit.
-    var hasChanges = false
   }
 
   enum Transacted {
@@ -186,73 +188,61 @@ public final class EventStore {
     return .committed
   }
 
-  /// The last writes of a transaction: the index when it is due, and the `store` row.
+  /// The last writes of a transaction: what has waited longest into segments, and the `store` row.
   private func finish(_ draft: inout Draft, wall: Int64) throws(SQLiteError) {
     draft.state.commit += 1
     draft.state.chain = mixed(draft.state.chain, draft.state.commit)
     draft.state.announced = confirmed
     draft.state.clock = draft.time
     draft.state.wall = wall
-    // A row with a floor has its head beside it, which it has once all is indexed.
-    if tailCount + draft.places.count >= options.indexLag || !draft.raised.isEmpty {
-      try index(tail.sorted() + draft.places)
-      for slot in draft.raised { try streams.write(streams[slot]) }
-      draft.state.indexed = draft.state.position
-    }
+    try makeSegments(&draft)
+    try sweepLog(&draft)
     try table.insert(draft.state)
-  }
-
-  /// Puts places into the index and brings the heads of their streams up to date.
-  private func index(_ waiting: [Place]) throws(SQLiteError) {
-    let sorted = waiting.sorted { ($0.stream, $0.offset) < ($1.stream, $1.offset) }
-    try places.insert(sorted)
-    var previous: Int64?
-    for place in sorted where place.stream != previous {
-      previous = place.stream
-      guard let slot = try streams.find(id: place.stream) else { continue }
-      try streams.write(streams[slot])
-    }
   }
 
   /// Takes over what was committed.
   private func publish(_ draft: Draft) {
+    if let queue = draft.reclaimQueue { reclaimQueue = queue }
+    if state.swept != draft.state.swept { reclaimQueue.logWasSwept() }
     state = draft.state
     if confirmed == state.announced { announceDue = nil }
-    guard state.indexed == state.position else {
-      tail.append(draft.places)
-      tailCount += draft.places.count
-      return
+    tail.drop(draft.segmentCount)
+    for run in draft.runs {
+      var position = run.position
+      for (index, block) in run.blocks.enumerated() {
+        let isLast = index + 1 == run.blocks.count
+        tail.append(block, at: position, isLast ? run.chain : run.blocks[index + 1].chain)
+        position += Int64(block.count)
+      }
     }
-    tail.clear()
-    tailCount = 0
-    if streams.count > StoreLimits.cachedStreamsMax { streams.forget() }
+    for stream in draft.trimmed { reclaimQueue.add(stream) }
+    if draft.forgetsStreams || streams.count > StoreLimits.cachedStreamsMax { streams.forget() }
   }
 
   /// Decides what a failed transaction means.
   ///
   /// SQLITE_FULL is the one error after which the store goes on: it comes from a write that did not
   /// happen, before the frame that would make the transaction valid was whole, and so before any
-  /// sync. That is checked: the transaction must be gone and the `store` row the one we know.
+  /// sync. That is checked: the transaction must be gone and the `store` row the one we know; and what
+  /// was written of it is wiped (`AbandonedFrames`).
   /// Everything else, a failed sync above all, leaves unknown what is on disk.
   private func recover(from error: SQLiteError) throws(StoreFailure) -> Transacted {
     guard error.isFull else { throw poison(.stop(error)) }
+    streams.forget()
     do throws(SQLiteError) {
       if !connection.isIdle { try undo.run() }
       guard connection.isIdle, try table.read() == state else { throw error }
-      try reloadHeads()
     } catch {
       throw poison(.stop(error))
     }
-    return .outOfSpace
-  }
-
-  /// Forgets heads that a failed transaction had moved.
-  private func reloadHeads() throws(SQLiteError) {
-    streams.forget()
-    for place in tail.sorted() {
-      guard let slot = try streams.find(id: place.stream) else { continue }
-      streams[slot].head = place.offset
+    do throws(StoreFailure) {
+      try AbandonedFrames.wipe(
+        log: StoreSchema.path(in: directory) + "-wal", pageBytes: pageBytes,
+        frames: connection.walFrames)
+    } catch {
+      throw poison(.mustExit("what was refused may be in the log: \(error)"))
     }
+    return .outOfSpace
   }
 
   /// Writes the head mark of the last commit, and syncs it if that is due. The two syncs of a commit
@@ -288,7 +278,7 @@ public final class EventStore {
 
   /// The monotonic millisecond by which `maintain` must be called again.
   public var maintenanceDue: Int64 {
-    min(markDue ?? .max, announceDue ?? .max, sweepDue)
+    min(markDue ?? .max, announceDue ?? .max, sweepDue, reclaimQueue.isEmpty ? .max : reclaimDue)
   }
 
   /// Refuses every later call, and gives `failure` back.

@@ -88,6 +88,7 @@ final class EventStoreService {
   }
 
   private func committed(_ completions: [StoreThread.Completion]) {
+    var written: [(request: AppendRequest, receipt: AppendReceipt)] = []
     for completion in completions {
       if let asked = waiting.removeValue(forKey: completion.tag) {
         answer(asked, completion.outcome)
@@ -95,9 +96,12 @@ final class EventStoreService {
       }
       if case .committed(let receipt) = completion.outcome, receipt.origin == .appended {
         metrics.appended.add(UInt64(completion.request.events.count))
-        announcer.committed(completion.request, receipt)
+        written.append((completion.request, receipt))
       }
     }
+    // A commit brings the events of each stream together.
+    written.sort { $0.receipt.position < $1.receipt.position }
+    for (request, receipt) in written { announcer.committed(request, receipt) }
     metrics.commits.add()
     announcer.endOfBatch()
   }
@@ -134,7 +138,7 @@ final class EventStoreService {
     }
     let correlation = asked.header.correlation
     switch answer {
-    case .page(let page): asked.link?.reply(StreamPage(page), to: correlation)
+    case .page(let page): asked.link?.reply(page, to: correlation)
     case .heads(let heads): asked.link?.reply(HeadsPage(heads: heads), to: correlation)
     case .streams(let streams, let hasMore):
       asked.link?.reply(StreamList(hasMore: hasMore, streams: streams), to: correlation)

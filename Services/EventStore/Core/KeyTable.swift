@@ -11,7 +11,6 @@ struct KeyRow: Equatable {
   var hash: [UInt8]
   var first: Offset
   var count: UInt64
-  var position: Int64
   /// The events' time.
   var time: Int64
   /// In the store's own time.
@@ -24,7 +23,6 @@ struct KeyRow: Equatable {
     writer.raw(hash)
     writer.u64(first.value)
     writer.u64(count)
-    writer.i64(position)
     writer.i64(time)
     writer.i64(expires)
     return crc32c(writer.bytes)
@@ -56,13 +54,13 @@ struct KeyTable {
     self.connection = connection
     select = try connection.prepare(
       """
-      SELECT hash, first, count, position, time, expires, crc FROM keys \
+      SELECT hash, first, count, time, expires, crc FROM keys \
       WHERE stream = ?1 AND key = ?2
       """)
     insert = try connection.prepare(
       """
-      INSERT INTO keys(stream, key, hash, first, count, position, time, expires, \
-      crc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+      INSERT INTO keys(stream, key, hash, first, count, time, expires, crc) \
+      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
       """)
     remove = try connection.prepare("DELETE FROM keys WHERE stream = ?1 AND key = ?2")
     // Keys expire in the order they came, so the lowest ids are the ones to look at.
@@ -80,9 +78,8 @@ struct KeyTable {
     defer { select.reset() }
     let row = KeyRow(
       stream: stream, key: key, hash: select.bytes(0), first: Offset(select.bits(1)),
-      count: select.bits(2), position: select.integer(3), time: select.integer(4),
-      expires: select.integer(5))
-    guard Int64(row.checksum) == select.integer(6) else {
+      count: select.bits(2), time: select.integer(3), expires: select.integer(4))
+    guard Int64(row.checksum) == select.integer(5) else {
       throw SQLiteError(extendedCode: 11, call: "read", message: "a key's row is damaged")
     }
     return row.expires > now ? row : nil
@@ -98,10 +95,9 @@ struct KeyTable {
     insert.bind(3, copying: row.hash)
     insert.bind(4, bits: row.first.value)
     insert.bind(5, bits: row.count)
-    insert.bind(6, row.position)
-    insert.bind(7, row.time)
-    insert.bind(8, row.expires)
-    insert.bind(9, Int64(row.checksum))
+    insert.bind(6, row.time)
+    insert.bind(7, row.expires)
+    insert.bind(8, Int64(row.checksum))
     try insert.run()
   }
 

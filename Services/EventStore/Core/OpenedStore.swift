@@ -1,6 +1,7 @@
 internal import Bytes
 internal import Crypto
 internal import SQLite
+internal import Wire
 
 /// The steps from a directory to a store that may be served: lock, head mark, database, judgement,
 /// tail. Owns what it opened until the store takes it over.
@@ -10,8 +11,8 @@ struct OpenedStore {
   let table: StateTable
   private(set) var state: StoreState
   let clock: StoreClock
-  /// Places of events that the index does not have yet, in order of position.
-  private(set) var places: [Place] = []
+  /// What stands in no segment yet.
+  let tail = CommittedTail()
   let lock: StoreLock
 
   init(directory: String, options: EventStore.Options, now: StoreInstant) throws(StoreFailure) {
@@ -30,7 +31,7 @@ struct OpenedStore {
     try StoreSchema.create(connection, store: SystemRandom.uint64())
     do throws(SQLiteError) {
       table = try StateTable(connection)
-      streams = try StreamTable(connection)
+      streams = try StreamTable(connection, tail)
       guard let found = try table.read() else {
         throw SQLiteError(extendedCode: 11, call: "read", message: "the store's row is damaged")
       }
@@ -57,37 +58,56 @@ struct OpenedStore {
     throw .behindHeadMark(.behind(database: 0, mark: mark.commit))
   }
 
-  /// Reads the events after the indexed ones: their places, and with them the heads.
+  /// Reads the log: of each stream, what is behind its segments.
   private mutating func loadTail() throws(StoreFailure) {
     do throws(SQLiteError) {
       let scan = try connection.prepare(
         """
-        SELECT position, stream, offset, time, client, user, kind, type, meta, crc, payload \
-        FROM events WHERE position > ?1 ORDER BY position
+        SELECT position, stream, first, count, chain, crc, events FROM log WHERE position > ?1 \
+        ORDER BY position
         """)
-      scan.bind(1, state.indexed)
-      var checksum = EventChecksum()
-      var position = state.indexed
+      scan.bind(1, state.swept)
+      var chains = StreamChain.Maker()
+      var position = state.swept + 1
       while try scan.step() {
-        position += 1
-        guard let row = EventRow(reading: scan, &checksum), row.position == position,
-          let slot = try streams.find(id: row.stream), row.offset == streams[slot].head.next
-        else {
-          scan.reset()
-          throw SQLiteError(
-            extendedCode: 11, call: "read", message: "event \(position) is damaged")
+        guard let block = Self.block(scan, at: position), let slot = try streams.find(id: block.stream)
+        else { throw Self.damage(at: position, scan) }
+        if block.last > streams[slot].row.head {
+          let live = streams[slot]
+          guard block.first == live.head.next, block.chain == live.chain,
+            let chain = chains.chain(
+              live.chain, addingAll: block.events.bytes.span, count: block.count, from: block.first)
+          else { throw Self.damage(at: position, scan) }
+          tail.append(block, at: position, chain)
+          streams[slot].head = block.last
+          streams[slot].chain = chain
         }
-        streams[slot].head = row.offset
-        places.append(Place(stream: row.stream, offset: row.offset, position: position))
+        position += Int64(block.count)
       }
-      guard position == state.position else {
+      guard position == state.position + 1 else {
         throw SQLiteError(
           extendedCode: 11, call: "read",
-          message: "events end at \(position), not at \(state.position)")
+          message: "events end at \(position - 1), not at \(state.position)")
       }
     } catch {
       throw StoreSchema.opening(error)
     }
+  }
+
+  /// The block of a row of the log; nil where it does not fit its checksum.
+  private static func block(_ row: Statement, at position: Int64) -> EventBlock? {
+    guard row.integer(0) == position, let chain = StreamChain(row.bytes(4)),
+      let count = Int(exactly: row.integer(3)), count > 0
+    else { return nil }
+    let block = EventBlock(
+      stream: row.integer(1), first: Offset(row.bits(2)), chain: chain,
+      events: EncodedEvents(trusting: row.bytes(6), count: count))
+    return Int64(block.checksum(at: position)) == row.integer(5) ? block : nil
+  }
+
+  private static func damage(at position: Int64, _ scan: Statement) -> SQLiteError {
+    scan.reset()
+    return SQLiteError(extendedCode: 11, call: "read", message: "event \(position) is damaged")
   }
 
   /// Gives every stream a new epoch, and the store a commit number past the lost ones. It is another
@@ -100,15 +120,10 @@ struct OpenedStore {
       let list = try connection.prepare("SELECT id FROM streams ORDER BY id")
       var ids: [Int64] = []
       while try list.step() { ids.append(list.integer(0)) }
-      let stored = try connection.prepare("SELECT head FROM streams WHERE id = ?1")
       for id in ids {
         guard let slot = try streams.find(id: id) else { continue }
-        streams[slot].epoch = Epoch(random: SystemRandom.bits128())
-        var row = streams[slot]
-        stored.bind(1, id)
-        if try stored.step() { row.head = Offset(stored.bits(0)) }
-        stored.reset()
-        try streams.write(row)
+        streams[slot].row.epoch = Epoch(random: SystemRandom.bits128())
+        try streams.write(streams[slot].row)
       }
       state.store = SystemRandom.uint64()
       if case .mark(let mark) = reading { state.commit = max(state.commit, mark.commit) }

@@ -38,17 +38,21 @@ public enum StoreLimits {
   /// Histories waiting to be removed, a commit each; beyond, a removal is `overloaded`.
   public static let queueRemovalsMax = 1_024
 
-  /// Events whose places are in memory and not yet in the index, before they are put there.
+  /// Bytes of events that are in no segment yet, before the oldest are put into one.
   ///
-  /// BUDGET: putting 4,096 in, sorted, costs some 4 ms and touches each page of the index once
-  /// for many entries; opening a store reads at most this many and one commit more.
-  public static let indexLagMax = 4_096
+  /// BUDGET: memory of the store beside its caches, and what opening it reads: some 20 ms. With 64
+  /// streams written in turns a segment is full at half of it; with ten thousand it has 800 bytes.
+  public static let tailBytesMax = 8 << 20
+  /// Bytes that go into segments with one commit, or twice what the commit adds if that is more.
+  public static let segmentBytesPerCommit = 256 << 10
+  /// Events in the log that are all in segments, before their rows are removed.
+  public static let sweptEventsDue: Int64 = 4_096
 
-  /// Pages of 4 KiB in the write-ahead log from which a checkpoint is due (16 MiB).
-  public static let walPagesDue = 4_096
+  /// Pages of 8 KiB in the write-ahead log from which a checkpoint is due (16 MiB).
+  public static let walPagesDue = 2_048
   /// Pages in the write-ahead log at which appends are refused as out of space (256 MiB):
   /// checkpoints then fail for want of space, or a reader never lets go.
-  public static let walPagesMax = 65_536
+  public static let walPagesMax = 32_768
 
   /// Streams whose state is kept in memory; at the bound the memory is emptied and filled anew.
   public static let cachedStreamsMax = 65_536
@@ -61,6 +65,11 @@ public enum StoreLimits {
   /// What a disk on which an append was refused has to have free, beside twice the append, before
   /// the store is said to be writable again.
   public static let probeRoomBytes: UInt64 = 256 << 10
+
+  /// Segments looked through for what nobody can read any more, in one commit, and the pause after one
+  /// that removed some. BUDGET: an append waits for one such commit, a few milliseconds.
+  public static let reclaimPlacesMax = 64
+  public static let reclaimPauseMs: Int64 = 20
 
   /// Idempotency keys removed in one sweep.
   public static let sweepKeysMax = 512

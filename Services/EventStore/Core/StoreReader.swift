@@ -16,14 +16,16 @@ public final class StoreReader {
   let begin: Statement
   let end: Statement
   let byName: Statement
-  let list: Statement
-  let indexed: Statement
-  let indexedBackwards: Statement
-  let single: Statement
-  let following: Statement
   let byID: Statement
-  var checksum = EventChecksum()
-  var ids: [ChannelName: Int64] = [:]
+  let list: Statement
+  let successors: SuccessorTable
+  let forwards: Statement
+  let backwards: Statement
+  let swept: Statement
+  let logged: Statement
+  let ordered: Statement
+  /// The lineages of streams that were read: bounded by `StoreLimits.cachedStreamsMax`.
+  var known: [ChannelName: Lineage] = [:]
 
   /// What a reader is opened from; may be taken to another thread.
   struct Source: Sendable {
@@ -46,35 +48,46 @@ public final class StoreReader {
       begin = try connection.prepare("BEGIN")
       end = try connection.prepare("COMMIT")
       byName = try connection.prepare(
-        "SELECT id, name, epoch, floor, head, crc FROM streams WHERE name = ?1")
+        """
+        SELECT id, name, epoch, floor, head, chain, bytes, parent, fork, created, author, crc \
+        FROM streams WHERE name = ?1
+        """)
       byID = try connection.prepare(
-        "SELECT id, name, epoch, floor, head, crc FROM streams WHERE id = ?1")
+        """
+        SELECT id, name, epoch, floor, head, chain, bytes, parent, fork, created, author, crc \
+        FROM streams WHERE id = ?1
+        """)
+      successors = try SuccessorTable(connection)
       list = try connection.prepare(
         """
-        SELECT id, name, epoch, floor, head, crc FROM streams \
-        WHERE name > ?1 AND name >= ?2 AND name < ?3 ORDER BY name LIMIT ?4
+        SELECT id, name, epoch, floor, head, chain, bytes, parent, fork, created, author, crc \
+        FROM streams WHERE name > ?1 AND name >= ?2 AND name < ?3 ORDER BY name LIMIT ?4
         """)
-      indexed = try connection.prepare(
+      // From the segment on that has the first offset, or would have it.
+      forwards = try connection.prepare(
         """
-        SELECT e.position, e.stream, e.offset, e.time, e.client, e.user, e.kind, e.type, \
-        e.meta, e.crc, e.payload FROM places p LEFT JOIN events e ON e.position = p.position \
-        WHERE p.stream = ?1 AND p.offset BETWEEN ?2 AND ?3 ORDER BY p.offset
+        SELECT p.first, p.count, s.chain, s.crc, s.events FROM places p \
+        LEFT JOIN segments s ON s.id = p.segment WHERE p.stream = ?1 AND p.first BETWEEN \
+        coalesce((SELECT max(first) FROM places WHERE stream = ?1 AND first <= ?2), ?2) AND ?3 \
+        ORDER BY p.first
         """)
-      indexedBackwards = try connection.prepare(
+      backwards = try connection.prepare(
         """
-        SELECT e.position, e.stream, e.offset, e.time, e.client, e.user, e.kind, e.type, \
-        e.meta, e.crc, e.payload FROM places p LEFT JOIN events e ON e.position = p.position \
-        WHERE p.stream = ?1 AND p.offset BETWEEN ?2 AND ?3 ORDER BY p.offset DESC
+        SELECT p.first, p.count, s.chain, s.crc, s.events FROM places p \
+        LEFT JOIN segments s ON s.id = p.segment WHERE p.stream = ?1 AND p.first BETWEEN \
+        coalesce((SELECT max(first) FROM places WHERE stream = ?1 AND first <= ?2), ?2) AND ?3 \
+        ORDER BY p.first DESC
         """)
-      single = try connection.prepare(
+      swept = try connection.prepare("SELECT swept FROM store WHERE id = 1")
+      logged = try connection.prepare(
         """
-        SELECT position, stream, offset, time, client, user, kind, type, meta, crc, payload \
-        FROM events WHERE position = ?1
+        SELECT position, stream, first, count, chain, crc, events FROM log WHERE position >= \
+        coalesce((SELECT max(position) FROM log WHERE position <= ?1), ?1) ORDER BY position
         """)
-      following = try connection.prepare(
+      ordered = try connection.prepare(
         """
-        SELECT position, stream, offset, time, client, user, kind, type, meta, crc, payload \
-        FROM events WHERE position > ?1 ORDER BY position LIMIT ?2
+        SELECT position, last, crc, list FROM orders WHERE position >= \
+        coalesce((SELECT max(position) FROM orders WHERE position <= ?1), ?1) ORDER BY position
         """)
     } catch {
       throw StoreSchema.opening(error)
@@ -90,51 +103,42 @@ public final class StoreReader {
   ///   page ends before the event that would exceed `bytes`, counted as an append counts it
   ///   (`NewEvent.byteCount`); the first comes however large. Count 0 asks for where the stream
   ///   stands, and gives no events.
-  /// - Errors: `corrupt` for the first event of the page; a later one ends the page before it.
-  public func read(
+  /// - Errors: `corrupt` for the first event of the page; a later one ends the page before it. A
+  ///   damaged block takes all its events with it (`EventBlock`).
+  public func page(
     _ stream: ChannelName, from: Offset, _ direction: Direction = .forwards,
     count: Int = StoreLimits.pageEventsMax, bytes: Int = StoreLimits.pageBytesMax
-  ) throws(ReadFailure) -> EventPage {
-    try read(stream, from: from, direction, count: count, bytes: bytes, reach: .history)
-  }
-
-  /// What a page may hold.
-  enum Reach {
-    /// What is behind the floor, which is all that anybody is given.
-    case history
-    /// What was removed as well: for checking.
-    case everything
-  }
-
-  func read(
-    _ stream: ChannelName, from: Offset, _ direction: Direction = .forwards,
-    count: Int = StoreLimits.pageEventsMax, bytes: Int = StoreLimits.pageBytesMax, reach: Reach
-  ) throws(ReadFailure) -> EventPage {
-    guard let id = try id(of: stream) else {
-      let epoch = FirstEpoch.of(stream, in: store)
-      return EventPage(epoch: epoch, floor: .zero, head: .zero, hasMore: false, events: [])
-    }
-    let run = tail.run(of: id)
-    return try snapshot { () throws(ReadFailure) in
-      let row = try self.row(id, stream)
-      let head = max(row.head, run?.last ?? .zero)
-      var page = EventPage(
-        epoch: row.epoch, floor: row.floor, head: head, hasMore: false, events: [])
-      let floor = reach == .history ? row.floor : .zero
-      guard count > 0, let wanted = direction.range(from, floor: floor, head: head) else {
-        return page
+  ) throws(ReadFailure) -> EncodedPage {
+    try withStream(stream) { (view) throws(ReadFailure) in
+      guard let view else {
+        return EncodedPage(epoch: try firstEpoch(of: stream), floor: .zero, head: .zero)
       }
-      var budget = min(max(bytes, 1), StoreLimits.pageBytesMax)
+      var page = EncodedPage(epoch: view.row.epoch, floor: view.row.floor, head: view.head)
+      guard count > 0, let wanted = direction.range(from, floor: view.row.floor, head: view.head)
+      else { return page }
+      var filling = Filling(
+        stream: stream, direction: direction, budget: min(max(bytes, 1), StoreLimits.pageBytesMax))
       let part = direction.cut(wanted, to: min(count, StoreLimits.pageEventsMax))
       do throws(ReadFailure) {
-        try fill(&page.events, row, run, part, direction, &budget)
+        try fill(&filling, view, part)
       } catch {
-        guard !page.events.isEmpty else { throw error }
+        guard filling.events.count > 0 else { throw error }
       }
+      page.events = filling.events
       page.hasMore =
         page.events.count < Int(clamping: wanted.upperBound.value - wanted.lowerBound.value) + 1
       return page
     }
+  }
+
+  /// As `page`, with the events read.
+  public func read(
+    _ stream: ChannelName, from: Offset, _ direction: Direction = .forwards,
+    count: Int = StoreLimits.pageEventsMax, bytes: Int = StoreLimits.pageBytesMax
+  ) throws(ReadFailure) -> EventPage {
+    let page = try page(stream, from: from, direction, count: count, bytes: bytes)
+    guard let decoded = page.decoded else { throw .corrupt(stream: stream, offset: from.next) }
+    return decoded
   }
 
   /// Which way a page goes through its stream.
@@ -146,12 +150,14 @@ public final class StoreReader {
 
   /// Where a stream stands; one that does not exist has the epoch that it will begin with.
   public func head(of stream: ChannelName) throws(ReadFailure) -> StreamHead {
-    guard let id = try id(of: stream) else {
-      let epoch = FirstEpoch.of(stream, in: store)
-      return StreamHead(name: stream, epoch: epoch, floor: .zero, head: .zero)
+    try withStream(stream) { (view) throws(ReadFailure) in
+      guard let view else {
+        return StreamHead(
+          name: stream, epoch: try firstEpoch(of: stream), floor: .zero, head: .zero)
+      }
+      return StreamHead(
+        name: stream, epoch: view.row.epoch, floor: view.row.floor, head: view.head)
     }
-    let run = tail.run(of: id)
-    return StreamHead(row: try row(id, stream), run: run)
   }
 
   /// Streams in order of name: those that begin with `prefix` and come after `after`, at most
@@ -164,49 +170,16 @@ public final class StoreReader {
     // Names are ASCII, and no name has a byte as high as this one.
     list.bind(3, text: prefix + "\u{7f}")
     list.bind(4, Int64(min(max(limit, 1), 1_024)))
-    var rows: [StreamRow] = []
+    var names: [ChannelName] = []
     while try step(list) {
-      guard let row = StreamRow(reading: list) else {
+      guard let name = StreamRow(reading: list)?.name else {
         list.reset()
         throw .unavailable("a stream's row is damaged")
       }
-      rows.append(row)
+      names.append(name)
     }
-    // The list was read before the tail, so what left the tail in between is read again.
-    return try rows.map { row throws(ReadFailure) in
-      try StreamHead(row: self.row(row.id, row.name), run: tail.run(of: row.id))
-    }
-  }
-
-  /// Committed events after a position, in order of commit: what the hub has not confirmed.
-  public func unannounced(after position: Int64, limit: Int = 256) throws(ReadFailure)
-    -> AnnouncementPage
-  {
-    try snapshot { () throws(ReadFailure) in
-      var page = AnnouncementPage(
-        announcements: [], corruptCount: 0, through: position, hasMore: false)
-      let most = min(max(limit, 1), StoreLimits.pageEventsMax)
-      following.bind(1, position)
-      following.bind(2, Int64(most))
-      defer { following.reset() }
-      var rows = 0
-      var bytes = 0
-      while rows < most, bytes < StoreLimits.pageBytesMax, try step(following) {
-        rows += 1
-        page.through = following.integer(0)
-        guard let row = EventRow(reading: following, &checksum), let stream = try found(row.stream)
-        else {
-          page.corruptCount += 1
-          continue
-        }
-        bytes += row.event.byteCount
-        page.announcements.append(
-          Announcement(
-            position: row.position, stream: stream.name, epoch: stream.epoch, event: row.stored))
-      }
-      page.hasMore = rows == most || bytes >= StoreLimits.pageBytesMax
-      return page
-    }
+    // The list was read before the tail, so where each stands is read again.
+    return try names.map { name throws(ReadFailure) in try head(of: name) }
   }
 }
 

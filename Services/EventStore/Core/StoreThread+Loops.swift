@@ -94,7 +94,7 @@ struct StoreAnswerer {
     do throws(ReadFailure) {
       switch query {
       case .page(let stream, let from, let direction, let count, let bytes):
-        return .page(try reader.read(stream, from: from, direction, count: count, bytes: bytes))
+        return .page(try reader.page(stream, from: from, direction, count: count, bytes: bytes))
       case .heads(let names):
         return .heads(try names.map { name throws(ReadFailure) in try reader.head(of: name) })
       case .streams(let prefix, let after, let limit):

@@ -35,7 +35,7 @@ public final class StoreThread: Sendable {
   }
 
   public enum Answer: Sendable, Equatable {
-    case page(EventPage)
+    case page(EncodedPage)
     /// In the order asked; a stream that does not exist has the epoch that it will begin with.
     case heads([StreamHead])
     case streams([StreamHead], hasMore: Bool)

@@ -127,62 +127,110 @@ public enum StoreVerifier {
     report.position = store.position
     report.announced = store.announced
     let reader = try StoreReader(of: store)
-    var events: Int64 = 0
-    var after: Bytes.ChannelName?
+    var check = ChainCheck()
     do throws(ReadFailure) {
+      var after: Bytes.ChannelName?
       while case let heads = try reader.streams(after: after, limit: 1_024), let last = heads.last {
         for head in heads {
-          report.streams.append(
-            StoreReport.Stream(head: head, chain: try chain(of: head, reader, &events)))
+          let chain = try check.chain(of: head, reader)
+          report.streams.append(StoreReport.Stream(head: head, chain: chain))
         }
         after = last.name
       }
+      try check.order(reader, through: store.position)
     } catch {
       throw .damaged(error.description)
     }
-    try compare(store, events)
-  }
-
-  private static func chain(
-    of head: StreamHead, _ reader: StoreReader, _ events: inout Int64
-  ) throws(ReadFailure) -> StreamChain {
-    var chain = StreamChain()
-    var offset = Offset.zero
-    while offset < head.head {
-      let page = try reader.read(head.name, from: offset, reach: .everything)
-      guard let last = page.events.last else {
-        throw .corrupt(stream: head.name, offset: offset.next)
-      }
-      for event in page.events { chain.add(event) }
-      events += Int64(page.events.count)
-      offset = last.offset
-    }
-    return chain
+    try compare(store)
   }
 
   /// No event may belong to no stream, and SQLite must find its own structure sound.
-  private static func compare(_ store: EventStore, _ events: Int64) throws(StoreFailure) {
+  private static func compare(_ store: EventStore) throws(StoreFailure) {
     do throws(SQLiteError) {
-      let rows = try store.connection.integer("SELECT count(*) FROM events") ?? 0
-      guard rows == events else {
-        throw SQLiteError(
-          extendedCode: 11, call: "count", message: "\(rows) events, \(events) of them in streams")
+      let connection = store.connection
+      func expectNone(_ sql: StaticString, _ what: String) throws(SQLiteError) {
+        guard try connection.integer(sql) == 0 else {
+          throw SQLiteError(extendedCode: 11, call: "check", message: what)
+        }
       }
-      // A key is written with its events or not at all.
-      let loose = try store.connection.integer(
+      try expectNone(
         """
-        SELECT count(*) FROM keys k LEFT JOIN events e ON e.position = k.position \
-        WHERE e.stream IS NOT k.stream OR e.offset IS NOT k.first
-        """)
-      guard loose == 0 else {
-        throw SQLiteError(extendedCode: 11, call: "check", message: "keys without their events")
-      }
-      let answer = try store.connection.text("PRAGMA integrity_check(1)") ?? ""
+        SELECT count(*) FROM segments s LEFT JOIN places p ON p.segment = s.id \
+        AND p.stream = s.stream WHERE p.segment IS NULL
+        """, "segments that no place leads to")
+      try expectNone(
+        """
+        SELECT count(*) FROM places p LEFT JOIN streams s ON s.id = p.stream \
+        WHERE s.id IS NULL OR p.first + p.count - 1 > s.head
+        """, "places beyond their stream")
+      // A key is written with its events or not at all. What is in no segment yet is not asked for.
+      try expectNone(
+        """
+        SELECT count(*) FROM keys k LEFT JOIN streams s ON s.id = k.stream \
+        LEFT JOIN (SELECT stream, max(first + count - 1) AS last FROM log GROUP BY stream) l \
+        ON l.stream = k.stream \
+        WHERE s.id IS NULL OR k.first + k.count - 1 > max(s.head, coalesce(l.last, 0))
+        """, "keys without their events")
+      let answer = try connection.text("PRAGMA integrity_check(1)") ?? ""
       guard answer == "ok" else {
         throw SQLiteError(extendedCode: 11, call: "check", message: answer)
       }
     } catch {
       throw .damaged(error.description)
+    }
+  }
+}
+
+/// Reads every block of every stream, and follows the chains through them.
+private struct ChainCheck: ~Copyable {
+  private var chains = StreamChain.Maker()
+
+  /// The chain at a stream's head, found by following all of its own events that are kept.
+  mutating func chain(of head: StreamHead, _ reader: StoreReader) throws(ReadFailure) -> StreamChain {
+    try reader.withStream(head.name) { (view) throws(ReadFailure) in
+      guard let view else { throw .corrupt(stream: head.name, offset: .zero) }
+      var next: (offset: Offset, chain: StreamChain)?
+      try reader.eachSegment(of: view.row.id, head.name) { (block) throws(ReadFailure) in
+        next = try follow(block, next, view.row, head.name)
+      }
+      let end = (offset: view.row.head.next, chain: view.row.chain)
+      if let next, next.offset != end.offset || next.chain != end.chain, view.row.floor < view.row.head {
+        throw .corrupt(stream: head.name, offset: next.offset)
+      }
+      next = end
+      for block in view.runs[view.row.id]?.blocks ?? [] {
+        next = try follow(block, next, view.row, head.name)
+      }
+      guard next?.offset ?? view.head.next == view.head.next else {
+        throw .corrupt(stream: head.name, offset: view.head)
+      }
+      return next?.chain ?? view.row.chain
+    }
+  }
+
+  /// What is behind a block, which must go on from what was before it. Only what nobody needs is missing
+  /// in between: what is below the floor, and no fork has in common.
+  private mutating func follow(
+    _ block: EventBlock, _ before: (offset: Offset, chain: StreamChain)?, _ row: StreamRow,
+    _ stream: ChannelName
+  ) throws(ReadFailure) -> (offset: Offset, chain: StreamChain) {
+    let goesOn = before.map { $0.offset == block.first && $0.chain == block.chain } ?? false
+    guard goesOn || block.first <= max(row.floor, row.fork).next,
+      let chain = chains.chain(
+        block.chain, addingAll: block.events.bytes.span, count: block.count, from: block.first)
+    else { throw .corrupt(stream: stream, offset: block.first) }
+    return (block.last.next, chain)
+  }
+
+  /// Every position must be told by the order of commits, up to the last.
+  mutating func order(_ reader: StoreReader, through last: Int64) throws(ReadFailure) {
+    var position: Int64 = 0
+    while position < last {
+      let page = try reader.unannounced(after: position, limit: StoreLimits.pageEventsMax)
+      guard page.corruptCount == 0, page.through > position else {
+        throw .unavailable("what is behind position \(position) can't be told")
+      }
+      position = page.through
     }
   }
 }

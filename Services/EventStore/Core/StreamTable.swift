@@ -1,80 +1,147 @@
 internal import Bytes
 internal import SQLite
 
-/// One row of the table `streams`. `head` is as of `StoreState.indexed`, or later in memory.
+/// One row of the table `streams`: where the stream's segments end, and what it came from.
 struct StreamRow: Equatable {
   var id: Int64
-  var name: ChannelName
+  /// Nil once it was deleted and its events are kept for its forks alone.
+  var name: ChannelName?
   var epoch: Epoch
+  /// Nobody is given events up to here.
   var floor: Offset
+  /// The last offset that is in a segment; of a fork without events of its own its beginning.
   var head: Offset
+  /// The chain behind `head`.
+  var chain: StreamChain
+  /// Bytes of its own events, up to `head`.
+  var bytes: UInt64 = 0
+  /// The stream it was forked from, and the last offset they have in common; 0 for none.
+  var parent: Int64 = 0
+  var fork = Offset.zero
+  /// Milliseconds since 1970.
+  var created: Int64
+  /// Who forked it; empty for none.
+  var author = ""
 
   var checksum: UInt32 {
-    var writer = ByteWriter(reserving: 64)
+    var writer = ByteWriter(reserving: 128)
     writer.i64(id)
     writer.u64(floor.value)
     writer.u64(head.value)
-    writer.text16(name.text)
+    writer.raw(chain.bytes)
+    writer.u64(bytes)
+    writer.i64(parent)
+    writer.u64(fork.value)
+    writer.i64(created)
+    writer.text16(name?.text ?? "")
     writer.text16(epoch.text)
+    writer.text16(author)
     return crc32c(writer.bytes)
   }
 
-  /// Reads columns id, name, epoch, floor, head, crc; nil where they don't fit their checksum.
+  /// Reads the columns in the order of the schema; nil where they don't fit their checksum.
   init?(reading row: Statement) {
-    guard let name = ChannelName(row.text(1)), let epoch = Epoch(row.text(2)) else { return nil }
+    let name = ChannelName(row.text(1))
+    guard name != nil || row.isNull(1), let epoch = Epoch(row.text(2)),
+      let chain = StreamChain(row.bytes(5))
+    else { return nil }
     self.init(
       id: row.integer(0), name: name, epoch: epoch, floor: Offset(row.bits(3)),
-      head: Offset(row.bits(4)))
-    guard Int64(checksum) == row.integer(5) else { return nil }
+      head: Offset(row.bits(4)), chain: chain, created: row.integer(9))
+    bytes = row.bits(6)
+    parent = row.integer(7)
+    fork = Offset(row.bits(8))
+    author = row.text(10)
+    guard Int64(checksum) == row.integer(11) else { return nil }
   }
 
-  init(id: Int64, name: ChannelName, epoch: Epoch, floor: Offset, head: Offset) {
+  init(
+    id: Int64, name: ChannelName?, epoch: Epoch, floor: Offset = .zero, head: Offset = .zero,
+    chain: StreamChain = StreamChain(), created: Int64
+  ) {
     self.id = id
     self.name = name
     self.epoch = epoch
     self.floor = floor
     self.head = head
+    self.chain = chain
+    self.created = created
+  }
+
+  func bind(to statement: Statement) {
+    statement.bind(1, id)
+    if let name { statement.bind(2, text: name.text) } else { statement.bindNull(2) }
+    statement.bind(3, text: epoch.text)
+    statement.bind(4, bits: floor.value)
+    statement.bind(5, bits: head.value)
+    statement.bind(6, copying: chain.bytes)
+    statement.bind(7, bits: bytes)
+    statement.bind(8, parent)
+    statement.bind(9, bits: fork.value)
+    statement.bind(10, created)
+    statement.bind(11, text: author)
+    statement.bind(12, Int64(checksum))
   }
 }
 
-/// The streams as the writer sees them: rows of the database, with heads kept ahead in memory.
+/// A stream as the writer sees it: its row as it is on the disk, and where it stands with what is in no
+/// segment yet.
+struct LiveStream: Equatable {
+  var row: StreamRow
+  var head: Offset
+  var chain: StreamChain
+}
+
+/// The streams as the writer sees them.
 ///
-/// Memory is bounded by `StoreLimits.cachedStreamsMax`; `forget` empties it, which is allowed
-/// whenever no head in memory is ahead of the database.
+/// Memory is bounded by `StoreLimits.cachedStreamsMax`; `forget` empties it, which is allowed between
+/// transactions: what is ahead of the database is found in the tail.
 struct StreamTable {
-  /// Where a stream's row is in `rows`; good until `forget`.
+  /// Where a stream is in memory; good until `forget`.
   struct Slot: Hashable { fileprivate let index: Int }
 
-  private var rows: ContiguousArray<StreamRow> = []
+  private var streams: ContiguousArray<LiveStream> = []
   private var slots: [ChannelName: Slot] = [:]
   private var slotsByID: [Int64: Slot] = [:]
+  private let tail: CommittedTail
   private let select: Statement
   private let selectID: Statement
   private let insert: Statement
   private let update: Statement
-  private let last: Statement
 
-  init(_ connection: Connection) throws(SQLiteError) {
+  init(_ connection: Connection, _ tail: CommittedTail) throws(SQLiteError) {
+    self.tail = tail
     select = try connection.prepare(
-      "SELECT id, name, epoch, floor, head, crc FROM streams WHERE name = ?1")
+      """
+      SELECT id, name, epoch, floor, head, chain, bytes, parent, fork, created, author, crc \
+      FROM streams WHERE name = ?1
+      """)
     selectID = try connection.prepare(
-      "SELECT id, name, epoch, floor, head, crc FROM streams WHERE id = ?1")
+      """
+      SELECT id, name, epoch, floor, head, chain, bytes, parent, fork, created, author, crc \
+      FROM streams WHERE id = ?1
+      """)
     insert = try connection.prepare(
-      "INSERT INTO streams(id, name, epoch, floor, head, crc) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
+      """
+      INSERT INTO streams(id, name, epoch, floor, head, chain, bytes, parent, fork, created, \
+      author, crc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+      """)
     update = try connection.prepare(
-      "UPDATE streams SET epoch = ?2, floor = ?3, head = ?4, crc = ?5 WHERE id = ?1")
-    last = try connection.prepare("SELECT max(id) FROM streams")
+      """
+      UPDATE streams SET name = ?2, epoch = ?3, floor = ?4, head = ?5, chain = ?6, bytes = ?7, \
+      parent = ?8, fork = ?9, created = ?10, author = ?11, crc = ?12 WHERE id = ?1
+      """)
   }
 
-  var count: Int { rows.count }
+  var count: Int { streams.count }
 
-  subscript(slot: Slot) -> StreamRow {
-    get { rows[slot.index] }
-    set { rows[slot.index] = newValue }
+  subscript(slot: Slot) -> LiveStream {
+    get { streams[slot.index] }
+    set { streams[slot.index] = newValue }
   }
 
   mutating func forget() {
-    rows.removeAll()
+    streams.removeAll()
     slots.removeAll()
     slotsByID.removeAll()
   }
@@ -93,39 +160,28 @@ struct StreamTable {
     selectID.bind(1, id)
     guard try selectID.step() else { return nil }
     defer { selectID.reset() }
-    let row = try Self.row(selectID)
-    return keep(row)
+    return keep(try Self.row(selectID))
   }
 
-  /// Adds a stream to the database, with the head it has there: none.
-  mutating func create(_ name: ChannelName, _ epoch: Epoch) throws(SQLiteError) -> Slot {
-    let next = (try last.step() ? last.integer(0) : 0) + 1
-    last.reset()
-    let row = StreamRow(id: next, name: name, epoch: epoch, floor: .zero, head: .zero)
-    insert.bind(1, row.id)
-    insert.bind(2, text: row.name.text)
-    insert.bind(3, text: row.epoch.text)
-    insert.bind(4, bits: row.floor.value)
-    insert.bind(5, bits: row.head.value)
-    insert.bind(6, Int64(row.checksum))
+  /// Adds a stream to the database.
+  mutating func create(_ row: StreamRow) throws(SQLiteError) -> Slot {
+    row.bind(to: insert)
     try insert.run()
     return keep(row)
   }
 
   /// Brings the database's row up to the one in memory.
   func write(_ row: StreamRow) throws(SQLiteError) {
-    update.bind(1, row.id)
-    update.bind(2, text: row.epoch.text)
-    update.bind(3, bits: row.floor.value)
-    update.bind(4, bits: row.head.value)
-    update.bind(5, Int64(row.checksum))
+    row.bind(to: update)
     try update.run()
   }
 
   private mutating func keep(_ row: StreamRow) -> Slot {
-    let slot = Slot(index: rows.count)
-    rows.append(row)
-    slots[row.name] = slot
+    let slot = Slot(index: streams.count)
+    let run = tail.run(of: row.id)
+    streams.append(
+      LiveStream(row: row, head: run?.last ?? row.head, chain: run?.chain ?? row.chain))
+    if let name = row.name { slots[name] = slot }
     slotsByID[row.id] = slot
     return slot
   }

@@ -4,7 +4,7 @@ internal import Glibc
 internal import Platform
 internal import Wire
 
-/// How fast the engine alone commits: `bench DIR BATCH STREAMS BYTES SECONDS [LAG] [mark]`.
+/// How fast the engine alone commits: `bench DIR BATCH STREAMS BYTES SECONDS [TAIL-BYTES] [mark]`.
 ///
 /// One line of JSON: events and commits a second, the processor time of a million events, and the
 /// latency of a commit with its maintenance.
@@ -49,7 +49,7 @@ struct Bench {
     let cpu = Double(used) / Double(events) / 1000
     print(
       """
-      {"batch":\(batch),"streams":\(streams),"bytes":\(bytes),"lag":\(options.indexLag),\
+      {"batch":\(batch),"streams":\(streams),"bytes":\(bytes),"tail":\(options.tailBytes),\
       "events_per_s":\(perSecond),"cpu_us_per_event":\(cpu),"cpu_events_per_s":\(Int(1e6 / cpu)),\
       "p50_us":\(laps[laps.count / 2] / 1000),"p99_us":\(laps[laps.count * 99 / 100] / 1000),\
       "max_us":\((laps.last ?? 0) / 1000)}

@@ -62,7 +62,8 @@ struct Record {
     self.directory = directory
     options = isLossy ? .losesOnPowerFailure : EventStore.Options()
     options.keysKept = 400
-    options.indexLag = Int.random(in: 1...40, using: &random)
+    options.tailBytes = Int.random(in: 0...4_000, using: &random)
+    options.sweptEvents = Int64.random(in: 1...40, using: &random)
     options.checkpointPages = Int.random(in: 8...60, using: &random)
     options.markSync = Bool.random(using: &random) ? .beforeOutcome : .within(5)
     journal = Journal("\(directory)/acks")

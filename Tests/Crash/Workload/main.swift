@@ -9,7 +9,7 @@ do {
     bench.streams = Int(arguments[4]) ?? 100
     bench.bytes = Int(arguments[5]) ?? 200
     bench.seconds = Double(arguments[6]) ?? 2
-    if arguments.count > 7 { bench.options.indexLag = Int(arguments[7]) ?? StoreLimits.indexLagMax }
+    if arguments.count > 7 { bench.options.tailBytes = Int(arguments[7]) ?? StoreLimits.tailBytesMax }
     if arguments.contains("mark") { bench.options.markSync = .beforeOutcome }
     try bench.run(in: arguments[2])
   case "record" where arguments.count >= 5:

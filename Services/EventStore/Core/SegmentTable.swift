@@ -1,0 +1,55 @@
+internal import Bytes
+internal import SQLite
+internal import Wire
+
+/// Writes the tables `segments` and `places`: a stream's events together, and the way to them.
+struct SegmentTable {
+  private let insert: Statement
+  private let place: Statement
+  private let select: Statement
+  private let connection: Connection
+
+  init(_ connection: Connection) throws(SQLiteError) {
+    self.connection = connection
+    insert = try connection.prepare(
+      "INSERT INTO segments(stream, chain, crc, events) VALUES (?1, ?2, ?3, ?4)")
+    select = try connection.prepare(
+      """
+      SELECT p.first, p.count, s.chain, s.crc, s.events FROM places p \
+      JOIN segments s ON s.id = p.segment WHERE p.stream = ?1 AND p.first <= ?2 \
+      ORDER BY p.first DESC LIMIT 1
+      """)
+    place = try connection.prepare(
+      "INSERT INTO places(stream, first, count, segment) VALUES (?1, ?2, ?3, ?4)")
+  }
+
+  /// The block that has an offset of a stream's own; nil where there is none, or none that fits its
+  /// checksum.
+  func block(of stream: Int64, at offset: Offset) throws(SQLiteError) -> EventBlock? {
+    select.bind(1, stream)
+    select.bind(2, bits: offset.value)
+    guard try select.step() else { return nil }
+    defer { select.reset() }
+    guard let count = Int(exactly: select.integer(1)), let chain = StreamChain(select.bytes(2)) else {
+      return nil
+    }
+    let block = EventBlock(
+      stream: stream, first: Offset(select.bits(0)), chain: chain,
+      events: EncodedEvents(trusting: select.bytes(4), count: count))
+    let isSound = count > 0 && Int64(block.checksum(at: 0)) == select.integer(3)
+    return isSound && block.contains(offset) ? block : nil
+  }
+
+  /// Adds a block as a segment. A place that is taken is an error: two events with one offset.
+  func append(_ block: EventBlock) throws(SQLiteError) {
+    insert.bind(1, block.stream)
+    insert.bind(2, copying: block.chain.bytes)
+    insert.bind(3, Int64(block.checksum(at: 0)))
+    try insert.run(lending: block.events.bytes, to: 4)
+    place.bind(1, block.stream)
+    place.bind(2, bits: block.first.value)
+    place.bind(3, Int64(block.count))
+    place.bind(4, connection.lastRow)
+    try place.run()
+  }
+}
