@@ -168,8 +168,9 @@ static void live(const setting *setting, uint64_t seed, int crashes, tally *tall
 static tally crashes_with(const setting *setting) {
   tally tally = {0};
   for (uint64_t seed = test_seed; tally.crashes < setting->crashes; seed++) live(setting, seed, 10, &tally);
-  figures("%d crashes, %d commits, %d times rows lost (%lld), %d times damaged; changes kept %llu, torn %llu, "
-          "lost %llu", tally.crashes, tally.commits, tally.losses, (long long)tally.rows_lost, tally.damaged,
+  figures("%d crashes, %d commits, %d times rows lost (%lld), %d times damaged; "
+          "changes kept %llu, torn %llu, lost %llu",
+          tally.crashes, tally.commits, tally.losses, (long long)tally.rows_lost, tally.damaged,
           (unsigned long long)tally.counts.changes_kept, (unsigned long long)tally.counts.changes_torn,
           (unsigned long long)tally.counts.changes_lost);
   return tally;
@@ -215,6 +216,31 @@ static void one_seed_is_one_run(void) {
           (unsigned long long)runs[1].trace, (unsigned long long)runs[2].trace);
 }
 
+/// One workload, stopped after each commit and in each mode on a copy of the disk.
+static void copies_crash_from_one_point(void) {
+  setting setting = {"WAL", "FULL", true, 4096, {0}, 0};
+  world world = {.disk = disk_for(&setting, test_seed), .random = test_seed};
+  int images = 0;
+  EXPECT(open_both(&world, &setting));
+  for (int64_t row = 1; row <= 60; row++) {
+    EXPECT(insert(world.writer, row));
+    for (int mode = SD_CRASH_KEEPS_NONE; mode <= SD_CRASH_PROCESS; mode++, images++) {
+      sd_disk *copy = sd_copy(world.disk, test_seed + (uint64_t)images);
+      EXPECT(sd_used_bytes(copy) < sd_used_bytes(world.disk));
+      sd_crash(copy, (sd_crash_mode)mode);
+      EXPECT(sd_register_vfs(copy, "copy", false) == 0);
+      sqlite3 *database = opened("/data/test.db", "copy");
+      EXPECT(rows_in(database) == row);
+      EXPECT(sqlite3_close(database) == SQLITE_OK);
+      end_disk(copy);
+    }
+  }
+  EXPECT(rows_in(world.writer) == 60);
+  close_both(&world);
+  end_disk(world.disk);
+  figures("%d images", images);
+}
+
 void test_crash_cycles(void) {
   test("WAL FULL loses nothing", full);
   test("WAL FULL without powersafe overwrite, 512, loses nothing", full_unsafe);
@@ -226,4 +252,5 @@ void test_crash_cycles(void) {
   test("WAL FULL on a disk whose syncs lie loses", lying_sync);
   test("WAL FULL on a disk that lies about powersafe overwrite loses", lying_sector);
   test("one seed is one run", one_seed_is_one_run);
+  test("copies crash from one point", copies_crash_from_one_point);
 }

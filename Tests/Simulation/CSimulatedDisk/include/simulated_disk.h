@@ -136,6 +136,9 @@ sd_disk *sd_create(const sd_options *options);
 /// Frees a disk and takes its VFS from SQLite. -EBUSY, and nothing done, while a handle is open or a
 /// connection is.
 int sd_destroy(sd_disk *disk);
+/// A disk with the same files, pending changes and clock, and with a seed, trace and counts of its own: for
+/// several crashes from one point, or for a backup. Has no handles, no VFS and no faults.
+sd_disk *sd_copy(const sd_disk *disk, uint64_t seed);
 
 /// Sets the rates of all faults from now on. A disk begins with none.
 void sd_set_faults(sd_disk *disk, const sd_faults *faults);
