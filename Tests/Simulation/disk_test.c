@@ -49,7 +49,8 @@ void end_disk(sd_disk *disk) { EXPECT(sd_destroy(disk) == 0); }
 
 sqlite3 *opened(const char *path, const char *vfs) {
   sqlite3 *database = NULL;
-  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW
+              | SQLITE_OPEN_EXRESCODE;
   if (sqlite3_open_v2(path, &database, flags, vfs) == SQLITE_OK) return database;
   sqlite3_close_v2(database);
   return NULL;

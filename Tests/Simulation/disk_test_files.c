@@ -16,7 +16,8 @@ static void put(sd_disk *disk, const char *path, const char *text) {
 
 static bool holds(sd_disk *disk, const char *path, const char *text) {
   char found[64] = "";
-  return sd_peek(disk, path, false, found, sizeof found - 1, 0) == (int64_t)strlen(text) && !strcmp(found, text);
+  return sd_peek(disk, path, false, found, sizeof found - 1, 0) == (int64_t)strlen(text)
+         && !strcmp(found, text);
 }
 
 static void syncs_make_bytes_durable(void) {

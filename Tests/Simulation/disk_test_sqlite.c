@@ -109,7 +109,9 @@ static int compare(const char *journal, uint64_t seed) {
     uint64_t wanted = digest(real.connections[connection], sql, blob, bytes);
     uint64_t got = digest(simulated.connections[connection], sql, blob, bytes);
     busy += sqlite3_errcode(simulated.connections[connection]) == SQLITE_BUSY;
-    if (!EXPECT(wanted == got)) fprintf(stderr, "  statement %d of seed %llu: %s\n", i, (unsigned long long)seed, sql);
+    if (!EXPECT(wanted == got)) {
+      fprintf(stderr, "  statement %d of seed %llu: %s\n", i, (unsigned long long)seed, sql);
+    }
   }
   EXPECT(is_intact(simulated.connections[0]) || !sqlite3_get_autocommit(simulated.connections[0]));
   for (int i = CONNECTIONS - 1; i >= 0; i--) {
@@ -143,7 +145,8 @@ static void settings_are_told(void) {
     options.sector_bytes = powersafe ? 4096 : 512;
     options.powersafe_overwrite = powersafe;
     sd_disk *disk = sd_create(&options);
-    EXPECT(sd_register_vfs(disk, "simulated", true) == 0 && sd_register_vfs(disk, "simulated", true) == -EEXIST);
+    EXPECT(sd_register_vfs(disk, "simulated", true) == 0);
+    EXPECT(sd_register_vfs(disk, "simulated", true) == -EEXIST);
     sqlite3 *database = opened("file", NULL);
     int bit = -1, moved = -1;
     sqlite3_int64 mapped = -1;
