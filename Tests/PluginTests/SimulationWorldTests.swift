@@ -122,9 +122,11 @@ import Testing
   }
 
   private static let firstEvents = """
-    {"tick":26,"events":[{"event":"colony.founded","system":"Barnard's Star","tick":26,"pop":200,"faction":"UNE"}]}
+    {"tick":26,"events":[{"event":"colony.founded","system":"Barnard's Star","tick":26,\
+    "pop":200,"faction":"UNE"}]}
     {"tick":30,"events":[{"event":"trade.route.opened","from":"Sol","to":"Barnard's Star","tick":30}]}
     {"tick":55,"events":[{"event":"colony.grew","system":"Sol","tick":55,"pop":20154}]}
-    {"tick":57,"events":[{"event":"colony.founded","system":"Alpha Centauri","tick":57,"pop":450,"faction":"UNE"}]}
+    {"tick":57,"events":[{"event":"colony.founded","system":"Alpha Centauri","tick":57,\
+    "pop":450,"faction":"UNE"}]}
     """
 }
