@@ -3,20 +3,20 @@ public import ChannelKit
 /// A world that runs tick by tick, seen by everyone who is subscribed (S001-14, S001-34).
 ///
 /// The channel is a fold over the commands in its stream: the `World` is run again by whoever applies
-/// them, so its state needs nothing else. Each command is published with who gave it, and a batch of
-/// ticks with what happened in each, so that the stream is the record of the world, and observers need
-/// no engine. A fork of the stream at an offset is a world at that moment; another seed or other orders
+/// them, so its state needs nothing else. Each command is published with who gave it, and each tick of
+/// a batch after it with what happened, so that the stream is the record of the world, and observers
+/// need no engine. A fork of the stream at an offset is a world at that moment; another seed or other orders
 /// make another future of it (S001-23).
 ///
-/// Every decision expects the channel unchanged. A command and its ticks are one publication: either
-/// all of it is in the stream, or nothing.
+/// Every decision expects the channel unchanged. A command and its ticks are published in one step:
+/// either all of it is in the stream, or nothing.
 public struct SimulationChannel: ChannelType {
   public static let name = "simulation"
   public static let state = StateUse.folded
   public static let history = HistoryRequirement.durable
 
   /// BUDGET: what one command may publish. A tick in which much happens has a few hundred bytes.
-  static let publicationBytesMax = 1 << 20
+  static let publishedBytesMax = 1 << 20
 
   private let seed: UInt64
   private let ticksPerBatch: Int
@@ -42,11 +42,11 @@ public struct SimulationChannel: ChannelType {
     var next = world
     let ticks = try command.carryOut(on: &next)
     let by = client.user?.text ?? (client.isAPI ? "api" : nil)
-    let payload = command.payload(at: world?.tick ?? 0, by: by, ticks)
-    guard payload.bytes.count <= Self.publicationBytesMax else {
+    let payloads = [command.payload(at: world?.tick ?? 0, by: by)] + ticks.map(\.payload)
+    guard payloads.reduce(0, { $0 + $1.bytes.count }) <= Self.publishedBytesMax else {
       throw .limitReached("too much happens in so many ticks; run fewer at once")
     }
-    effects.publish(payload, expecting: .unchanged)
+    effects.publish(together: payloads, expecting: .unchanged)
     effects.reply(Payload(json: #"{"tick":\#(next?.tick ?? 0)}"#))
   }
 

@@ -127,13 +127,13 @@ extension World {
 }
 
 extension SimulationCommand {
-  /// What is published.
+  /// What is published of it; its ticks follow as publications of their own.
   ///
   /// - Parameters:
   ///   - tick: where the world stood when this was commanded.
   ///   - by: who commanded it, where that is known.
-  func payload(at tick: Int, by: String?, _ ticks: [WorldTick]) -> Payload {
-    var writer = JSONWriter(reserving: 128 + 48 * ticks.count)
+  func payload(at tick: Int, by: String?) -> Payload {
+    var writer = JSONWriter(reserving: 128)
     writer.beginObject()
     switch self {
     case .create(let seed, let name):
@@ -157,13 +157,16 @@ extension SimulationCommand {
       writer.field("tick", Int64(tick))
     }
     if let by { writer.field("by", by) }
-    if !ticks.isEmpty {
-      writer.key("ticks")
-      writer.beginArray()
-      for tick in ticks { tick.write(to: &writer) }
-      writer.endArray()
-    }
     writer.endObject()
+    return Payload(.json, writer.bytes)
+  }
+}
+
+extension WorldTick {
+  /// What observers get of it.
+  var payload: Payload {
+    var writer = JSONWriter(reserving: 32 + 96 * events.count)
+    write(to: &writer)
     return Payload(.json, writer.bytes)
   }
 }

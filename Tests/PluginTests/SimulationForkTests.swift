@@ -21,7 +21,9 @@ import Testing
       try fork.send(command)
       try fork.send(#"{"event":"simulation.tick.batch","from":100,"to":300}"#)
       #expect(fork.publications.prefix(offset) == original.publications.prefix(offset))
-      #expect(fork.publications.last?.payload != original.publications.last?.payload)
+      #expect(
+        fork.publications.suffix(200).map(\.payload)
+          != original.publications.suffix(200).map(\.payload))
       #expect(fork.channel.snapshot() != original.channel.snapshot())
     }
 
@@ -48,16 +50,15 @@ import Testing
     #expect(stream.channel.snapshot() == before)
   }
 
-  /// The fold reads the commands alone: it doesn't matter whether the ticks stand with them, stand
-  /// after them one by one, or are not there.
+  /// The fold reads the commands alone: it doesn't matter what stands with a batch, or whether its
+  /// ticks are there.
   @Test func theWorldFollowsFromTheCommandsAlone() throws {
     var stream = try Stream()
     try stream.send(#"{"event":"simulation.create","seed":42}"#)
     try stream.send(#"{"event":"simulation.tick.batch","from":0,"to":3}"#)
     var bare = try Stream()
     bare.append(Payload(json: #"{"event":"simulation.create","seed":42}"#))
-    bare.append(Payload(json: #"{"event":"simulation.tick.batch","from":0,"to":3}"#))
-    for tick in 1...3 { bare.append(Payload(json: #"{"tick":\#(tick),"events":[]}"#)) }
+    bare.append(Payload(json: #"{"event":"simulation.tick.batch","from":0,"to":3,"ticks":[]}"#))
     #expect(stream.channel.checkpoint() == bare.channel.checkpoint())
   }
 
@@ -77,7 +78,7 @@ import Testing
       let before = bench.published.count
       do {
         try bench.send(Payload(json: command), from: client)
-        #expect(bench.published.count == before + 1)
+        #expect(bench.published.count > before)
       } catch is ChannelError {
         #expect(bench.published.count == before)
         continue
@@ -162,7 +163,9 @@ private struct Stream {
   mutating func send(_ command: String) throws {
     var effects = Effects(for: .caller)
     try channel.decide(ChannelEvent(Payload(json: command)), from: .api, &effects)
-    for case .publish(let effect) in try effects.finish() { append(effect.payload) }
+    for case .publish(let effect) in try effects.finish() {
+      for payload in [effect.payload] + effect.following { append(payload) }
+    }
   }
 
   mutating func append(_ payload: Payload) {
