@@ -53,6 +53,7 @@ let plugins = [
   "Echo",
   "Conformance",
   "Follow",
+  "Simulation",
 ]
 let pluginTargets = plugins.map { Target.Dependency(stringLiteral: "\($0)Channel") }
 

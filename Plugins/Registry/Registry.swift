@@ -6,6 +6,7 @@ import CursorChannel
 import EchoChannel
 import FollowChannel
 import RelayChannel
+import SimulationChannel
 
 extension ChannelRegistry {
   /// The channel types, and the handlers of calls, that this build has: one line each.
@@ -18,6 +19,7 @@ extension ChannelRegistry {
     registry.register(EchoChannel.self)
     registry.register(calls: Conformance.self)
     registry.register(FollowChannel.self)
+    registry.register(SimulationChannel.self)
     return registry
   }
 }

@@ -58,6 +58,9 @@ public struct AnyChannel {
     guard history != .none || !list.contains(where: \.expectsUnchanged) else {
       throw .effectsRefused("without a history nothing can be known to be unchanged")
     }
+    guard history == .durable || !list.contains(where: \.isTogether) else {
+      throw .effectsRefused("only a durable channel takes several publications in one step")
+    }
     return list
   }
 

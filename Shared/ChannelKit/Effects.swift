@@ -8,6 +8,8 @@ public struct Effects {
   public static let decisionsMax = 32
   /// Effects of one decision.
   public static let countMax = 64
+  /// Payloads of one publication in one step. BUDGET: well within what the store appends at once.
+  public static let togetherMax = 1_024
   /// Payload bytes of one decision, all effects together. BUDGET: a link's largest frame.
   public static let bytesMax = 16 << 20
   /// Timers that one subscription may have waiting.
@@ -39,6 +41,19 @@ public struct Effects {
     publish(PublishEffect(payload, expecting: expecting))
   }
 
+  /// Publishes several payloads as one step: all of them at consecutive offsets with nothing between
+  /// them, or none. Only a durable channel can; counts as one publication.
+  ///
+  /// - Limits: 1 to `togetherMax`.
+  public mutating func publish(together payloads: [Payload], expecting: Expectation = .anything) {
+    guard let first = payloads.first, payloads.count <= Self.togetherMax else {
+      return fail("1 to \(Self.togetherMax) payloads are published together")
+    }
+    var effect = PublishEffect(first, expecting: expecting)
+    effect.following = Array(payloads.dropFirst())
+    publish(effect)
+  }
+
   /// Publishes as `effect` says. Where it expects the channel unchanged, it must be the decision's
   /// only publication.
   public mutating func publish(_ effect: PublishEffect) {
@@ -50,7 +65,11 @@ public struct Effects {
     guard effect.expecting == .anything || effect.persistence == .byRule else {
       return fail("a publication that takes no place in the history can't expect one")
     }
-    add(.publish(effect), bytes: effect.payload.bytes.count)
+    guard effect.following.isEmpty || effect.persistence == .byRule else {
+      return fail("what takes no place in the history is published one by one")
+    }
+    let bytes = effect.following.reduce(effect.payload.bytes.count) { $0 + $1.bytes.count }
+    add(.publish(effect), bytes: bytes)
   }
 
   /// Answers the sender: the payload goes with the acknowledgement. At most one a decision.
@@ -122,11 +141,18 @@ public enum Effect: Sendable, Equatable {
   public var expectsUnchanged: Bool {
     if case .publish(let effect) = self { effect.expecting == .unchanged } else { false }
   }
+
+  /// Whether this is several publications in one step.
+  public var isTogether: Bool {
+    if case .publish(let effect) = self { !effect.following.isEmpty } else { false }
+  }
 }
 
 /// A publication that a decision asks for.
 public struct PublishEffect: Sendable, Equatable {
   public var payload: Payload
+  /// Published right after it in the same step, at the next offsets; see `Effects.publish(together:)`.
+  public var following: [Payload] = []
   public var audience: Audience
   public var persistence: Persistence
   public var priority: Priority

@@ -216,7 +216,9 @@ extension ChannelBench {
   }
 
   private func carryOut(_ effects: [Effect], for client: ClientContext) throws {
-    for case .publish(let effect) in effects { sequence(effect, from: client) }
+    for case .publish(let effect) in effects {
+      for payload in [effect.payload] + effect.following { sequence(effect, payload, from: client) }
+    }
     deliver()
     guard let id = client.id else {
       for case .reply(let payload) in effects { replyToAPI = payload }
@@ -262,9 +264,11 @@ extension ChannelBench {
   /// The simulated sequencer's clock, in milliseconds since 1970.
   private var timeMs: Int64 { 1_700_000_000_000 + Int64(nowNs / 1_000_000) }
 
-  private func sequence(_ effect: PublishEffect, from client: ClientContext) {
+  private func sequence(
+    _ effect: PublishEffect, _ payload: Payload, from client: ClientContext
+  ) {
     var publication = Publication(
-      offset: nil, timeMs: timeMs, payload: effect.payload, publisher: client.id,
+      offset: nil, timeMs: timeMs, payload: payload, publisher: client.id,
       user: client.user)
     if effect.persistence == .byRule, loops[0].channel.history != .none {
       offset = offset.next

@@ -102,6 +102,20 @@ import Testing
     try bench.send(bump, from: bench.subscribe("root", roles: ["admin"]))
     #expect(bench.published.count == 2)
   }
+
+  @Test func severalInOneStepHaveConsecutiveOffsets() throws {
+    let bench = try ChannelBench(TwiceChannel.self, history: .durable)
+    let ann = try bench.subscribe("ann")
+    try bench.send(Payload(text: "a"), from: ann)
+    try bench.send(Payload(text: "b"), from: ann)
+    #expect(bench.published.map(\.offset) == (1...4).map { Offset($0) })
+    #expect(bench.takeMessages(of: ann) == ["a", "a", "b", "b"].map { Payload(text: $0) })
+    for history in [ChannelHistory.none, .memory] {
+      let bench = try ChannelBench(TwiceChannel.self, history: history)
+      let bob = try bench.subscribe("bob")
+      try bench.expectRefused(Payload(text: "a"), from: bob, "effects_refused")
+    }
+  }
 }
 
 /// Breaks one rule of the contract at a time.
@@ -153,6 +167,17 @@ private struct TicketChannel: ChannelType {
   mutating func apply(_ publication: Publication) { last += 1 }
 
   func snapshot() -> [Payload] { [Payload(text: "\(last)")] }
+}
+
+/// Publishes every payload twice in one step.
+private struct TwiceChannel: ChannelType {
+  static let name = "twice"
+
+  init(channel: ChannelName, options: inout ChannelOptions) {}
+
+  func decide(_ event: ChannelEvent, from client: ClientContext, _ effects: inout Effects) {
+    effects.publish(together: [event.payload, event.payload])
+  }
 }
 
 /// Uses every effect.

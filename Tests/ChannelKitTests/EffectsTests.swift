@@ -59,6 +59,35 @@ import Testing
     expectRefused(effects)
   }
 
+  @Test func publishesSeveralInOneStep() throws {
+    var effects = Effects(for: .caller)
+    effects.publish(together: [payload, payload, payload], expecting: .unchanged)
+    let list = try effects.finish()
+    #expect(list.count == 1 && list[0].expectsUnchanged && list[0].isTogether)
+  }
+
+  @Test(arguments: [0, Effects.togetherMax + 1])
+  func refusesNoneAndTooManyInOneStep(count: Int) {
+    var effects = Effects(for: .client)
+    effects.publish(together: Array(repeating: payload, count: count))
+    expectRefused(effects)
+  }
+
+  @Test func countsTheBytesOfAllInOneStep() {
+    var effects = Effects(for: .client)
+    let half = Payload(.binary, Array(repeating: 0, count: Effects.bytesMax / 2 + 1))
+    effects.publish(together: [half, half])
+    expectRefused(effects)
+  }
+
+  @Test func refusesSeveralInOneStepWithoutAPlace() {
+    var effects = Effects(for: .client)
+    var effect = PublishEffect(payload, persistence: .ephemeral)
+    effect.following = [payload]
+    effects.publish(effect)
+    expectRefused(effects)
+  }
+
   @Test func refusesAnEphemeralPublicationThatExpectsAPlace() {
     var effects = Effects(for: .client)
     effects.publish(PublishEffect(payload, persistence: .ephemeral, expecting: .unchanged))

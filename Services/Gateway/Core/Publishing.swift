@@ -33,6 +33,8 @@ struct PublishRequest {
   /// What is said of the publisher to those who get it; nil: nothing.
   var origin: EventOrigin?
   var skipHistory = false
+  /// What a plugin publishes right after the payload, in the same append.
+  var following: [Payload] = []
   var flags: Publish.Flags = []
   /// The client's token allows it, whatever the rule says.
   var isAllowedByToken = false
@@ -251,6 +253,7 @@ final class Publishing {
     var request = request
     request.skipHistory = effect.persistence != .byRule
     request.flags = effect.wireFlags
+    request.following = effect.following
     sequence(request, effect.payload, expected: expected) { [self] result in
       switch result {
       case .failure: answer(result)
@@ -274,7 +277,9 @@ final class Publishing {
   private func sequence(
     _ request: PublishRequest, _ payload: Payload, expected: Offset?, _ completion: Completion?
   ) {
-    guard payload.kind != .jsonWithParts else {
+    guard payload.kind != .jsonWithParts,
+      request.following.allSatisfy({ $0.kind != .jsonWithParts })
+    else {
       return refuse(request, .partsNotCarried, completion)
     }
     if request.channel.isDurable, !request.skipHistory {
@@ -292,11 +297,16 @@ final class Publishing {
       return completion(.failure(.storeUnavailable))
     }
     let limit = gateway.settings.publishMax
+    let meta = request.meta(isKept: true)
+    var events = [NewEvent(payload: payload, eventType: request.eventType, meta: meta)]
+    for next in request.following {
+      events.append(NewEvent(payload: next, eventType: request.eventType, meta: meta))
+    }
     let message = Append(
       remainingMs: publishMaxMs, stream: request.channel.name,
       expected: expected, key: request.event.idempotencyKey ?? "", client: request.clientNumber,
       user: request.client.user?.text ?? "", keyHash: keyHash(request),
-      events: [NewEvent(payload: payload, eventType: request.eventType, meta: request.meta(isKept: true))])
+      events: events)
     store.request(message, expecting: Appended.self, within: limit) { [gateway] in
       switch $0 {
       case .failure(let failure):
