@@ -34,6 +34,7 @@ public struct ErrorCode: Hashable, Sendable {
   public static let limitReached = ErrorCode(rawValue: 211)
   public static let forbidden = ErrorCode(rawValue: 212)
   public static let noHistory = ErrorCode(rawValue: 213)
+  public static let nameTaken = ErrorCode(rawValue: 214)
 
   /// Every code of ours: its name in logs and answers, and the reason in one line.
   public static let table: [(code: ErrorCode, name: String, reason: String)] = [
@@ -63,6 +64,7 @@ public struct ErrorCode: Hashable, Sendable {
     (limitReached, "limit_reached", "a limit of the configuration is reached"),
     (forbidden, "forbidden", "the rights given do not include this"),
     (noHistory, "no_history", "the channel keeps no history"),
+    (nameTaken, "name_taken", "another one has this name"),
   ]
 
   public var name: String {

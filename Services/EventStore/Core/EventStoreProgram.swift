@@ -69,7 +69,7 @@ public enum EventStoreProgram {
     StoreThread.Handlers(
       took: { metrics.commitSeconds.record(UInt64(clamping: $0)) },
       committed: { mail.post(.committed($0)) }, answered: { mail.post(.answered($0, $1)) },
-      probed: { mail.post(.probed($0, $1)) }, removed: { mail.post(.removed($0, $1)) },
+      probed: { mail.post(.probed($0, $1)) }, carriedOut: { mail.post(.carriedOut($0, $1)) },
       failed: { mail.post(.failed($0)) })
   }
 }
@@ -86,7 +86,7 @@ enum StoreMail: Sendable {
   case committed([StoreThread.Completion])
   case answered(StoreThread.Tag, StoreThread.Answer)
   case probed(StoreThread.Tag, EventStore.Holdings?)
-  case removed(StoreThread.Tag, StreamHead?)
+  case carriedOut(StoreThread.Tag, StoreThread.Done)
   case failed(StoreFailure)
   case artifact(ArtifactThread.Outcome)
   case drain

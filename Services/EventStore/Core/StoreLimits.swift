@@ -35,8 +35,8 @@ public enum StoreLimits {
   /// Reads waiting for the reader; beyond, a read is `overloaded`.
   public static let queueReadsMax = 4_096
 
-  /// Histories waiting to be removed, a commit each; beyond, a removal is `overloaded`.
-  public static let queueRemovalsMax = 1_024
+  /// Forks, trims and deletions that wait, a commit each; beyond, one is `overloaded`.
+  public static let queueOrdersMax = 1_024
 
   /// Bytes of events that are in no segment yet, before the oldest are put into one.
   ///
