@@ -4,8 +4,8 @@ public import Bytes
 /// knows it (`Hello.timelines`).
 ///
 /// Answered by *streamForked* once it is on disk. *notFound* where there is no such source,
-/// *unrecoverable* for an offset that was removed, that is beyond the head or of another epoch,
-/// *nameTaken* where another stream has the name, *badRequest* for a name that is no fork's.
+/// *unrecoverable* for an offset that was removed or another epoch, *beyondHead*, *nameTaken* where
+/// another stream has the name, *badRequest* for a name that is no fork's.
 public struct ForkStream: WireMessage {
   public static let kind = Kind.forkStream
   public static let layout =

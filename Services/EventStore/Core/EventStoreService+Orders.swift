@@ -36,7 +36,7 @@ extension EventStoreService {
     case .trimmed(let head):
       link.fail(header, .unrecoverable, "the stream begins after offset \(head.floor)")
     case .ahead(let head):
-      link.fail(header, .unrecoverable, "the stream ends at offset \(head.head)")
+      link.fail(header, .beyondHead, "the stream ends at offset \(head.head)")
     case .nameTaken: link.fail(header, .nameTaken, "another fork has this name")
     case .refused(let refusal): link.fail(header, .badRequest, refusal.rawValue)
     case .outOfSpace: link.fail(header, .outOfSpace)

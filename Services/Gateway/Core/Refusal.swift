@@ -139,6 +139,7 @@ struct Refusal: Error, Equatable, Sendable {
     case .unrecoverable:
       self = .unrecoverable
       if failure.message != failure.code.reason { message += ": \(failure.message)" }
+    case .beyondHead: self = Refusal(164, "beyond_head", failure.message, .conflict)
     case .nameTaken: self = .nameTaken(failure.message)
     case .badRequest: self = .badRequest(failure.message)
     case .noHistory: self = .noHistory

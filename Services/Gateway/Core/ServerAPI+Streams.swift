@@ -41,6 +41,12 @@ extension ServerAPI {
   func fork(_ value: JSONValue, _ completion: @escaping Completion) {
     do throws(Refusal) {
       let source = try stream(value)
+      guard let named = value["fork"]?.string.flatMap({ ChannelName($0) }),
+        named.isFork(of: source.name)
+      else {
+        throw .badRequest(
+          "fork must be \(source.name.root.text)@LABEL: a fork has its stream's name, @ and a label")
+      }
       let fork = try stream(value, "fork")
       guard key.allows(.history, source.name), key.allows(.publish, fork.name) else {
         throw .outsideScope
