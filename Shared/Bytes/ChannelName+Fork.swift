@@ -1,7 +1,10 @@
 extension ChannelName {
-  /// What is before the first `@`, and whether there is one.
+  /// What is before the first `@`, and whether there is one that makes it a fork's name. An `@` in front
+  /// makes a name that the platform keeps for itself.
   public var root: (text: Substring, isFork: Bool) {
-    guard let at = text.utf8.firstIndex(of: UInt8(ascii: "@")) else { return (text[...], false) }
+    guard let at = text.utf8.firstIndex(of: UInt8(ascii: "@")), at > text.startIndex else {
+      return (text[...], false)
+    }
     return (text[..<at], true)
   }
 
