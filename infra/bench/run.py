@@ -4,6 +4,7 @@
   run.py                                   the default servers and scenarios, 5 runs each
   run.py --scenarios fan_w1,echo64 --runs 9
   run.py --servers ours,epoll,uring --scenarios fan_w16
+  run.py --servers ours,redis_aof,sqlite_replay,jetstream --scenarios append1,replay1000,replay100k
   run.py --table FILE                      the table and verdicts of an earlier run
 
 Exit code: 0 every bar measured was held, 1 a bar was missed, 2 nothing could be measured.
@@ -171,7 +172,7 @@ def print_scenario(scenario, table):
             continue
         values = [middle([row], key) for row in rows]
         rate = rows[0].get("deliveries_per_s") and "deliveries_per_s" or "replies_per_s"
-        rest = [f"{statistics.median(values):>10,.4g} ({min(values):,.4g}-{max(values):,.4g})"]
+        rest = [f"{number(statistics.median(values)):>10} ({number(min(values))}-{number(max(values))})"]
         if rows[0]["mode"] == "replay":
             rest += [f"{middle(rows, 'cpu_s_per_M'):.3g} CPU-s/M", f"{middle(rows, 'events_per_s'):,.0f}/s",
                      f"{middle(rows, 'mb_per_s'):,.0f} MB/s"]
@@ -220,7 +221,7 @@ def verdict(mine, others, key, peer, direction, bar):
     """(text, held) of one bar, against a peer or by itself."""
     value = middle(mine, key)
     if peer is None:
-        what = f"{value:,.0f} {FIGURES[key]}" if value >= 100 else f"{value:.3g} {FIGURES[key]}"
+        what = f"{number(value)} {FIGURES[key]}"
     elif not others:
         return f"no result of {peer} to compare with", False
     else:
@@ -228,6 +229,10 @@ def verdict(mine, others, key, peer, direction, bar):
         what = f"{text(value)} x {peer}"
     held = value <= bar if direction == "at most" else value >= bar
     return f"{what}, bar {direction} {text(bar)}", held
+
+
+def number(value):
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def text(ratio):
