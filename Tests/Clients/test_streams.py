@@ -9,6 +9,7 @@ from platform_under_test import eventually, executables, next_json, next_of, run
 
 CONFIGURATION = """{ channels: [
   { match: "sim:*", type: "simulation", history: { durable: true } },
+  { match: "log:kept:*", history: { durable: true, keep: { events: 5 } } },
   { match: "log:*", type: "relay", history: { durable: true } },
   { match: "map:*", type: "board", history: { durable: true } },
   { match: "*", type: "relay" },
@@ -128,6 +129,12 @@ def test_what_a_fork_shares_outlives_its_source(platform):
     again = platform.publish("log:gone", "new")
     assert again["offset"] == 1 and again["epoch"] != before
     assert texts(platform, "log:gone@kept") == ["n1", "n2", "n3", "n4"]
+
+
+def test_as_much_is_kept_as_the_rule_says(platform):
+    fill(platform, "log:kept:a", 12)
+    eventually(10, "the rest is trimmed", lambda: texts(platform, "log:kept:a") == [f"n{n}" for n in range(8, 13)])
+    assert done(platform, "streams", prefix="log:kept:a")["streams"][0]["floor"] == 7
 
 
 def test_who_comes_back_to_another_history_is_told(platform):

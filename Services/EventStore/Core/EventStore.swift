@@ -1,4 +1,4 @@
-internal import Bytes
+public import Bytes
 internal import Crypto
 internal import SQLite
 
@@ -46,6 +46,10 @@ public final class EventStore {
     /// Pages in the write-ahead log from which `maintain` checkpoints.
     public var checkpointPages = StoreLimits.walPagesDue
     public var writes = WriteBounds()
+    /// How much of a stream is kept; nil, and a stream without a rule: all of it.
+    public var retention: (@Sendable (ChannelName) -> Retention?)?
+    /// The least age that any rule names, in milliseconds; nil where none does.
+    public var shortestAge: Int64?
     var durability = StoreSchema.Durability.full
 
     public init() {}
@@ -69,6 +73,7 @@ public final class EventStore {
   let keys: KeyTable
   let successors: SuccessorTable
   let reclaims: ReclaimTable
+  let retentions: RetentionTable
   var chains = StreamChain.Maker()
   private let table: StateTable
   private let begin: Statement
@@ -91,6 +96,8 @@ public final class EventStore {
   var sweepDue: Int64 = 0
   var reclaimQueue = ReclaimQueue()
   var reclaimDue: Int64 = 0
+  var retentionTurns = RetentionTurns()
+  var retentionDue: Int64 = 0
   /// Bytes of the smallest batch that was refused for want of space since one of that size fitted.
   var refusedBytes: Int?
 
@@ -119,6 +126,7 @@ public final class EventStore {
       keys = try KeyTable(connection)
       successors = try SuccessorTable(connection)
       reclaims = try ReclaimTable(connection)
+      retentions = try RetentionTable(connection)
       for stream in try reclaims.candidates() { reclaimQueue.add(stream) }
       begin = try connection.prepare("BEGIN IMMEDIATE")
       end = try connection.prepare("COMMIT")
@@ -211,10 +219,12 @@ public final class EventStore {
       var position = run.position
       for (index, block) in run.blocks.enumerated() {
         let isLast = index + 1 == run.blocks.count
-        tail.append(block, at: position, isLast ? run.chain : run.blocks[index + 1].chain)
+        tail.append(block, at: position, isLast ? run.chain : run.blocks[index + 1].chain,
+          clock: draft.time)
         position += Int64(block.count)
       }
     }
+    for stream in draft.grown { retentionTurns.add(stream) }
     for stream in draft.trimmed { reclaimQueue.add(stream) }
     if draft.forgetsStreams || streams.count > StoreLimits.cachedStreamsMax { streams.forget() }
   }
@@ -278,7 +288,8 @@ public final class EventStore {
 
   /// The monotonic millisecond by which `maintain` must be called again.
   public var maintenanceDue: Int64 {
-    min(markDue ?? .max, announceDue ?? .max, sweepDue, reclaimQueue.isEmpty ? .max : reclaimDue)
+    min(markDue ?? .max, announceDue ?? .max, sweepDue, retentionDue,
+      reclaimQueue.isEmpty ? .max : reclaimDue)
   }
 
   /// Refuses every later call, and gives `failure` back.

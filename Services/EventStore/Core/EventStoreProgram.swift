@@ -38,6 +38,7 @@ public enum EventStoreProgram {
     let limits = context.settings.limits
     options.keysKept = limits.durableIdempotencyWindow.millisecondsClamped
     options.writes = WriteBounds(limits)
+    options.adopt(context.settings.channels)
     let mail = try Mailbox<StoreMail>()
     let metrics = EventStoreMetrics(context.metrics)
     let store: StoreThread
@@ -102,6 +103,21 @@ struct RunningEventStore: RunningService {
   func reload(_ settings: Configuration) -> Set<String> {
     store.adopt(WriteBounds(settings.limits))
     return []
+  }
+}
+
+extension EventStore.Options {
+  /// Keeps of each stream what the rule of its channel says.
+  mutating func adopt(_ rules: ChannelRules) {
+    let ages = rules.rules.compactMap { $0.retention?.age?.millisecondsClamped }
+    shortestAge = ages.min()
+    guard rules.rules.contains(where: { $0.retention != nil }) else { return }
+    retention = { name in
+      guard let rule = rules.rule(for: name)?.retention else { return nil }
+      return Retention(
+        events: rule.events.map { UInt64(clamping: $0) }, bytes: rule.bytes.map { UInt64(clamping: $0) },
+        age: rule.age?.millisecondsClamped)
+    }
   }
 }
 

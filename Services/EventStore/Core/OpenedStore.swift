@@ -78,7 +78,7 @@ struct OpenedStore {
             let chain = chains.chain(
               live.chain, addingAll: block.events.bytes.span, count: block.count, from: block.first)
           else { throw Self.damage(at: position, scan) }
-          tail.append(block, at: position, chain)
+          tail.append(block, at: position, chain, clock: state.clock)
           streams[slot].head = block.last
           streams[slot].chain = chain
         }

@@ -71,6 +71,11 @@ public enum StoreLimits {
   public static let reclaimPlacesMax = 64
   public static let reclaimPauseMs: Int64 = 20
 
+  /// Streams, and places of one, whose retention is looked at in one commit; once a second.
+  public static let retentionStreamsMax = 256
+  public static let retentionPlacesMax = 256
+  public static let retentionPauseMs: Int64 = 1_000
+
   /// Idempotency keys removed in one sweep.
   public static let sweepKeysMax = 512
 }
