@@ -207,14 +207,7 @@ public final class EventStore {
     state = draft.state
     if confirmed == state.announced { announceDue = nil }
     tail.drop(draft.segmentCount)
-    for run in draft.runs {
-      var position = run.position
-      for (index, block) in run.blocks.enumerated() {
-        let isLast = index + 1 == run.blocks.count
-        tail.append(block, at: position, isLast ? run.chain : run.blocks[index + 1].chain)
-        position += Int64(block.count)
-      }
-    }
+    for run in draft.runs { tail.append(run) }
     for stream in draft.trimmed { reclaimQueue.add(stream) }
     if draft.forgetsStreams || streams.count > StoreLimits.cachedStreamsMax { streams.forget() }
   }
