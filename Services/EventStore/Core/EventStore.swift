@@ -46,7 +46,12 @@ public final class EventStore {
     /// Pages in the write-ahead log from which `maintain` checkpoints.
     public var checkpointPages = StoreLimits.walPagesDue
     public var writes = WriteBounds()
+    /// Is told what a migration does (`StoreMigration`), on the thread that opens the store.
+    public var migrating: @Sendable (MigrationNews) -> Void = { _ in }
     var durability = StoreSchema.Durability.full
+    /// Bytes of events that a migration commits together.
+    var migrationBytes = StoreLimits.migrationBytesPerCommit
+    var migrationProbe = StoreMigration.Probe()
 
     public init() {}
 
@@ -96,7 +101,8 @@ public final class EventStore {
 
   /// Opens the store in `directory`, which is made where there is none.
   ///
-  /// - Cost: SQLite's recovery, and reading the last eight megabytes of events or so.
+  /// - Cost: SQLite's recovery, and reading the last eight megabytes of events or so; of a store of an
+  ///   older format everything is read and written anew.
   /// - Errors: any `StoreFailure` but `poisoned`; what was there before is still there.
   public init(directory: String, options: Options = Options(), now: StoreInstant)
     throws(StoreFailure)

@@ -38,6 +38,8 @@ public enum EventStoreProgram {
     let limits = context.settings.limits
     options.keysKept = limits.durableIdempotencyWindow.millisecondsClamped
     options.writes = WriteBounds(limits)
+    let migrations = MigrationLog(context.logger)
+    options.migrating = { migrations.write($0) }
     let mail = try Mailbox<StoreMail>()
     let metrics = EventStoreMetrics(context.metrics)
     let store: StoreThread
