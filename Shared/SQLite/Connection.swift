@@ -97,6 +97,10 @@ internal import CSQLite
   /// Frames in the write-ahead log as of the last commit of this connection.
   public var walFrames: Int { Int(unsafe frames.pointee) }
 
+  /// Leaves the write-ahead log as it is when the connection is closed, as for `Mode.reader`. For a file
+  /// that turns out to be one that must not change.
+  public func keepLogWhenClosed() { _ = unsafe csqlite_no_checkpoint_on_close(handle) }
+
   /// Moves what it can of the write-ahead log into the database without waiting for readers
   /// (`sqlite3_wal_checkpoint_v2`, PASSIVE). Syncs both files. Blocks for the time of the writes.
   /// Gives the frames in the log and how many of them are in the database now.

@@ -13,10 +13,7 @@ extension EventStore {
   /// What the store holds as of the last commit. Cost: asks for the size of two files.
   public func holdings() -> Holdings {
     let files = [StoreSchema.path(in: directory), StoreSchema.path(in: directory) + "-wal"]
-    let bytes = files.reduce(into: UInt64(0)) { bytes, path in
-      // A file that isn't there takes nothing.
-      bytes += UInt64(clamping: (try? Files.status(FilePath(path)).bytes) ?? 0)
-    }
+    let bytes = files.reduce(into: UInt64(0)) { bytes, path in bytes += StoreFiles.byteCount(path) }
     return Holdings(events: UInt64(clamping: position), bytes: bytes)
   }
 

@@ -50,7 +50,12 @@ public final class EventStore {
     public var retention: (@Sendable (ChannelName) -> Retention?)?
     /// The least age that any rule names, in milliseconds; nil where none does.
     public var shortestAge: Int64?
+    /// Is told what a migration does (`StoreMigration`), on the thread that opens the store.
+    public var migrating: @Sendable (MigrationNews) -> Void = { _ in }
     var durability = StoreSchema.Durability.full
+    /// Bytes of events that a migration commits together.
+    var migrationBytes = StoreLimits.migrationBytesPerCommit
+    var migrationProbe = StoreMigration.Probe()
 
     public init() {}
 
@@ -103,7 +108,8 @@ public final class EventStore {
 
   /// Opens the store in `directory`, which is made where there is none.
   ///
-  /// - Cost: SQLite's recovery, and reading the last eight megabytes of events or so.
+  /// - Cost: SQLite's recovery, and reading the last eight megabytes of events or so; of a store of an
+  ///   older format everything is read and written anew.
   /// - Errors: any `StoreFailure` but `poisoned`; what was there before is still there.
   public init(directory: String, options: Options = Options(), now: StoreInstant)
     throws(StoreFailure)
@@ -215,15 +221,7 @@ public final class EventStore {
     state = draft.state
     if confirmed == state.announced { announceDue = nil }
     tail.drop(draft.segmentCount)
-    for run in draft.runs {
-      var position = run.position
-      for (index, block) in run.blocks.enumerated() {
-        let isLast = index + 1 == run.blocks.count
-        tail.append(block, at: position, isLast ? run.chain : run.blocks[index + 1].chain,
-          clock: draft.time)
-        position += Int64(block.count)
-      }
-    }
+    for run in draft.runs { tail.append(run, clock: draft.time) }
     for stream in draft.grown { retentionTurns.add(stream) }
     for stream in draft.trimmed { reclaimQueue.add(stream) }
     if draft.forgetsStreams || streams.count > StoreLimits.cachedStreamsMax { streams.forget() }

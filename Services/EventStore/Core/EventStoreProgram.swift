@@ -39,6 +39,8 @@ public enum EventStoreProgram {
     options.keysKept = limits.durableIdempotencyWindow.millisecondsClamped
     options.writes = WriteBounds(limits)
     options.adopt(context.settings.channels)
+    let migrations = MigrationLog(context.logger)
+    options.migrating = { migrations.write($0) }
     let mail = try Mailbox<StoreMail>()
     let metrics = EventStoreMetrics(context.metrics)
     let store: StoreThread

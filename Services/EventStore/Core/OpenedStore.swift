@@ -3,8 +3,8 @@ internal import Crypto
 internal import SQLite
 internal import Wire
 
-/// The steps from a directory to a store that may be served: lock, head mark, database, judgement,
-/// tail. Owns what it opened until the store takes it over.
+/// The steps from a directory to a store that may be served: lock, head mark, database, migration,
+/// judgement, tail. Owns what it opened until the store takes it over.
 struct OpenedStore {
   let connection: Connection
   var streams: StreamTable
@@ -20,14 +20,10 @@ struct OpenedStore {
     lock = try StoreLock(directory: directory)
     let reading = try HeadMarkFile.read(in: directory)
     try Self.refuseMissingDatabase(directory, reading, options.loss)
+    try StoreMigration.removeLeftovers(in: directory)
     // Made here so that nobody else may read it; SQLite gives its other files the same mode.
     _ = try StoreFile(path: StoreSchema.path(in: directory))
-    do throws(SQLiteError) {
-      connection = try Connection(path: StoreSchema.path(in: directory), mode: .writer)
-    } catch {
-      throw StoreSchema.opening(error)
-    }
-    try StoreSchema.prepareWriter(connection, options.durability)
+    connection = try Self.connection(directory, reading, options)
     try StoreSchema.create(connection, store: SystemRandom.uint64())
     do throws(SQLiteError) {
       table = try StateTable(connection)
@@ -56,6 +52,36 @@ struct OpenedStore {
       !StoreFiles.exists(StoreSchema.path(in: directory))
     else { return }
     throw .behindHeadMark(.behind(database: 0, mark: mark.commit))
+  }
+
+  /// Connects to the database, which is migrated first where its format is an older one.
+  private static func connection(
+    _ directory: String, _ reading: HeadMarkReading, _ options: EventStore.Options
+  ) throws(StoreFailure) -> Connection {
+    let found = try connect(directory, options.durability)
+    let older: (any OlderFormat)?
+    do throws(SQLiteError) {
+      older = try OlderFormats.format(of: found)
+    } catch {
+      throw StoreSchema.opening(error)
+    }
+    guard let older else { return found }
+    var migration = StoreMigration(in: directory, consume found, older, options)
+    try migration.run(reading)
+    return try connect(directory, options.durability)
+  }
+
+  private static func connect(
+    _ directory: String, _ durability: StoreSchema.Durability
+  ) throws(StoreFailure) -> Connection {
+    let connection: Connection
+    do throws(SQLiteError) {
+      connection = try Connection(path: StoreSchema.path(in: directory), mode: .writer)
+    } catch {
+      throw StoreSchema.opening(error)
+    }
+    try StoreSchema.prepareWriter(connection, durability)
+    return connection
   }
 
   /// Reads the log: of each stream, what is behind its segments.

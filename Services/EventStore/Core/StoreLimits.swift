@@ -54,6 +54,10 @@ public enum StoreLimits {
   /// checkpoints then fail for want of space, or a reader never lets go.
   public static let walPagesMax = 32_768
 
+  /// Bytes of a store of an older format that are read, before they are committed to the new database.
+  /// BUDGET: a migration holds so much more than a store that serves.
+  public static let migrationBytesPerCommit = 4 << 20
+
   /// Streams whose state is kept in memory; at the bound the memory is emptied and filled anew.
   public static let cachedStreamsMax = 65_536
 
