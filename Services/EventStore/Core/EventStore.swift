@@ -142,6 +142,7 @@ public final class EventStore {
     }
     mark = try HeadMarkFile(existing: directory)
     lock = opened.lock
+    expectAnnouncements(at: now)
     try writeMark(at: now)
   }
 
@@ -198,6 +199,7 @@ public final class EventStore {
       return try recover(from: error)
     }
     publish(draft)
+    expectAnnouncements(at: now)
     try writeMark(at: now)
     return .committed
   }
@@ -219,7 +221,6 @@ public final class EventStore {
     if let queue = draft.reclaimQueue { reclaimQueue = queue }
     if state.swept != draft.state.swept { reclaimQueue.logWasSwept() }
     state = draft.state
-    if confirmed == state.announced { announceDue = nil }
     tail.drop(draft.segmentCount)
     for run in draft.runs { tail.append(run, clock: draft.time) }
     for stream in draft.grown { retentionTurns.add(stream) }
@@ -296,11 +297,20 @@ public final class EventStore {
     return failure
   }
 
+  /// Has `maintain` look a quarter of a second after the last commit whether the hub has confirmed more.
+  func expectAnnouncements(at now: StoreInstant) {
+    announceDue = state.announced < state.position ? now.monotonic &+ Self.announcePauseMs : nil
+  }
+
+  private static let announcePauseMs: Int64 = 250
+
   /// Notes that the hub has all events up to `position`; stored with the next commit, or by
   /// `maintain` when there has been none for a quarter of a second.
   public func confirmAnnounced(through position: Int64, at now: StoreInstant) {
     confirmed = max(confirmed, min(position, state.position))
-    if confirmed != state.announced, announceDue == nil { announceDue = now.monotonic &+ 250 }
+    if confirmed != state.announced, announceDue == nil {
+      announceDue = now.monotonic &+ Self.announcePauseMs
+    }
   }
 
   /// Where readers of this store find it.
