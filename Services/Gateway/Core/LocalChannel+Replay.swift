@@ -218,53 +218,15 @@ extension LocalChannel {
       tellUnrecoverable(subscription, .trimmed, page.epoch, page.floor, page.head)
     }
     if let epoch = page.epoch {
-      var together = subscription.takesTogether ? Together(subscription) : nil
       for event in page.events where event.offset > replay.delivered {
         let arrival = Arrival(event, epoch)
+        if !isSpared(arrival, event.offset, subscription) { send(arrival, to: subscription) }
         replay.delivered = event.offset
-        if isSpared(arrival, event.offset, subscription) {
-          // What goes together stands in the history as a whole.
-          together?.handOver()
-        } else if together != nil {
-          together?.append(arrival, envelopePrefix)
-          gateway.metrics.replayed.add()
-        } else {
-          send(arrival, to: subscription)
-        }
       }
-      together?.handOver()
     }
     subscription.begun()
     if page.hasMore { return read(subscription, replay) }
     join(subscription, replay, broughtNothing: replay.delivered == before)
-  }
-
-  /// Publications of a page on their way to one client, as many in a write as a window has room for.
-  private struct Together {
-    private let subscription: Subscription
-    private var publications = EncodedPublications(bytes: [], count: 0, marks: [])
-
-    init(_ subscription: Subscription) { self.subscription = subscription }
-
-    mutating func append(_ arrival: Arrival, _ prefix: [UInt8]) {
-      if publications.count == 0 {
-        publications.first = arrival.position
-        publications.bytes.reserveCapacity(Stream.windowBytes)
-      }
-      publications.last = arrival.position
-      subscription.encoding.append(
-        arrival.payload, position: arrival.position, timeMs: arrival.timeMs,
-        publisher: arrival.publisher, tags: arrival.tags, prefix: prefix, to: &publications.bytes)
-      publications.count += 1
-      if publications.bytes.count >= Stream.windowBytes * 3 / 4 { handOver() }
-    }
-
-    mutating func handOver() {
-      guard publications.count > 0 else { return }
-      var ready = EncodedPublications(bytes: [], count: 0, marks: [])
-      swap(&ready, &publications)
-      subscription.deliver(ready)
-    }
   }
 
   /// The client published it, for others. Histories of older builds don't say so.

@@ -187,13 +187,6 @@ final class Subscription {
 
   // MARK: publications
 
-  /// Whether publications of a history may be handed over many at a time: those of a socket or stream to
-  /// which their bytes are given as they are, each known by its end.
-  var takesTogether: Bool {
-    tailoring == nil && stream != nil && encoding.centrifuge == nil && !encoding.isRecoverable
-      && !encoding.hasMarks
-  }
-
   /// Hands over publications in the subscription's encoding, in the flush step.
   func deliver(_ publications: borrowing EncodedPublications) {
     guard let stream else { return handOver(publications) }
