@@ -5,8 +5,8 @@
 
 For each k and each of eio, enospc and short (half a read or write): the workload runs until it ends
 or the store stops it; then, with no more errors, a client tries again what was not acknowledged; then
-the store is verified. Nothing acknowledged may be missing, nothing that was refused may be there,
-nothing appended twice, no read wrong, and the store must open. eio+kill and enospc+kill kill the
+the store is verified, as truth.py says. Nothing acknowledged may be missing, nothing that was refused may
+be there, nothing appended, forked or deleted twice, no read wrong, and the store must open. eio+kill and enospc+kill kill the
 process as soon as it was told anything after the error. Prints one line of JSON.
 """
 import json
@@ -15,38 +15,21 @@ import shutil
 import subprocess
 import sys
 
+sys.dont_write_bytecode = True
+from truth import Truth
+
 # What a workload may end with: done, data refused, can't create, input or output failed, killed by us.
 ENDINGS = (0, 65, 73, 74, -9)
-
-
-def truth(path):
-    tried, acked = {}, {}
-    for line in open(path):
-        word, *rest = line.split()
-        if word == "try":
-            tried.setdefault((rest[1], int(rest[2])), set()).add(rest[3])
-        elif word == "no":
-            tried.get((rest[0], int(rest[1])), set()).discard(rest[2])
-        elif word == "ack":
-            acked[rest[0]] = int(rest[1])
-    return tried, acked
 
 
 def problem(store, verifier, scratch):
     answer = subprocess.run(
         [verifier, "--verify", store], capture_output=True, text=True, env=dict(os.environ, TMPDIR=scratch))
-    *streams, summary = [json.loads(line) for line in answer.stdout.splitlines()]
-    if not summary["ok"]:
-        return summary["problem"]
-    tried, acked = truth(f"{store}/acks")
-    heads = {s["stream"]: s for s in streams}
-    for name, last in acked.items():
-        if name not in heads or heads[name]["head"] < last:
-            return f"{name}: {last} acknowledged, {heads.get(name, {}).get('head', 0)} there"
-    for name, s in heads.items():
-        if s["sha256"] not in tried.get((name, s["head"]), ()):
-            return f"{name}: the history up to {s['head']} is not what was tried"
-    return None
+    truth = Truth()
+    with open(f"{store}/acks") as journal:
+        truth.apply(journal.read())
+    flaw = truth.judge([json.loads(line) for line in answer.stdout.splitlines()])
+    return flaw and flaw[1]
 
 
 def run(shim, workload, verifier, scratch, steps, seed, kind, at):

@@ -97,6 +97,29 @@ struct ForkTests {
     #expect(try count("SELECT count(*) FROM keys") == 0)
   }
 
+  /// Found by `Tests/Crash/run`, seed 4005: what follows the fork point in the source is nobody's.
+  @Test func aForkIsForkedAtItsForkPointThoughItsSourceGoesOnElsewhere() throws {
+    let (temporary, store) = try filled(10, tail: 0)
+    _ = try fork("a", "a@f", at: 5, store, temporary)
+    _ = try store.append(request("a@f", "own"), temporary)
+    _ = try store.trim(name("a"), at: temporary.now)
+    for _ in 0..<3 { _ = try store.append(request("other", "x"), temporary) }
+    for _ in 0..<50 {
+      temporary.pass(milliseconds: 50)
+      try store.maintain(at: temporary.now)
+    }
+    #expect(try store.connection.integer("SELECT sum(count) FROM places WHERE stream = 1") == 5)
+    guard case .forked(_, _, .made) = try fork("a@f", "a@g", at: 5, store, temporary) else {
+      Issue.record("not forked")
+      return
+    }
+    _ = try store.append(request("a@g", "own"), temporary)
+    let reader = try StoreReader(of: store)
+    #expect(try reader.read(name("a@g"), from: .zero).texts == ["1", "2", "3", "4", "5", "own"])
+    let chains = try reader.descriptions(prefix: "a@").map(\.sha256)
+    #expect(chains.count == 2 && chains[0] == chains[1])
+  }
+
   /// Another stream has the name while a reader has the old one's in mind.
   @Test func aReaderNoticesThatANameIsAnothers() throws {
     let (temporary, store) = try filled(3, tail: 0)

@@ -98,7 +98,7 @@ extension EventStore {
     guard try depth(of: owner) < Lineage.depthMax - 1 else { return .refused(.depth) }
     var row = StreamRow(
       id: draft.nextStream(), name: request.name, epoch: Epoch(random: SystemRandom.bits128()),
-      floor: source.row.floor, head: at, chain: try chain(of: owner, at: at), created: request.time)
+      floor: source.row.floor, head: at, chain: try chain(of: found, at: at), created: request.time)
     row.parent = streams[owner].row.id
     row.fork = at
     row.author = request.author
@@ -136,14 +136,15 @@ extension EventStore {
     return parent
   }
 
-  /// The chain behind one of a stream's own offsets: known before each block, so that the rest of one
-  /// block is all that has to be followed.
+  /// The chain behind one of a stream's offsets from its floor on: known before each block, so that the
+  /// rest of one block is all that has to be followed. The block is that of the stream's next event, which
+  /// is there: of what the stream was forked from, nobody else may need what comes after the fork point.
   private func chain(of slot: StreamTable.Slot, at offset: Offset) throws(SQLiteError) -> StreamChain {
-    let live = streams[slot]
-    if offset == live.head { return live.chain }
+    if offset == streams[slot].head { return streams[slot].chain }
     let next = offset.next
-    let block = if let waiting = tail.run(of: live.row.id)?.block(of: next) { waiting } else {
-      try segments.block(of: live.row.id, at: next)
+    let id = streams[try owner(of: next, in: slot)].row.id
+    let block = if let waiting = tail.run(of: id)?.block(of: next) { waiting } else {
+      try segments.block(of: id, at: next)
     }
     if let block, block.first == next { return block.chain }
     guard let block,

@@ -69,8 +69,10 @@ public struct StoreReport: Sendable, Equatable {
 ///
 /// Opening a database after a crash changes it, so the files are copied first and the copy is
 /// opened, by the code that serves. Then every event of every stream is read, each with its
-/// checksum, and counted, what was removed from its history as well; the head mark is compared; SQLite's own check is run, indexes included,
-/// which no checksum of ours covers.
+/// checksum, and the chains are followed through them: also what is kept of a deleted stream for its
+/// forks, and below a floor. What a stream or a fork of it can be asked for must be there, and each
+/// fork must begin with the chain that its source has there. The head mark is compared; SQLite's own
+/// check is run, indexes included, which no checksum of ours covers.
 public enum StoreVerifier {
   /// - Shape: `scratch` is a directory with room for a copy of the store; for four of one that has an
   ///   older format, of which the copy is migrated.
@@ -130,12 +132,13 @@ public enum StoreVerifier {
     report.position = store.position
     report.announced = store.announced
     let reader = try StoreReader(of: store)
-    var check = ChainCheck()
+    var check = ChainCheck(try rows(of: store))
     do throws(ReadFailure) {
+      let chains = try check.follow(reader)
       var after: Bytes.ChannelName?
       while case let heads = try reader.streams(after: after, limit: 1_024), let last = heads.last {
         for head in heads {
-          let chain = try check.chain(of: head, reader)
+          guard let chain = chains[head.name] else { throw .corrupt(stream: head.name, offset: .zero) }
           report.streams.append(StoreReport.Stream(head: head, chain: chain))
         }
         after = last.name
@@ -145,6 +148,27 @@ public enum StoreVerifier {
       throw .damaged(error.description)
     }
     try compare(store)
+  }
+
+  /// Every stream's row, deleted ones as well, in the order they were made.
+  private static func rows(of store: EventStore) throws(StoreFailure) -> [StreamRow] {
+    do throws(SQLiteError) {
+      let list = try store.connection.prepare(
+        """
+        SELECT id, name, epoch, floor, head, chain, bytes, parent, fork, created, author, crc \
+        FROM streams ORDER BY id
+        """)
+      var rows: [StreamRow] = []
+      while try list.step() {
+        guard let row = StreamRow(reading: list) else {
+          throw SQLiteError(extendedCode: 11, call: "check", message: "a stream's row is damaged")
+        }
+        rows.append(row)
+      }
+      return rows
+    } catch {
+      throw .damaged(error.description)
+    }
   }
 
   /// No event may belong to no stream, and SQLite must find its own structure sound.
@@ -184,45 +208,115 @@ public enum StoreVerifier {
   }
 }
 
-/// Reads every block of every stream, and follows the chains through them.
+/// Reads every block of every stream once, and follows the chains through them.
 private struct ChainCheck: ~Copyable {
-  private var chains = StreamChain.Maker()
+  /// What one stream's own events are followed by.
+  private struct Walk {
+    let row: StreamRow
+    let name: ChannelName
+    /// In the order of their fork points, and how many of them were gone by.
+    let forks: [StreamRow]
+    var passed = 0
+    /// The offset that is next, and the chain before it; nil where what is before was removed.
+    var next: Offset
+    var chain: StreamChain?
+  }
 
-  /// The chain at a stream's head, found by following all of its own events that are kept.
-  mutating func chain(of head: StreamHead, _ reader: StoreReader) throws(ReadFailure) -> StreamChain {
-    try reader.withStream(head.name) { (view) throws(ReadFailure) in
-      guard let view else { throw .corrupt(stream: head.name, offset: .zero) }
-      var next: (offset: Offset, chain: StreamChain)?
-      try reader.eachSegment(of: view.row.id, head.name) { (block) throws(ReadFailure) in
-        next = try follow(block, next, view.row, head.name)
-      }
-      let end = (offset: view.row.head.next, chain: view.row.chain)
-      if let next, next.offset != end.offset || next.chain != end.chain, view.row.floor < view.row.head {
-        throw .corrupt(stream: head.name, offset: next.offset)
-      }
-      next = end
-      for block in view.runs[view.row.id]?.blocks ?? [] {
-        next = try follow(block, next, view.row, head.name)
-      }
-      guard next?.offset ?? view.head.next == view.head.next else {
-        throw .corrupt(stream: head.name, offset: view.head)
-      }
-      return next?.chain ?? view.row.chain
+  private var chains = StreamChain.Maker()
+  private let rows: [StreamRow]
+  /// What was forked from each stream.
+  private var forks: [Int64: [StreamRow]] = [:]
+  /// The lowest floor of each fork and all that was forked from it; none where all are deleted.
+  private var lowest: [Int64: Offset] = [:]
+  /// The chains at fork points, as the source has them.
+  private var origins: [Int64: StreamChain] = [:]
+
+  init(_ rows: [StreamRow]) {
+    self.rows = rows
+    for row in rows where row.parent != 0 { forks[row.parent, default: []].append(row) }
+    // A fork was made after what it was forked from.
+    for row in rows.reversed() {
+      let floors = (forks[row.id] ?? []).compactMap { lowest[$0.id] }
+      lowest[row.id] = (row.name == nil ? floors : floors + [row.floor]).min()
     }
   }
 
-  /// What is behind a block, which must go on from what was before it. Only what nobody needs is missing
-  /// in between: what is below the floor, and no fork has in common.
-  private mutating func follow(
-    _ block: EventBlock, _ before: (offset: Offset, chain: StreamChain)?, _ row: StreamRow,
-    _ stream: ChannelName
-  ) throws(ReadFailure) -> (offset: Offset, chain: StreamChain) {
-    let goesOn = before.map { $0.offset == block.first && $0.chain == block.chain } ?? false
-    guard goesOn || block.first <= max(row.floor, row.fork).next,
-      let chain = chains.chain(
-        block.chain, addingAll: block.events.bytes.span, count: block.count, from: block.first)
-    else { throw .corrupt(stream: stream, offset: block.first) }
-    return (block.last.next, chain)
+  /// The chains at the heads of all streams that have a name.
+  mutating func follow(_ reader: StoreReader) throws(ReadFailure) -> [ChannelName: StreamChain] {
+    var heads: [ChannelName: StreamChain] = [:]
+    let known = Set(rows.map(\.id))
+    for row in rows {
+      let chain = try follow(row, reader)
+      guard let name = row.name else { continue }
+      guard row.parent == 0 || known.contains(row.parent) else {
+        throw .corrupt(stream: name, offset: row.fork)
+      }
+      heads[name] = chain
+    }
+    return heads
+  }
+
+  private mutating func follow(_ row: StreamRow, _ reader: StoreReader) throws(ReadFailure)
+    -> StreamChain
+  {
+    guard let name = row.name ?? ChannelName("deleted:\(row.id)") else {
+      throw .unavailable("a stream without a name")
+    }
+    var walk = Walk(
+      row: row, name: name, forks: (forks[row.id] ?? []).sorted { $0.fork < $1.fork },
+      next: row.fork.next,
+      chain: row.parent == 0 ? StreamChain() : origins[row.id])
+    try reader.eachSegment(of: row.id, name) { (block) throws(ReadFailure) in
+      try add(block, to: &walk)
+    }
+    try go(to: row.head.next, row.chain, &walk)
+    for block in reader.tail.run(of: row.id)?.blocks ?? [] { try add(block, to: &walk) }
+    return walk.chain ?? row.chain
+  }
+
+  private mutating func add(_ block: EventBlock, to walk: inout Walk) throws(ReadFailure) {
+    try go(to: block.first, block.chain, &walk)
+    while walk.passed < walk.forks.count, case let fork = walk.forks[walk.passed],
+      fork.fork <= block.last
+    {
+      walk.passed += 1
+      origins[fork.id] = chains.chain(
+        block.chain, addingAll: block.events.bytes.span, count: block.count, from: block.first,
+        through: fork.fork)
+    }
+    walk.chain = chains.chain(
+      block.chain, addingAll: block.events.bytes.span, count: block.count, from: block.first)
+    walk.next = block.last.next
+    guard walk.chain != nil else { throw .corrupt(stream: walk.name, offset: block.first) }
+  }
+
+  /// Goes on at `offset`, where the chain is said to be `chain`: nothing is missing before it but what
+  /// nobody can be given.
+  private mutating func go(
+    to offset: Offset, _ chain: StreamChain, _ walk: inout Walk
+  ) throws(ReadFailure) {
+    if offset == walk.next {
+      guard walk.chain ?? chain == chain else { throw .corrupt(stream: walk.name, offset: offset) }
+    } else {
+      guard offset > walk.next, !isNeeded(walk.next, before: offset, walk) else {
+        throw .corrupt(stream: walk.name, offset: walk.next)
+      }
+    }
+    (walk.next, walk.chain) = (offset, chain)
+    while walk.passed < walk.forks.count, case let fork = walk.forks[walk.passed],
+      fork.fork < offset
+    {
+      walk.passed += 1
+      if fork.fork.next == offset { origins[fork.id] = chain }
+    }
+  }
+
+  /// Whether somebody can be given one of a stream's own events from `first` on and before `end`.
+  private func isNeeded(_ first: Offset, before end: Offset, _ walk: Walk) -> Bool {
+    if walk.row.name != nil, max(first, walk.row.floor.next) < end { return true }
+    return walk.forks.contains { fork in
+      lowest[fork.id].map { max(first, $0.next) < min(end, fork.fork.next) } ?? false
+    }
   }
 
   /// Every position must be told by the order of commits, up to the last.

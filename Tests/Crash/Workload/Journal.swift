@@ -4,10 +4,18 @@ internal import Glibc
 /// The workload's own record of what it tried and what it was told, a line each, in the file `acks`
 /// beside the store. The shim sees each line in its place among the store's writes.
 ///
+/// A stream's lines are about the one of that name that began last: by `begin` or `fork`.
+///
+/// - `keeps STREAM EVENTS`: a stream of this name is trimmed to so many by the store itself, at any time
+/// - `begin STREAM`: a stream is about to begin with the `try` that follows
 /// - `try REQUEST STREAM OFFSET SHA256 SEED BYTES KEY`: about to be committed; the chain if it is
-/// - `ack STREAM OFFSET`: acknowledged
+/// - `ack STREAM OFFSET EPOCH`: acknowledged
 /// - `no STREAM OFFSET SHA256`: refused, and certainly not written
-/// - `remove STREAM OFFSET`, `removed STREAM OFFSET`: a history up to its head, before and after
+/// - `fork STREAM OFFSET FLOOR SHA256 SOURCE`, `forked STREAM EPOCH`: before and after; the source's
+///   chain at the fork point, and its floor
+/// - `trim STREAM OFFSET`, `trimmed STREAM OFFSET`: before, and after; the floor was seen there as well
+/// - `delete STREAM`, `deleted STREAM`: before and after
+/// - `not WORD STREAM`: what `fork`, `trim` or `delete` tried last was refused, and certainly not done
 /// - `confirm POSITION`, `announced POSITION`: the outbox, before and after it is stored
 final class Journal {
   private let number: Int32

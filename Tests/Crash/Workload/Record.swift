@@ -3,44 +3,21 @@ internal import EventStoreCore
 internal import TestKit
 internal import Wire
 
-/// An event of the workload: all of it follows from a number and a count.
-struct Planned: Equatable {
-  var seed: UInt64
-  var bytes: Int
-
-  var event: NewEvent {
-    var random = SeededGenerator(seed: seed)
-    return NewEvent(
-      payload: Payload(.binary, random.bytes(bytes)),
-      eventType: seed % 3 == 0 ? "t\(seed % 7)" : "",
-      meta: seed % 5 == 0 ? [1, 2, 3] : [])
-  }
-
-  var time: Int64 { Int64(seed % 1_000_000_007) }
-
-  func stored(_ offset: UInt64, time: Int64) -> StoredEvent {
-    let event = event
-    return StoredEvent(
-      offset: Offset(offset), timeMs: time, publisher: Publisher(), eventType: event.eventType,
-      meta: event.meta, payload: event.payload)
-  }
-}
-
-/// Runs a store through random appends, repeats, reads, confirmations, checkpoints and restarts, all
-/// from one seed, and journals every try and every acknowledgement.
+/// Runs a store through random appends, repeats, reads, forks, trims, deletions, confirmations,
+/// checkpoints and restarts, all from one seed, and journals every try and every acknowledgement.
 struct Record {
-  private var random: SeededGenerator
+  var random: SeededGenerator
+  let journal: Journal
+  /// The streams that are there, as far as the workload was told.
+  var streams: [String: History] = [:]
+  var now = StoreInstant(monotonic: 0, wall: 1_700_000_000_000)
   private let directory: String
-  private let journal: Journal
   private var options: EventStore.Options
-  private var streams: [String: [Planned]] = [:]
-  private var chains: [String: StreamChain] = [:]
   private var keyed: [Keyed] = []
-  /// Where removed histories end.
-  private var floors: [String: Int] = [:]
   private var requests = 0
-  private var now = StoreInstant(monotonic: 0, wall: 1_700_000_000_000)
   private var announced: Int64 = 0
+  /// Epochs that streams had which were deleted.
+  var pastEpochs: Set<Epoch> = []
 
   private struct Keyed {
     let request: AppendRequest
@@ -48,13 +25,23 @@ struct Record {
     let at: Int64
   }
 
-  /// One request on its way, and what the stream was before it.
+  /// One request on its way, and where the stream was before it.
   private struct Try {
     let stream: String
     let planned: [Planned]
     let first: UInt64
-    let before: StreamChain
     let request: AppendRequest
+  }
+
+  private enum Step {
+    case commit
+    case check
+    case confirm
+    case fork
+    case trim
+    case delete
+    case reclaim
+    case nothing
   }
 
   init(_ directory: String, seed: UInt64, isLossy: Bool) {
@@ -66,13 +53,19 @@ struct Record {
     options.sweptEvents = Int64.random(in: 1...40, using: &random)
     options.checkpointPages = Int.random(in: 8...60, using: &random)
     options.markSync = Bool.random(using: &random) ? .beforeOutcome : .within(5)
+    options.retention = { name in Names.kept(name.text).map { Retention(events: $0) } }
     journal = Journal("\(directory)/acks")
   }
 
+  /// - Parameter steps: few of them go through what there is in turn, so that each is there.
   mutating func run(steps: Int) throws(StoreFailure) {
+    for stream in Names.roots + Names.forks {
+      if let kept = Names.kept(stream) { journal.line("keeps \(stream) \(kept)") }
+    }
+    let turns: [Step] = [.commit, .fork, .commit, .trim, .delete, .reclaim]
     var store: EventStore? = try open()
-    for _ in 0..<steps {
-      try step(running(store))
+    for number in 0..<steps {
+      try step(steps < 20 ? turns[number % turns.count] : any(), running(store))
       if Int.random(in: 0..<60, using: &random) == 0 {
         try running(store).settle(at: now)
         store = nil
@@ -82,15 +75,31 @@ struct Record {
     try running(store).settle(at: now)
   }
 
-  private mutating func step(_ store: EventStore) throws(StoreFailure) {
+  private mutating func any() -> Step {
+    switch Int.random(in: 0..<100, using: &random) {
+    case 0..<58: .commit
+    case 58..<66: .check
+    case 66..<73: .confirm
+    case 73..<81: .fork
+    case 81..<86: .trim
+    case 86..<90: .delete
+    case 90..<96: .reclaim
+    default: .nothing
+    }
+  }
+
+  private mutating func step(_ step: Step, _ store: EventStore) throws(StoreFailure) {
     now.monotonic += Int64.random(in: 0..<6, using: &random)
     now.wall += 3
-    switch Int.random(in: 0..<100, using: &random) {
-    case 0..<72: try commit(store)
-    case 72..<80: try check(store)
-    case 80..<90: confirm(store)
-    case 90..<92: try remove(store)
-    default: break
+    switch step {
+    case .commit: try commit(store)
+    case .check: try check(anyName(), store)
+    case .confirm: confirm(store)
+    case .fork: try fork(store)
+    case .trim: try trim(store)
+    case .delete: try delete(store)
+    case .reclaim: try reclaim(store)
+    case .nothing: break
     }
     try store.maintain(at: now)
     note(store)
@@ -103,6 +112,15 @@ struct Record {
   private func running(_ store: EventStore?) -> EventStore {
     guard let store else { give("no store", 2) }
     return store
+  }
+
+  /// A stream that is there, most times.
+  mutating func anyName() -> String {
+    let known = streams.keys.sorted()
+    if Int.random(in: 0..<8, using: &random) > 0, let one = known.randomElement(using: &random) {
+      return one
+    }
+    return (Names.roots + Names.forks).randomElement(using: &random) ?? "s0"
   }
 
   private mutating func commit(_ store: EventStore) throws(StoreFailure) {
@@ -119,7 +137,9 @@ struct Record {
 
   /// Plans a request, journals it, and takes it as done until told otherwise.
   private mutating func plan() -> Try {
-    let stream = "s\(Int.random(in: 0..<6, using: &random))"
+    let forks = streams.keys.filter { $0.contains("@") }.sorted()
+    let fork = Bool.random(using: &random) ? forks.randomElement(using: &random) : nil
+    let stream = fork ?? Names.roots.randomElement(using: &random) ?? "s0"
     let planned = (0..<Int.random(in: 1...3, using: &random)).map { _ in
       let isLarge = Int.random(in: 0..<40, using: &random) == 0
       let bytes = Int.random(in: 0..<(isLarge ? 20_000 : 700), using: &random)
@@ -127,31 +147,33 @@ struct Record {
     }
     requests += 1
     let key = Int.random(in: 0..<4, using: &random) == 0 ? "k\(requests)" : nil
-    let first = UInt64(streams[stream, default: []].count) + 1
+    if streams[stream] == nil { journal.line("begin \(stream)") }
+    var history = streams[stream] ?? History()
+    let first = history.head + 1
     let request = Self.request(
       stream, planned, expected: Bool.random(using: &random) ? first - 1 : nil, key: key)
-    let before = chains[stream] ?? StreamChain()
-    var chain = before
-    for (index, one) in planned.enumerated() {
-      let offset = first + UInt64(index)
-      chain.add(one.stored(offset, time: planned[0].time))
+    for one in planned {
+      history.add(one, time: planned[0].time)
+      let chain = history.chain(at: history.head).hexadecimal
       journal.line(
-        "try \(requests) \(stream) \(offset) \(chain.hexadecimal) \(one.seed) \(one.bytes) \(key ?? "-")"
-      )
+        "try \(requests) \(stream) \(history.head) \(chain) \(one.seed) \(one.bytes) \(key ?? "-")")
     }
-    chains[stream] = chain
-    streams[stream, default: []] += planned
-    return Try(stream: stream, planned: planned, first: first, before: before, request: request)
+    streams[stream] = history
+    return Try(stream: stream, planned: planned, first: first, request: request)
   }
 
   static func request(
     _ stream: String, _ planned: [Planned], expected: UInt64?, key: String?
   ) -> AppendRequest {
-    guard let name = ChannelName(stream) else { give("bad name", 2) }
     // One time a request: that of its first event, which the chain knows for all of them.
-    return AppendRequest(
-      to: name, planned.map(\.event), expected: expected.map { Offset($0) }, idempotencyKey: key,
-      time: planned[0].time)
+    AppendRequest(
+      to: name(stream), planned.map(\.event), expected: expected.map { Offset($0) },
+      idempotencyKey: key, time: planned[0].time)
+  }
+
+  static func name(_ stream: String) -> ChannelName {
+    guard let name = ChannelName(stream) else { give("bad name", 2) }
+    return name
   }
 
   private mutating func settle(_ one: Try, _ outcome: AppendOutcome) {
@@ -161,7 +183,8 @@ struct Record {
       guard receipt.first.value == one.first, receipt.last.value == last else {
         give("wrong offset", 99)
       }
-      journal.line("ack \(one.stream) \(last)")
+      take(receipt.epoch, of: one.stream)
+      journal.line("ack \(one.stream) \(last) \(receipt.epoch.text)")
       if one.request.idempotencyKey != nil {
         keyed.append(Keyed(request: one.request, first: one.first, at: now.monotonic))
       }
@@ -170,17 +193,23 @@ struct Record {
     }
   }
 
+  /// A stream has one epoch for good, and none that one before it had.
+  mutating func take(_ epoch: Epoch?, of stream: String) {
+    guard let epoch, streams[stream]?.epoch ?? epoch == epoch, !pastEpochs.contains(epoch) else {
+      give("wrong epoch", 99)
+    }
+    streams[stream]?.epoch = epoch
+  }
+
   /// Takes back a request that was certainly not written, and gives its lines; the last one first.
   private mutating func undo(_ one: Try) -> [String] {
-    var chain = one.before
-    var lines: [String] = []
-    for (index, planned) in one.planned.enumerated() {
+    guard var history = streams[one.stream] else { return [] }
+    let lines = one.planned.indices.map { index in
       let offset = one.first + UInt64(index)
-      chain.add(planned.stored(offset, time: one.planned[0].time))
-      lines.append("no \(one.stream) \(offset) \(chain.hexadecimal)")
+      return "no \(one.stream) \(offset) \(history.chain(at: offset).hexadecimal)"
     }
-    chains[one.stream] = one.before
-    streams[one.stream]?.removeLast(one.planned.count)
+    history.removeLast(one.planned.count)
+    streams[one.stream] = history.head == 0 && !history.isFork ? nil : history
     return lines
   }
 
@@ -198,32 +227,9 @@ struct Record {
     }
   }
 
-  /// Reads a piece of a stream and compares it. A read may fail; it may not be wrong.
-  private mutating func check(_ store: EventStore) throws(StoreFailure) {
-    let stream = "s\(Int.random(in: 0..<6, using: &random))"
-    let expected = streams[stream, default: []]
-    let from = Int.random(in: 0...expected.count, using: &random)
-    guard let name = ChannelName(stream) else { return }
-    let reader = try StoreReader(of: store)
-    guard let page = try? reader.read(name, from: Offset(UInt64(from)), count: 20) else { return }
-    guard page.head.value == UInt64(expected.count) else { give("wrong head", 99) }
-    let floor = floors[stream, default: 0]
-    guard page.floor.value == UInt64(floor) else { give("wrong floor", 99) }
-    for (event, planned) in zip(page.events, expected.dropFirst(max(from, floor))) {
-      guard event.payload == planned.event.payload else { give("wrong read", 99) }
-    }
-  }
-
-  private mutating func remove(_ store: EventStore) throws(StoreFailure) {
-    let stream = "s\(Int.random(in: 0..<6, using: &random))"
-    guard let name = ChannelName(stream), let head = streams[stream]?.count, head > 0 else { return }
-    journal.line("remove \(stream) \(head)")
-    guard let removed = try store.removeHistory(of: name, at: now) else { return }
-    guard removed.floor.value == UInt64(head), removed.head == removed.floor else {
-      give("a history was removed to the wrong place", 99)
-    }
-    floors[stream] = head
-    journal.line("removed \(stream) \(head)")
+  /// A stream that was deleted knows no keys.
+  mutating func forgetKeys(of stream: String) {
+    keyed.removeAll { $0.request.stream.text == stream }
   }
 
   private mutating func confirm(_ store: EventStore) {
