@@ -177,6 +177,7 @@ public struct ChannelRules: Hashable, Sendable {
   public static let standard = ChannelRules([
     standardRule(["universal-frequency", "log:*"], "relay", .durable),
     standardRule(["sim:tick", "data:refreshed"], "broadcast", .durable, publish: AccessRule([])),
+    standardRule(["sim:*"], "simulation", .durable),
     standardRule(
       ["map:cursor", "map:cursor:*"], "cursor", .none,
       options: .object(["framesPerSecond": .int(30)])),

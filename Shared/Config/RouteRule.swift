@@ -71,7 +71,8 @@ public struct RouteRule: Hashable, Sendable {
       if path[1] == .channel || path[1] == .literal("events") {
         return "/ws/events/\(placeholder) is built in"
       }
-    case "health", "live", "ready", "metrics", "channels", "sse", "stream", "poll", "emulation":
+    case "health", "live", "ready", "metrics", "channels", "sse", "stream", "poll", "emulation",
+      "timelines":
       if path.count == 1 { return "/\(first) is built in" }
     default:
       if path.count == 1, first.utf8.contains(UInt8(ascii: ".")) {

@@ -116,6 +116,23 @@ def test_a_fork_that_nobody_made_is_neither_published_to_nor_watched(platform):
     assert message["type"] == "error" and message["code"] == 156, message
 
 
+def test_a_fork_that_was_looked_for_too_early_is_there_once_it_is_made(platform):
+    fill(platform, "log:late", 3)
+
+    async def ask():
+        async with platform.socket("/ws") as socket:
+            await socket.send(json.dumps({"id": 1, "type": "subscribe", "channel": "log:late@x"}))
+            while (message := await next_json(socket)).get("id") != 1:
+                pass
+            return message.get("code", message["type"])
+
+    async def all_loops():
+        return [await ask() for _ in range(8)]
+    assert within(30, all_loops()) == [156] * 8
+    done(platform, "stream_fork", channel="log:late", fork="log:late@x")
+    assert within(30, all_loops()) == ["ack"] * 8
+
+
 def test_what_a_fork_shares_outlives_its_source(platform):
     fill(platform, "log:gone", 6)
     done(platform, "stream_fork", channel="log:gone", fork="log:gone@kept", at=4)

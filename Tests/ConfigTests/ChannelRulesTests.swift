@@ -107,6 +107,7 @@ func channel(_ text: String) throws -> ChannelName { try #require(ChannelName(te
     arguments: [
       ("universal-frequency", "relay", .durable), ("log:app", "relay", .durable),
       ("sim:tick", "broadcast", .durable), ("data:refreshed", "broadcast", .durable),
+      ("sim:run7", "simulation", .durable), ("sim:run7@what-if", "simulation", .durable),
       ("map:cursor", "cursor", .none), ("map:cursor:eu", "cursor", .none),
       ("map:annotation", "board", .durable),
       ("admin:broadcast", "broadcast", .memory(size: 100, ttl: .seconds(300))),

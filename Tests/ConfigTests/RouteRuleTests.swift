@@ -62,7 +62,7 @@ private func check(_ text: String) -> ConfigCheck {
   @Test(arguments: [
     "/health", "/live", "/ready", "/metrics", "/channels", "/sse", "/stream", "/poll", "/ws", "/ws/echo", "/ws/a",
     "/ws/{channel}", "/ws/events/{channel}", "/ws/events/a/b", "/ws/{channel}/a", "/api/publish", "/api/a/b",
-    "/vault/{channel}", "/vault", "/{channel}", "/{channel}/a/b", "/app.js", "/index.html",
+    "/vault/{channel}", "/vault", "/{channel}", "/{channel}/a/b", "/app.js", "/index.html", "/timelines",
   ])
   func noRouteTakesTheAddressOfABuiltInDoor(path: String) {
     let name = path.contains("{channel}") ? "{channel}" : "a"

@@ -21,6 +21,7 @@ struct RouteTests {
     (["api", "publish", ""], .notFound), (["sse"], .eventStream), (["stream"], .lineStream),
     (["poll"], .poll), (["sse", "x"], .notFound), (["connection", "websocket"], .centrifuge(isUnidirectional: false)),
     (["connection", "uni_websocket"], .centrifuge(isUnidirectional: true)), (["emulation"], .emulation),
+    (["timelines"], .page("timelines.html")),
     (["connection", "sse"], .centrifugeStream(CentrifugeForm(encoding: .json, framing: .event))),
     (["connection", "http_stream"], .centrifugeStream(CentrifugeForm(encoding: .json, framing: .line))),
     (["connection", "uni_sse"],
@@ -53,7 +54,7 @@ struct RouteTests {
   @Test func noRouteOfTheConfigurationHidesABuiltInDoor() {
     let doors = ["health", "live", "ready", "metrics", "channels", "sse", "stream", "poll", "ws", "ws/echo", "ws/a",
       "ws/events/a", "api/publish", "vault/\(Self.hash)", "connection/websocket", "connection/uni_sse", "emulation", "socket.io",
-      "engine.io"] + Pages.names
+      "engine.io", "timelines"] + Pages.names
     for door in doors {
       let path = door.split(separator: "/").map(String.init)
       #expect(Route(HTTPTarget(path: path, query: [])) != .notFound)

@@ -318,6 +318,7 @@ final class GatewayLoop {
   /// Asks the hub for the channel's number, and for its publications where somebody here wants them:
   /// a gateway that back ends publish through does not get all that they say once more.
   func attach(_ channel: LocalChannel) {
+    channel.lookAgain()
     let isWanted = channel.wantsPublications
     guard channel.handle == .none || isWanted && !channel.isSubscribed, !channel.isOpening,
       let hub = upstreams.hub

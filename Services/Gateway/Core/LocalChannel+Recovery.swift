@@ -81,9 +81,15 @@ extension LocalChannel {
     }
   }
 
+  /// A fork that was not there may have been made meanwhile: whoever comes next has it looked for.
+  func lookAgain() {
+    if isMissing { fetch() }
+  }
+
   private func fetch() {
     guard !isFetching, phase == .catchingUp else { return }
     isFetching = true
+    isMissing = false
     needsAnotherFetch = false
     fetchNumber &+= 1
     let number = fetchNumber
@@ -99,6 +105,7 @@ extension LocalChannel {
       switch result {
       case .failure(let failure) where failure.code == .notFound:
         // A fork that nobody made, or that was deleted.
+        isMissing = true
         forEachSubscription { $0.session.refused($0, Refusal(failure)) }
       case .failure(let failure): failure.code.isPassing ? retryFetch() : giveUp(failure)
       case .success(let page):

@@ -57,6 +57,8 @@ final class LocalChannel: RecencyNode, Flushable {
   /// The latest applied ones, kept while somebody replays, so that he finds the seam.
   var recent: HeldArrivals
   var isFetching = false
+  /// The history was not there when it was last read: a fork that nobody has made yet.
+  var isMissing = false
   /// The hub was away, and there is no history to tell what came meanwhile.
   var mayHaveLost = false
   var fetchFailures = 0

@@ -2,7 +2,7 @@ internal import Bytes
 internal import Crypto
 internal import HTTPCodec
 
-/// The observer page, compiled in.
+/// The observer page and the page of two timelines, compiled in.
 enum Pages {
   private static let policy =
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; "
@@ -38,7 +38,7 @@ enum Pages {
 
   static let names = [
     "index.html", "style.css", "icon.svg", "app.js", "feed.js", "indicator.js", "presence.js",
-    "session.js", "signin.js",
+    "session.js", "signin.js", "timelines.html", "timelines.css", "timelines.js", "timeline.js", "chart.js",
   ]
 
   /// Made once: the files never change while the process runs.
@@ -64,6 +64,11 @@ enum Pages {
     case "presence.js": (script, PackageResources.presence_js)
     case "session.js": (script, PackageResources.session_js)
     case "signin.js": (script, PackageResources.signin_js)
+    case "timelines.html": ("text/html; charset=utf-8", PackageResources.timelines_html)
+    case "timelines.css": ("text/css; charset=utf-8", PackageResources.timelines_css)
+    case "timelines.js": (script, PackageResources.timelines_js)
+    case "timeline.js": (script, PackageResources.timeline_js)
+    case "chart.js": (script, PackageResources.chart_js)
     default: nil
     }
   }

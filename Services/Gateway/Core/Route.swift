@@ -61,6 +61,7 @@ enum Route: Equatable {
     case "socket.io": .engine(.socketIO)
     case "engine.io": .engine(.engineIO)
     case "emulation": .emulation
+    case "timelines": .page("timelines.html")
     default: .page(name)
     }
   }
