@@ -23,13 +23,14 @@ internal import CSQLite
   let handle: OpaquePointer
   private let frames: UnsafeMutablePointer<Int32>
 
-  /// Opens `path` (`sqlite3_open_v2`). Errors: nothing is left open.
-  public init(path: String, mode: Mode) throws(SQLiteError) {
+  /// Opens `path` (`sqlite3_open_v2`) through the VFS named `vfs`; nil for the system's. Errors: nothing
+  /// is left open.
+  public init(path: String, mode: Mode, vfs: String? = nil) throws(SQLiteError) {
     let access =
       mode == .writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE
     let flags = access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE
     var opened: OpaquePointer?
-    let result = unsafe sqlite3_open_v2(path, &opened, flags, nil)
+    let result = unsafe sqlite3_open_v2(path, &opened, flags, vfs)
     guard let database = unsafe opened, result == SQLITE_OK else {
       let error = unsafe Self.error(result, "open", opened)
       _ = unsafe sqlite3_close_v2(opened)

@@ -16,8 +16,10 @@ enum AbandonedFrames {
 
   /// - Parameter frames: in the log as of the last commit.
   /// - Errors: the frames may still be there.
-  static func wipe(log path: String, pageBytes: Int, frames: Int) throws(StoreFailure) {
-    guard let log = try StoreFile(existing: path, .readWrite) else { return }
+  static func wipe(
+    log path: String, pageBytes: Int, frames: Int, on disk: any StoreDisk = SystemDisk()
+  ) throws(StoreFailure) {
+    guard let log = try StoreFile(existing: path, .readWrite, on: disk) else { return }
     let header = try log.read(at: 0, count: headerBytes)
     guard header.count == headerBytes else { return }
     let frameBytes = frameHeaderBytes + pageBytes

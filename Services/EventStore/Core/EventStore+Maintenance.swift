@@ -1,4 +1,3 @@
-internal import Platform
 internal import SQLite
 
 extension EventStore {
@@ -15,7 +14,7 @@ extension EventStore {
     let files = [StoreSchema.path(in: directory), StoreSchema.path(in: directory) + "-wal"]
     let bytes = files.reduce(into: UInt64(0)) { bytes, path in
       // A file that isn't there takes nothing.
-      bytes += UInt64(clamping: (try? Files.status(FilePath(path)).bytes) ?? 0)
+      bytes += options.disk.bytes(of: path) ?? 0
     }
     return Holdings(events: UInt64(clamping: position), bytes: bytes)
   }
@@ -36,8 +35,8 @@ extension EventStore {
   /// Whether the disk has room for an append of so many bytes, with its pages and indexes. A file
   /// system that does not say is taken to have it: the next append finds out.
   private func hasRoom(for bytes: Int) -> Bool {
-    guard let room = try? Files.room(at: FilePath(directory)) else { return true }
-    return room.freeBytes > UInt64(clamping: bytes) * 2 + StoreLimits.probeRoomBytes
+    guard let free = options.disk.freeBytes(under: directory) else { return true }
+    return free > UInt64(clamping: bytes) * 2 + StoreLimits.probeRoomBytes
   }
 
   /// A commit and a synced mark, before anyone is told that the store is there: a disk that refuses

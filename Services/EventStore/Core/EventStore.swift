@@ -47,6 +47,8 @@ public final class EventStore {
     public var checkpointPages = StoreLimits.walPagesDue
     public var writes = WriteBounds()
     var durability = StoreSchema.Durability.full
+    package var disk: any StoreDisk = SystemDisk()
+    package var entropy = StoreEntropy { SystemRandom.uint64() }
 
     public init() {}
 
@@ -126,7 +128,7 @@ public final class EventStore {
     } catch {
       throw StoreSchema.opening(error)
     }
-    mark = try HeadMarkFile(existing: directory)
+    mark = try HeadMarkFile(existing: directory, on: options.disk)
     lock = opened.lock
     try writeMark(at: now)
   }
@@ -238,7 +240,7 @@ public final class EventStore {
     do throws(StoreFailure) {
       try AbandonedFrames.wipe(
         log: StoreSchema.path(in: directory) + "-wal", pageBytes: pageBytes,
-        frames: connection.walFrames)
+        frames: connection.walFrames, on: options.disk)
     } catch {
       throw poison(.mustExit("what was refused may be in the log: \(error)"))
     }
@@ -297,8 +299,12 @@ public final class EventStore {
   /// Where readers of this store find it.
   var source: StoreReader.Source {
     StoreReader.Source(
-      directory: directory, store: state.store, tail: tail, announced: state.announced)
+      directory: directory, sqliteName: options.disk.sqliteName, store: state.store, tail: tail,
+      announced: state.announced)
   }
+
+  /// The store's own time, by which keys age.
+  package func time(at now: StoreInstant) -> Int64 { clock.time(at: now) }
 
   /// The position of the last event, 0 for an empty store.
   public var position: Int64 { state.position }
