@@ -207,7 +207,15 @@ let package = Package(
     // A disk in memory under SQLite and the store's files; its own tests are C, beside it.
     .target(
       name: "CSimulatedDisk", dependencies: ["CSQLite"], path: "Tests/Simulation/CSimulatedDisk"),
-    tests("EventStoreTests", ["EventStoreCore", "SQLite", "Wire", "Platform", "Bytes", "Crypto", "TestKit"]),
+    library(
+      "StoreSimulation", "Tests/Simulation/StoreSimulation",
+      ["CSimulatedDisk", "EventStoreCore", "TestKit"]),
+    tests(
+      "EventStoreTests",
+      [
+        "EventStoreCore", "SQLite", "Wire", "Platform", "Bytes", "Crypto", "StoreSimulation",
+        "CSimulatedDisk", "TestKit",
+      ]),
     executable(
       "CrashWorkload", "Tests/Crash/Workload", ["EventStoreCore", "Platform", "Wire", "Bytes", "TestKit"]),
     tests(

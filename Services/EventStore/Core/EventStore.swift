@@ -130,6 +130,8 @@ public final class EventStore {
     }
     mark = try HeadMarkFile(existing: directory, on: options.disk)
     lock = opened.lock
+    // SQLite made the log anew if there was none, and does not tell when the sync of its name fails.
+    try options.disk.syncDirectory(directory)
     try writeMark(at: now)
   }
 
