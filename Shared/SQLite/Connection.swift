@@ -95,8 +95,11 @@ internal import CSQLite
   /// Counts the frames of the write-ahead log from now on, in place of automatic checkpoints.
   public func countWALFrames() { unsafe csqlite_count_wal_frames(handle, frames) }
 
-  /// Frames in the write-ahead log as of the last commit of this connection.
+  /// Frames in the write-ahead log as of the last commit or checkpoint of this connection.
   public var walFrames: Int { Int(unsafe frames.pointee) }
+
+  /// Says how many there are where neither has told yet.
+  public func note(walFrames count: Int) { unsafe frames.pointee = Int32(clamping: count) }
 
   /// Moves what it can of the write-ahead log into the database without waiting for readers
   /// (`sqlite3_wal_checkpoint_v2`, PASSIVE). Syncs both files. Blocks for the time of the writes.
@@ -110,6 +113,7 @@ internal import CSQLite
     guard result == SQLITE_OK || result & 0xff == SQLITE_BUSY else {
       throw error(result, "checkpoint")
     }
+    note(walFrames: Int(log))
     return (Int(log), Int(moved))
   }
 

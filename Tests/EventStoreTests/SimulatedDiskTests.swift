@@ -42,4 +42,46 @@ struct SimulatedDiskTests {
     let page = try StoreReader(of: open()).read(name("a"), from: .zero)
     if outcome?.receipt != nil { #expect(page.texts == ["1"]) }
   }
+
+  /// The log is there, and no commit of this process has told how long it is.
+  @Test func aDiskThatIsFullWhenTheStoreOpensLeavesTheLogAlone() throws {
+    var store: EventStore? = try open()
+    let events = (1...40).map { "\($0)" + String(repeating: " ", count: 2_000) }
+    for text in events { _ = try store!.commit([request("a", text)], at: now) }
+    disk.crash(.process)
+    store = nil
+    // The log's index has room, and nothing else.
+    disk.setCapacity(disk.usedBytes + 32_768)
+    store = try open()
+    #expect(try store!.probe(at: now) == false)
+    disk.crash(.process)
+    store = nil
+    disk.setCapacity(64 << 20)
+    let page = try StoreReader(of: open()).read(name("a"), from: .zero)
+    #expect(page.texts == events)
+  }
+
+  /// The kernel counts as written what a failed sync did not bring to the disk.
+  @Test(arguments: 1...8 as ClosedRange<UInt64>)
+  func whatAFailedSyncLeftInTheCacheIsWrittenAgain(seed: UInt64) throws {
+    let disk = SimulatedDisk(seed: seed)
+    var options = EventStore.Options()
+    options.disk = disk
+    func open() throws -> EventStore {
+      try EventStore(directory: "/store", options: options, now: now)
+    }
+    var store: EventStore? = try open()
+    #expect(try store!.commit([request("a", "1")], at: now)[0].receipt != nil)
+    disk.setSyncFailure(.forgets)
+    disk.fail(SD_CALL_SYNC, 5)
+    #expect(throws: StoreFailure.self) { try store!.commit([request("a", "2")], at: now) }
+    disk.crash(.process)
+    store = nil
+    store = try open()
+    #expect(try store!.commit([request("a", "3")], at: now)[0].receipt != nil)
+    disk.crash(.keepsNone)
+    store = nil
+    let page = try StoreReader(of: open()).read(name("a"), from: .zero)
+    #expect(page.texts == ["1", "2", "3"])
+  }
 }

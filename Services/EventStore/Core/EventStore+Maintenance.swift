@@ -98,6 +98,19 @@ extension EventStore {
     return try checkpoint()
   }
 
+  /// Brings the log that was found at opening into the database, and learns how long it is.
+  ///
+  /// A store that ended because a sync failed may have left in the kernel's cache what is not on the disk,
+  /// and counts as written there: no later sync brings it. Moved, it is written again. Where the disk is
+  /// full the log has to stay, and its frames are counted: behind them begins what a refused transaction
+  /// leaves (`AbandonedFrames`).
+  func recheckLog() throws(StoreFailure) {
+    guard try !checkpoint(), connection.walFrames == 0 else { return }
+    connection.note(
+      walFrames: try AbandonedFrames.validCount(
+        log: StoreSchema.path(in: directory) + "-wal", pageBytes: pageBytes, on: options.disk))
+  }
+
   /// Moves the log into the database. True where all of it was moved, so that the next commit
   /// starts the log over. A full disk is no reason to stop: the log still has everything.
   @discardableResult

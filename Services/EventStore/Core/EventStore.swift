@@ -77,7 +77,7 @@ public final class EventStore {
   private let end: Statement
   private let undo: Statement
   private let lock: StoreLock
-  private let pageBytes: Int
+  let pageBytes: Int
   private var mark: HeadMarkFile
   private let clock: StoreClock
 
@@ -132,6 +132,7 @@ public final class EventStore {
     lock = opened.lock
     // SQLite made the log anew if there was none, and does not tell when the sync of its name fails.
     try options.disk.syncDirectory(directory)
+    try recheckLog()
     try writeMark(at: now)
   }
 

@@ -6,6 +6,8 @@
 package protocol StoreDisk: Sendable {
   /// The VFS that SQLite is told; nil for the system's.
   var sqliteName: String? { get }
+  /// Who uses it, for the lock's file.
+  var processID: Int32 { get }
   /// Nil where there is no such file and none is to be created.
   func open(_ path: String, _ access: StoreFileAccess) throws(StoreFailure) -> (any StoreDiskFile)?
   /// Creates a directory and what leads to it, each made durable in its parent.

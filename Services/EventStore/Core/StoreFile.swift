@@ -48,6 +48,7 @@ package struct SystemDisk: StoreDisk {
   package init() {}
 
   package var sqliteName: String? { nil }
+  package var processID: Int32 { StoreFiles.processID }
 
   /// `open(2)` with CLOEXEC, mode 0600.
   package func open(_ path: String, _ access: StoreFileAccess) throws(StoreFailure)

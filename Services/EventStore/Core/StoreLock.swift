@@ -14,7 +14,7 @@ final class StoreLock {
       throw .inUse(directory: directory, owner: try Self.owner(in: file))
     }
     try file.truncate(to: 0)
-    try file.write([UInt8]("process \(StoreFiles.processID)\n".utf8), at: 0)
+    try file.write([UInt8]("process \(disk.processID)\n".utf8), at: 0)
     self.file = file
   }
 

@@ -99,6 +99,7 @@ internal import Synchronization
   // MARK: StoreDisk
 
   package var sqliteName: String? { name }
+  package var processID: Int32 { 1 }
 
   package func open(_ path: String, _ access: StoreFileAccess) throws(StoreFailure)
     -> (any StoreDiskFile)?
