@@ -84,4 +84,23 @@ struct SimulatedDiskTests {
     let page = try StoreReader(of: open()).read(name("a"), from: .zero)
     #expect(page.texts == ["1", "2", "3"])
   }
+
+  @Test func anAcceptedLossLeavesNoEpochForTheSuccessorsOfDeletedStreams() throws {
+    var store: EventStore? = try open()
+    _ = try store!.commit([request("a", "1")], at: now)
+    #expect(try store!.delete(name("a"), at: now) == .deleted(forks: 0))
+    let lost = try store!.commit([request("a", "2")], at: now)[0].receipt?.epoch
+    disk.crash(.process)
+    store = nil
+    let log = "/store/\(StoreSchema.fileName)-wal"
+    #expect(disk.flip(log, bit: UInt64(disk.peekBytes(log) * 8 - 800)))
+    #expect(throws: StoreFailure.self) { try open() }
+    var options = EventStore.Options()
+    options.disk = disk
+    options.loss = .acceptWithNewEpochs
+    store = try EventStore(directory: "/store", options: options, now: now)
+    let receipt = try store!.commit([request("a", "3")], at: now)[0].receipt
+    #expect(receipt?.first == Offset(1))
+    #expect(receipt?.epoch != lost)
+  }
 }

@@ -128,6 +128,8 @@ struct OpenedStore {
         streams[slot].row.epoch = Epoch(random: entropy.bits128)
         try streams.write(streams[slot].row)
       }
+      // Streams that began by them are perhaps among what was lost; the new store's are nobody's yet.
+      try connection.execute("DELETE FROM successors")
       state.store = entropy.word()
       if case .mark(let mark) = reading { state.commit = max(state.commit, mark.commit) }
       state.commit += 1
