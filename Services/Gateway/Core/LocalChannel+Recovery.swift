@@ -185,9 +185,9 @@ extension LocalChannel {
     }
     gateway.metrics.unrecoverable[reason].add()
     position = page.epoch.map { Position(epoch: $0, offset: restartAt) }
-    guard reason != .trimmed else { return }
     // The seam is not to be sewn with what was before.
     recent.removeAll()
+    guard reason != .trimmed else { return releaseThoseOvertaken(by: restartAt) }
     if plugin?.traits.state == .folded {
       gateway.rebuildPlugin(self)
       position = page.epoch.map { Position(epoch: $0, offset: .zero) }
