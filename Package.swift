@@ -210,6 +210,13 @@ let package = Package(
     library(
       "StoreSimulation", "Tests/Simulation/StoreSimulation",
       ["CSimulatedDisk", "EventStoreCore", "TestKit"]),
+    // Store, hub, gateways and clients in one thread, with faults by a seed.
+    executable(
+      "Simulate", "Tests/Simulation/Main",
+      [
+        "StoreSimulation", "CSimulatedDisk", "EventStoreCore", "HubCore", "Wire", "Bytes", "Platform",
+        "TestKit",
+      ]),
     tests(
       "EventStoreTests",
       [
