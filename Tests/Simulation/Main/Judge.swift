@@ -58,6 +58,12 @@ final class Judge {
 
   func wasDeleted(_ name: String) { deletions[name, default: 0] += 1 }
 
+  /// Whether a name's stream is in this epoch.
+  func isLatest(_ epoch: Epoch, of name: String) -> Bool {
+    guard let timeline = model.timelines[name] else { return false }
+    return epochs[timeline.id] == epoch
+  }
+
   // MARK: what is shown
 
   /// Whether whoever is at this end may see an event: one that is durable, and always the same.
