@@ -52,6 +52,7 @@ final class Judge {
     if epochs[timeline.id] == nil, durable[epoch] != nil {
       return world.fail("\(name) began in epoch \(epoch), which another had")
     }
+    if epochs[timeline.id] == nil { world.note("learnt", text: "\(name) \(epoch)") }
     epochs[timeline.id] = epoch
     durable[epoch] = timeline.texts
   }

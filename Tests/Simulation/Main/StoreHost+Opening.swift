@@ -54,11 +54,12 @@ extension StoreHost {
         world.fail("refused without need: \(refusal)")
         throw error
       }
-      world.note("accepting a loss")
-      wasAccepted = true
+      world.note("accepting a loss", text: "\(refusal)")
       var accepting = options
       accepting.loss = .acceptWithNewEpochs
-      return try EventStore(directory: Self.directory, options: accepting, now: instant)
+      let store = try EventStore(directory: Self.directory, options: accepting, now: instant)
+      wasAccepted = true
+      return store
     }
   }
 

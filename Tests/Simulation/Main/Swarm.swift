@@ -95,7 +95,9 @@ struct Swarm {
     options.sweptEvents = Int64(world.one(of: [1, 3, 50, 4_096]))
     // What is damaged in the log is to be the end of the history, not a page of the database's.
     options.checkpointPages = hasLoss ? 1 << 20 : world.one(of: [4, 20, 100, 2_048])
-    options.markSync = world.chance(300) ? .beforeOutcome : .within(world.one(of: [0, 5, 50]))
+    // Rot of the log's last moments together with a power failure may pass unnoticed otherwise.
+    options.markSync =
+      world.chance(hasLoss ? 1_000 : 300) ? .beforeOutcome : .within(world.one(of: [0, 5, 50]))
     return options
   }
 }
