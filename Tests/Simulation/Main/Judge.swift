@@ -131,6 +131,12 @@ final class Judge {
     }
   }
 
+  /// Whether no stream is in an epoch that was shown before.
+  func hasNewEpochs(_ reader: StoreReader) -> Bool {
+    let heads = (try? reader.streams(limit: 1_000)) ?? []
+    return heads.allSatisfy { head in head.epoch.map { durable[$0] == nil } ?? true }
+  }
+
   /// A store that began anew with what was left: some earlier state as a whole, and no epoch that ever was.
   /// False where it is no whole state: damage in the middle of the log does that.
   func openedAfterLoss(_ reader: StoreReader) -> Bool {

@@ -27,7 +27,7 @@ extension StoreHost {
     world.note("opened", Int(position), opens)
     guard let reader else { return }
     disk.setFaults(sd_faults())
-    if isDamaged, wasAccepted {
+    if isDamaged, wasAccepted, judge.hasNewEpochs(reader) {
       guard judge.openedAfterLoss(reader) else {
         isBeyondHope = true
         return world.note("beyond hope")
@@ -55,11 +55,11 @@ extension StoreHost {
         throw error
       }
       world.note("accepting a loss", text: "\(refusal)")
+      // For good, even if this opening fails for another reason.
+      wasAccepted = true
       var accepting = options
       accepting.loss = .acceptWithNewEpochs
-      let store = try EventStore(directory: Self.directory, options: accepting, now: instant)
-      wasAccepted = true
-      return store
+      return try EventStore(directory: Self.directory, options: accepting, now: instant)
     }
   }
 
