@@ -222,7 +222,8 @@ let package = Package(
       [
         "EventStoreCore", "SQLite", "Wire", "Platform", "Bytes", "Crypto", "StoreSimulation",
         "CSimulatedDisk", "TestKit",
-      ]),
+      ],
+      exclude: ["Stores"]),
     executable(
       "CrashWorkload", "Tests/Crash/Workload", ["EventStoreCore", "Platform", "Wire", "Bytes", "TestKit"]),
     tests(

@@ -88,6 +88,44 @@ public enum ServerAPI {
     return .json("/api/history_remove", writer.bytes)
   }
 
+  /// `POST /api/streams`.
+  public static func streams(prefix: String, after: String) -> HTTPRequest {
+    .json(
+      "/api/streams",
+      JSONValue.object([
+        "prefix": .string(prefix), "after": .string(after), "limit": .int(1_000),
+      ]).jsonBytes)
+  }
+
+  /// `POST /api/stream_fork`; `at` nil for the head.
+  public static func fork(
+    _ channel: ChannelName, as fork: ChannelName, at: Int?, author: String?
+  ) -> HTTPRequest {
+    var writer = JSONWriter()
+    writer.beginObject()
+    writer.field("channel", channel.text)
+    writer.field("fork", fork.text)
+    if let at { writer.field("at", Int64(at)) }
+    if let author { writer.field("author", author) }
+    writer.endObject()
+    return .json("/api/stream_fork", writer.bytes)
+  }
+
+  /// `POST /api/stream_trim`; `through` nil for the head.
+  public static func trim(_ channel: ChannelName, through: Int?) -> HTTPRequest {
+    var writer = JSONWriter()
+    writer.beginObject()
+    writer.field("channel", channel.text)
+    if let through { writer.field("through", Int64(through)) }
+    writer.endObject()
+    return .json("/api/stream_trim", writer.bytes)
+  }
+
+  /// `POST /api/stream_delete`.
+  public static func deleteStream(_ channel: ChannelName) -> HTTPRequest {
+    .json("/api/stream_delete", JSONValue.object(["channel": .string(channel.text)]).jsonBytes)
+  }
+
   /// `POST /api/presence`.
   public static func presence(_ channel: ChannelName) -> HTTPRequest {
     .json("/api/presence", JSONValue.object(["channel": .string(channel.text)]).jsonBytes)

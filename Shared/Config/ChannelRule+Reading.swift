@@ -70,7 +70,8 @@ extension ChannelRule {
         reading.report(options.place, "\(path).options", "write an object here: { … }")
       }
     }
-    history = HistoryRule(reading: reader.take("history"), path: "\(path).history", &reading)
+    history = HistoryRule(
+      reading: reader.take("history"), path: "\(path).history", &reading, &retention)
     // What was refused counts as absent, and its type would complain of that.
     if reading.problems.count == soundSoFar { askType(value, path, &reading) }
     subscribe = AccessRule(reading: "subscribe", of: &reader, &reading)
@@ -142,7 +143,10 @@ extension ConfigValue {
 
 extension HistoryRule {
   /// Absent or "none": none. An object: size and ttl of a history in memory, or durable alone.
-  init(reading value: ConfigValue?, path: String, _ reading: inout ConfigReading) {
+  init(
+    reading value: ConfigValue?, path: String, _ reading: inout ConfigReading,
+    _ retention: inout RetentionRule?
+  ) {
     self = .none
     guard let value, value.content != .string("none") else { return }
     guard case .object = value.content else {
@@ -158,16 +162,44 @@ extension HistoryRule {
     let ttl = reader.read("ttl", &reading) { value throws(Refused) in
       try value.duration(in: 1_000...(365 * 86_400_000))
     }
+    let keep = reader.take("keep")
     reader.finish(&reading)
+    if let keep, durable != true {
+      reading.report(keep.place, "\(path).keep", "is for a durable history; say size and ttl here")
+    } else if let keep {
+      retention = RetentionRule(reading: keep, path: "\(path).keep", &reading)
+    }
     if durable == true {
       if size != nil || ttl != nil {
         reading.report(
-          value.place, path, "a durable history keeps everything; leave out size and ttl")
+          value.place, path,
+          "a durable history keeps everything, or what `keep` says; leave out size and ttl")
       }
       self = .durable
     } else {
       self = .memory(size: size ?? Self.standardSize, ttl: ttl ?? Self.standardTTL)
     }
+  }
+}
+
+extension RetentionRule {
+  init?(reading value: ConfigValue, path: String, _ reading: inout ConfigReading) {
+    guard case .object = value.content else {
+      reading.report(
+        value.place, path, "write { events: 100000 }, { bytes: \"1GiB\" } or { age: \"30d\" }")
+      return nil
+    }
+    var reader = SettingsReader(value, path: path, &reading)
+    events = reader.read("events", &reading) { value throws(Refused) in
+      try value.int(in: 1...1_000_000_000_000)
+    }
+    bytes = reader.read("bytes", &reading) { value throws(Refused) in
+      try value.bytes(in: 65_536...(1 << 50))
+    }
+    age = reader.read("age", &reading) { value throws(Refused) in
+      try value.duration(in: 1_000...(100 * 365 * 86_400_000))
+    }
+    reader.finish(&reading)
   }
 }
 

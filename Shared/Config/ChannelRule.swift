@@ -49,6 +49,19 @@ public enum HistoryRule: Hashable, Sendable {
   public static let standardTTL: Duration = .seconds(300)
 }
 
+/// How much of a durable history is kept: what is beyond any of these goes, the oldest first.
+public struct RetentionRule: Hashable, Sendable {
+  public var events: Int?
+  public var bytes: Int?
+  public var age: Duration?
+
+  public init(events: Int? = nil, bytes: Int? = nil, age: Duration? = nil) {
+    self.events = events
+    self.bytes = bytes
+    self.age = age
+  }
+}
+
 /// How the channels that match some patterns behave.
 public struct ChannelRule: Hashable, Sendable {
   public var match: [ChannelPattern]
@@ -57,6 +70,8 @@ public struct ChannelRule: Hashable, Sendable {
   /// An object for the channel type, read by it alone.
   public var options: JSONValue
   public var history: HistoryRule
+  /// How much of a durable history is kept; nil: all of it.
+  public var retention: RetentionRule?
   /// Nil: as the listener treats anonymous clients.
   public var subscribe: AccessRule?
   /// Nil: as the listener treats anonymous clients.

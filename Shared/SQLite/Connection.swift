@@ -101,6 +101,10 @@ internal import CSQLite
   /// Says how many there are where neither has told yet.
   public func note(walFrames count: Int) { unsafe frames.pointee = Int32(clamping: count) }
 
+  /// Leaves the write-ahead log as it is when the connection is closed, as for `Mode.reader`. For a file
+  /// that turns out to be one that must not change.
+  public func keepLogWhenClosed() { _ = unsafe csqlite_no_checkpoint_on_close(handle) }
+
   /// Moves what it can of the write-ahead log into the database without waiting for readers
   /// (`sqlite3_wal_checkpoint_v2`, PASSIVE). Syncs both files. Blocks for the time of the writes.
   /// Gives the frames in the log and how many of them are in the database now.

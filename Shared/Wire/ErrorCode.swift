@@ -34,6 +34,8 @@ public struct ErrorCode: Hashable, Sendable {
   public static let limitReached = ErrorCode(rawValue: 211)
   public static let forbidden = ErrorCode(rawValue: 212)
   public static let noHistory = ErrorCode(rawValue: 213)
+  public static let nameTaken = ErrorCode(rawValue: 214)
+  public static let beyondHead = ErrorCode(rawValue: 215)
 
   /// Every code of ours: its name in logs and answers, and the reason in one line.
   public static let table: [(code: ErrorCode, name: String, reason: String)] = [
@@ -63,6 +65,8 @@ public struct ErrorCode: Hashable, Sendable {
     (limitReached, "limit_reached", "a limit of the configuration is reached"),
     (forbidden, "forbidden", "the rights given do not include this"),
     (noHistory, "no_history", "the channel keeps no history"),
+    (nameTaken, "name_taken", "another one has this name"),
+    (beyondHead, "beyond_head", "the stream does not reach that offset"),
   ]
 
   public var name: String {

@@ -55,6 +55,13 @@ public enum Kind: UInt16, Sendable, CaseIterable {
   case cancelArtifact = 80
   case findArtifact = 81
   case artifactStreams = 82
+  case forkStream = 83
+  case streamForked = 84
+  case trimStream = 85
+  case deleteStream = 86
+  case streamDeleted = 87
+  case describeStreams = 88
+  case streamDescriptions = 89
 
   // 96–127: presence.
   case lease = 96
@@ -81,7 +88,7 @@ public enum Kind: UInt16, Sendable, CaseIterable {
     case .artifactChunk: Limits.chunkBytesMax + 64
     case .presenceBatch, .presencePage, .presenceChanges, .presenceList, .headsPage, .channelCounts,
       .streamList,
-      .readHeads, .artifactStreams, .metricsText:
+      .readHeads, .artifactStreams, .streamDescriptions, .metricsText:
       Limits.pageBodyBytesMax
     default: Limits.smallBodyBytesMax
     }

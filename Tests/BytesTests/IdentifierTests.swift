@@ -31,6 +31,20 @@ import Testing
     }
   }
 
+  @Test func forksAreNamedAfterTheirStream() throws {
+    let stream = try #require(ChannelName("sim:run7"))
+    let fork = try #require(ChannelName("sim:run7@a"))
+    #expect(fork.root == ("sim:run7", true) && stream.root == ("sim:run7", false))
+    #expect(fork.isFork(of: stream))
+    #expect(try #require(ChannelName("sim:run7@b")).isFork(of: fork))
+    for text in ["sim:run7", "sim:run7@", "sim:run8@a", "sim:run", "@sim:run7@a"] {
+      #expect(try !#require(ChannelName(text)).isFork(of: stream), "\(text)")
+    }
+    #expect(!fork.isFork(of: fork))
+    // The platform's own.
+    #expect(try #require(ChannelName("@sapphire:identity")).root.isFork == false)
+  }
+
   @Test func differsByCase() { #expect(ChannelName("a") != ChannelName("A")) }
 }
 

@@ -357,6 +357,7 @@ def test_a_seat_is_free_again_however_its_connection_ends(users):
                 # The connection stays; the poll is over.
             for wire in wires:
                 wire.socket.close()
+            await settled(users, user, 3)
 
     async def refused():
         for path in "/ws?since=nonsense", "/ws/%00", "/sse?channel=", "/stream?channel=a&since=?":

@@ -69,6 +69,28 @@ func channel(_ text: String) throws -> ChannelName { try #require(ChannelName(te
     #expect(ContinuousClock.now - start < .seconds(10))
   }
 
+  @Test func whatIsKeptOfADurableHistoryIsRead() throws {
+    func check(_ history: String) -> ConfigCheck {
+      Configuration.check(file: "f", text: [UInt8]("{channels:[{match:'*',history:\(history)}]}".utf8))
+    }
+    let all = check("{durable:true,keep:{events:1000,bytes:'1MiB',age:'30d'}}")
+    #expect(all.problems == [])
+    #expect(
+      all.configuration.channels.rules[0].retention
+        == RetentionRule(events: 1_000, bytes: 1 << 20, age: .seconds(30 * 86_400)))
+    #expect(check("{durable:true}").configuration.channels.rules[0].retention == nil)
+    for (history, place) in [
+      ("{size:5,keep:{events:1}}", "keep: is for a durable history; say size and ttl here"),
+      ("{durable:true,keep:5}", "keep: write { events: 100000 }, { bytes: \"1GiB\" } or { age: \"30d\" }"),
+      ("{durable:true,keep:{events:0}}", "keep.events: write a whole number from 1 to 1000000000000"),
+      ("{durable:true,keep:{evens:1}}", "keep.evens: "),
+    ] {
+      let problems = check(history).problems.map(\.description)
+      #expect(
+        problems.count == 1 && problems[0].hasPrefix("f:1: channels[0].history.\(place)"), "\(problems)")
+    }
+  }
+
   @Test func theFirstRuleThatMatchesDecides() throws {
     let check = Configuration.check(
       file: "f",

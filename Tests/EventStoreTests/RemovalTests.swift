@@ -84,15 +84,15 @@ struct RemovalTests {
   @Test func appendsBeforeARemovalAreGoneWithItAndThoseBehindItStay() throws {
     let queue = try WriteQueue()
     _ = queue.add(request("a", "1"), 1)
-    _ = queue.add(removal: name("a"), 2)
+    _ = queue.add(.trim(name("a"), through: nil), 2)
     _ = queue.add(request("a", "2"), 3)
-    _ = queue.add(removal: name("b"), 4)
-    _ = queue.add(removal: name("c"), 5)
+    _ = queue.add(.trim(name("b"), through: nil), 4)
+    _ = queue.add(.trim(name("c"), through: nil), 5)
     _ = queue.add(request("a", "3"), 6)
     var turns: [([UInt64], [UInt64])] = []
     queue.stop()
-    while case let work = queue.take(waiting: 0), !work.appends.isEmpty || !work.removals.isEmpty {
-      turns.append((work.appends.map(\.tag), work.removals.map(\.tag)))
+    while case let work = queue.take(waiting: 0), !work.appends.isEmpty || !work.orders.isEmpty {
+      turns.append((work.appends.map(\.tag), work.orders.map(\.tag)))
       #expect(work.isLast == (work.appends.last?.tag == 6))
     }
     #expect(turns.map(\.0) == [[1], [3], [6]] && turns.map(\.1) == [[2], [4, 5], []])
@@ -100,11 +100,11 @@ struct RemovalTests {
 
   @Test func removalsBeyondTheirBoundAreOverloaded() throws {
     let queue = try WriteQueue()
-    for tag in 0..<StoreLimits.queueRemovalsMax {
-      #expect(queue.add(removal: name("a"), UInt64(tag)) == .accepted)
+    for tag in 0..<StoreLimits.queueOrdersMax {
+      #expect(queue.add(.trim(name("a"), through: nil), UInt64(tag)) == .accepted)
     }
-    #expect(queue.add(removal: name("a"), 0) == .overloaded)
+    #expect(queue.add(.trim(name("a"), through: nil), 0) == .overloaded)
     queue.stop()
-    #expect(queue.add(removal: name("a"), 0) == .stopped)
+    #expect(queue.add(.trim(name("a"), through: nil), 0) == .stopped)
   }
 }

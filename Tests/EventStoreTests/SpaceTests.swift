@@ -7,7 +7,7 @@ import Wire
 @testable import EventStoreCore
 
 /// A file system of a few megabytes in memory; nil where this process may not mount one.
-private final class SmallDisk {
+final class SmallDisk {
   let path: String
 
   init?(megabytes: Int) {

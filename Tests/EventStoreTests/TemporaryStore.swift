@@ -19,9 +19,11 @@ final class TemporaryStore {
     for name in [
       StoreSchema.fileName, StoreSchema.fileName + "-wal", StoreSchema.fileName + "-shm",
       StoreSchema.fileName + "-journal", HeadMarkFile.name, StoreLock.name, "ballast",
+      StoreMigration.keptName(1),
     ] {
       try? StoreFiles.remove("\(directory)/\(name)")
     }
+    try? StoreMigration.removeLeftovers(in: directory)
     StoreFiles.removeDirectory(directory)
   }
 

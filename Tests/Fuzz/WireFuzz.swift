@@ -175,6 +175,13 @@ private func messageType(_ kind: Kind) -> any WireMessage.Type {
   case .endRelay: EndRelay.self
   case .removeHistory: RemoveHistory.self
   case .historyRemoved: HistoryRemoved.self
+  case .forkStream: ForkStream.self
+  case .streamForked: StreamForked.self
+  case .trimStream: TrimStream.self
+  case .deleteStream: DeleteStream.self
+  case .streamDeleted: StreamDeleted.self
+  case .describeStreams: DescribeStreams.self
+  case .streamDescriptions: StreamDescriptions.self
   case .readMetrics: ReadMetrics.self
   case .metricsText: MetricsText.self
   }

@@ -2,7 +2,7 @@ import Bytes
 import Wire
 
 enum SamplesOfStore {
-  static let all = streams + artifacts
+  static let all = streams + timelines + artifacts
 
   private static var origin: EventOrigin {
     var origin = EventOrigin()
@@ -11,6 +11,62 @@ enum SamplesOfStore {
     origin.channelInfo = [UInt8]("1".utf8)
     return origin
   }
+
+  private static let timelines: [Sample] = [
+    Sample(
+      label: "at an offset",
+      message: ForkStream(
+        remainingMs: 5_000, source: channel("sim:run7"), name: channel("sim:run7@what-if"),
+        at: Offset(1_000), epoch: epoch("e1"), author: "ada"),
+      correlation: 31),
+    Sample(
+      label: "at the head",
+      message: ForkStream(remainingMs: 0, source: channel("a"), name: channel("a@b")),
+      correlation: 32),
+    Sample(
+      label: "rich",
+      message: StreamForked(
+        head: StreamHead(
+          name: channel("a@b"), epoch: epoch(longestEpoch), floor: Offset(3), head: Offset(.max)),
+        at: Offset(.max - 1), isNew: true),
+      correlation: 31, flags: .reply),
+    Sample(
+      label: "up to an offset",
+      message: TrimStream(remainingMs: 250, name: channel("a"), through: Offset(.max - 1)),
+      correlation: 33),
+    Sample(
+      label: "all", message: TrimStream(remainingMs: 250, name: longestName, through: nil),
+      correlation: 34),
+    Sample(
+      label: "rich", message: DeleteStream(remainingMs: 250, name: channel("a@b")),
+      correlation: 35),
+    Sample(
+      label: "rich", message: StreamDeleted(forks: .max), correlation: 35, flags: .reply),
+    Sample(
+      label: "rich",
+      message: DescribeStreams(remainingMs: 250, prefix: "sim:", after: "sim:run7", limit: 100),
+      correlation: 36),
+    Sample(
+      label: "a stream and a fork",
+      message: StreamDescriptions(
+        hasMore: true,
+        streams: [
+          StreamDescription(
+            head: StreamHead(
+              name: channel("a"), epoch: epoch("e1"), floor: .zero, head: Offset(.max)),
+            bytes: .max, createdMs: -1, source: "", fork: .zero, isFork: false, author: "",
+            sha256: [UInt8](repeating: 7, count: 32)),
+          StreamDescription(
+            head: StreamHead(
+              name: channel("a@b"), epoch: epoch("e2"), floor: Offset(1), head: Offset(9)),
+            bytes: 0, createdMs: 1_700_000_000_000, source: "a", fork: Offset(9), isFork: true,
+            author: "ada", sha256: [UInt8](repeating: 7, count: 32)),
+        ]),
+      correlation: 36, flags: .reply),
+    Sample(
+      label: "none", message: StreamDescriptions(hasMore: false, streams: []), correlation: 37,
+      flags: .reply),
+  ]
 
   private static let streams: [Sample] = [
     Sample(

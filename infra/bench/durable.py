@@ -4,7 +4,8 @@
   durable.py --only disk,sqlite,replay,redis      what the bars and targets are derived from
   durable.py --only nats,postgres                 peers that peers/install.sh installs
 
-Our own appends are measured by run.py (append1, append64, append8x128), beside Redis in the same run.
+Our own appends and replays are measured by run.py (append1, append64, append8x128, replay1000, replay100k), beside the
+floor of replay, Redis and JetStream in the same run.
 """
 import argparse
 import glob
@@ -12,14 +13,13 @@ import json
 import os
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 
 import harness
-from harness import BIN, CORES, HOME, PIN, Failed, Server, append_line
+from harness import HOME, Failed, Server, append_line
 
 APPEND = "--payload 200 --warm 0.3 --dur 1.2 --settle 100"
 DEPTHS = ((1, 1), (64, 1), (8, 128))   # connections, in flight on each
@@ -41,16 +41,13 @@ def emit(name, rows, keys):
 
 
 def tool(*words):
-    """Runs one of the C floors, pinned, and reads the JSON line it prints."""
+    """One run of a C floor; nothing where it failed."""
     with harness.machine():
-        pin = ["taskset", "-c", str(CORES[0])] if PIN else []
-        done = subprocess.run(pin + [os.path.join(BIN, words[0]), *words[1:]],
-                              capture_output=True, text=True, timeout=120)
-    try:
-        return json.loads(done.stdout)
-    except ValueError:
-        print(done.stderr[-300:], file=sys.stderr)
-        return None
+        try:
+            return harness.tool(*words)
+        except Failed as problem:
+            print(f"{words[0]}: {problem}", file=sys.stderr)
+            return None
 
 
 def disk():
@@ -108,24 +105,10 @@ def redis():
                 "--proto redis --channels 100 --pub XADD|s%c|*|d|%p")
 
 
-def make_jetstream(port):
-    """Creates a file-backed stream over the subjects s.* with two lines of the NATS protocol."""
-    body = json.dumps({"name": "S", "subjects": ["s.*"], "storage": "file", "retention": "limits"}).encode()
-    with socket.create_connection(("127.0.0.1", port + 1), 3) as link:
-        link.recv(4096)
-        link.sendall(b'CONNECT {"verbose":false}\r\nSUB _INBOX.a 1\r\n'
-                     b"PUB $JS.API.STREAM.CREATE.S _INBOX.a %d\r\n%s\r\n" % (len(body), body))
-        answer = b""
-        while b"MSG" not in answer or b"\r\n" not in answer[answer.find(b"MSG"):]:
-            answer += link.recv(65536)
-    if b'"error"' in answer:
-        raise Failed(f"JetStream refused the stream: {answer[:200]!r}")
-
-
 def nats():
     for sync, label in (("", "default sync interval"), ("always", "sync always")):
         appends(f"JetStream file, {label}", "peers/nats.sh", {"SYNC": sync},
-                "--proto nats --channels 100 --path s.%c", port_offset=1, prepare=make_jetstream)
+                "--proto nats --channels 100 --path s.%c", port_offset=1, prepare=harness.make_jetstream)
 
 
 def postgres():

@@ -69,6 +69,11 @@ def process_tree(pid):
     return found
 
 
+def on_core(number):
+    """The words in front of a command that keep it on one core: 0 for servers, 1 for the load generator."""
+    return ["taskset", "-c", str(CORES[number])] if PIN else []
+
+
 class Server:
     """One running server, a peer or ours; a context manager that always stops what it started.
 
@@ -80,18 +85,26 @@ class Server:
         self.port = free_port()
         self.data = tempfile.mkdtemp(prefix=f"{name}-", dir=HOME)
         self.log = os.path.join(HOME, f"{name}.log")
-        line = command.format(port=self.port, data=self.data)
-        words = (["taskset", "-c", str(CORES[0])] if PIN else []) + shlex.split(line)
+        self.words = on_core(0) + shlex.split(command.format(port=self.port, data=self.data))
+        self.ready = ready
+        self.env = dict(os.environ, PORT=str(self.port), RUN=self.data, BENCH_HOME=HOME, **(env or {}))
+        self._start()
+
+    def _start(self):
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(
-                words, cwd=HERE, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-                env=dict(os.environ, PORT=str(self.port), RUN=self.data, BENCH_HOME=HOME, **(env or {})))
+            self.process = subprocess.Popen(self.words, cwd=HERE, stdout=log, stderr=subprocess.STDOUT,
+                                            start_new_session=True, env=self.env)
         self.pid = self.process.pid
         try:
-            self._wait(ready)
+            self._wait(self.ready)
         except Failed:
             self.stop()
             raise
+
+    def restart(self):
+        """Ends it in order and starts it again with what it has stored."""
+        self._end()
+        self._start()
 
     def _wait(self, ready):
         deadline = time.monotonic() + 30
@@ -114,6 +127,10 @@ class Server:
             return log.read()[-400:].strip()
 
     def stop(self):
+        self._end()
+        subprocess.run(["rm", "-rf", self.data], check=False)
+
+    def _end(self):
         members = process_tree(self.pid)
         with contextlib.suppress(OSError):
             self.process.send_signal(signal.SIGTERM)
@@ -127,7 +144,6 @@ class Server:
                     os.kill(member, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(5)
-        subprocess.run(["rm", "-rf", self.data], check=False)
 
     def _is_ours(self, member):
         """A process id may have been used again: what we started has our BENCH_HOME and port."""
@@ -152,11 +168,15 @@ def machine():
         yield
 
 
+def load_words(mode, server, options, label="", port_offset=0):
+    """The command line of the load generator."""
+    return [WSLOAD, mode, "--port", str(server.port + port_offset), "--pids", str(server.pid), "--label", label,
+            *(["--cpu", str(CORES[1])] if PIN else []), *options]
+
+
 def load(mode, server, options, label="", port_offset=0, timeout=120):
     """Runs the load generator once against `server`; returns its figures, or raises Failed."""
-    words = [WSLOAD, mode, "--port", str(server.port + port_offset), "--pids", str(server.pid),
-             "--label", label]
-    words += (["--cpu", str(CORES[1])] if PIN else []) + options
+    words = load_words(mode, server, options, label, port_offset)
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -164,6 +184,30 @@ def load(mode, server, options, label="", port_offset=0, timeout=120):
     if not done.stdout.strip():
         raise Failed(done.stderr.strip()[-300:] or f"wsload {mode} exited with {done.returncode}")
     return json.loads(done.stdout)
+
+
+def tool(*words):
+    """Runs one of the C floors where a server would run, and reads the JSON line it prints."""
+    done = subprocess.run([*on_core(0), os.path.join(BIN, words[0]), *words[1:]],
+                          capture_output=True, text=True, timeout=120)
+    try:
+        return json.loads(done.stdout)
+    except ValueError:
+        raise Failed(done.stderr.strip()[-300:] or f"{words[0]} exited with {done.returncode}") from None
+
+
+def make_jetstream(port):
+    """Creates a file-backed stream over the subjects s.* and r.* with two lines of the NATS protocol."""
+    body = json.dumps({"name": "S", "subjects": ["s.*", "r.*"], "storage": "file", "retention": "limits"}).encode()
+    with socket.create_connection(("127.0.0.1", port + 1), 3) as link:
+        link.recv(4096)
+        link.sendall(b'CONNECT {"verbose":false}\r\nSUB _INBOX.a 1\r\n'
+                     b"PUB $JS.API.STREAM.CREATE.S _INBOX.a %d\r\n%s\r\n" % (len(body), body))
+        answer = b""
+        while b"MSG" not in answer or b"\r\n" not in answer[answer.find(b"MSG"):]:
+            answer += link.recv(65536)
+    if b'"error"' in answer:
+        raise Failed(f"JetStream refused the stream: {answer[:200]!r}")
 
 
 def append_line(path, record):

@@ -4,6 +4,7 @@
   run.py                                   the default servers and scenarios, 5 runs each
   run.py --scenarios fan_w1,echo64 --runs 9
   run.py --servers ours,epoll,uring --scenarios fan_w16
+  run.py --servers ours,redis_aof,sqlite_replay,jetstream --scenarios append1,replay1000,replay100k
   run.py --table FILE                      the table and verdicts of an earlier run
 
 Exit code: 0 every bar measured was held, 1 a bar was missed, 2 nothing could be measured.
@@ -15,12 +16,14 @@ import shlex
 import shutil
 import statistics
 import sys
+import tempfile
 import time
 
 import harness
+from beside import going_on
 from harness import Failed, Server, append_line
-from scenarios import (BARS, DEFAULT_SCENARIOS, DEFAULT_SERVERS, FIGURE_OF, FIGURES, OPTIONAL, RATIOS, RELEASE,
-                       SCENARIOS, SERVERS)
+from scenarios import (BARS, BESIDE, DEFAULT_SCENARIOS, DEFAULT_SERVERS, FIGURE_OF, FIGURES, FILLINGS, OPTIONAL, RATIOS,
+                       RELEASE, SCENARIOS, SERVERS)
 
 # Any of these makes a run no result, however good its figures are.
 FAULTS = ["lost", "dup", "out_of_order", "bad", "pub_errors", "unanswered", "errors", "unmatched"]
@@ -28,26 +31,67 @@ FAULTS = ["lost", "dup", "out_of_order", "bad", "pub_errors", "unanswered", "err
 
 def measure(name, scenario):
     """One run of one scenario against a fresh server."""
-    server_facts = SERVERS[name]
+    facts = SERVERS[name]
     mode, door, options = SCENARIOS[scenario]
-    with Server(name, server_facts["command"], server_facts.get("ready"), server_facts.get("env")) as server:
-        words = server_facts[door]
-        if "{key}" in words:
-            with open(os.path.join(server.data, "api.key")) as key:
-                words = words.replace("{key}", key.read().strip())
-        # Templates are JSON: split at spaces alone, quotes belong to them.
+    if "tool" in facts:
+        return measure_tool(facts["tool"], options)
+    label, offset = f"{name}/{scenario}", facts.get("port_offset", 0)
+    with Server(name, facts["command"], facts.get("ready"), facts.get("env")) as server:
+        if facts.get("jetstream"):
+            harness.make_jetstream(server.port)
+        if scenario in FILLINGS:
+            fill(server, facts, FILLINGS[scenario])
         time.sleep(0.3)
-        row = harness.load(mode, server, options.split() + words.split(), f"{name}/{scenario}",
-                           server_facts.get("port_offset", 0))
+        with going_on(BESIDE.get(scenario), server, facts, FILLINGS.get(scenario)) as beside:
+            row = harness.load(mode, server, options.split() + spoken(facts[door], server), label, offset)
+        if beside:
+            row["beside"] = beside
     if mode == "connect":
-        words = options.split()
-        row["idle_cores"] = row["idle_cpu_s"] / float(words[words.index("--hold") + 1])
+        row["idle_cores"] = row["idle_cpu_s"] / float(option(options, "--hold"))
     return row
+
+
+def option(options, name):
+    words = options.split()
+    return words[words.index(name) + 1]
+
+
+def spoken(door, server):
+    """The words of a door. Templates are JSON: split at spaces alone, quotes belong to them."""
+    if isinstance(door, list):
+        return door
+    if "{key}" in door:
+        with open(os.path.join(server.data, "api.key")) as key:
+            door = door.replace("{key}", key.read().strip())
+    return door.split()
+
+
+def fill(server, facts, filling):
+    """Through the server's own front door, every event acknowledged."""
+    words = spoken(facts["fill"], server)
+    words += f"--payload 200 --count {filling.events} --channels {filling.streams}".split()
+    row = harness.load("fill", server, words, "fill", facts.get("port_offset", 0), timeout=900)
+    if faults(row):
+        raise Failed(f"could not be filled: {row}")
+    if filling.restart:
+        server.restart()
+
+
+def measure_tool(line, options):
+    """A floor fills a file and then measures itself as often as a server is asked."""
+    with tempfile.TemporaryDirectory(prefix="floor-", dir=harness.HOME) as data:
+        words = line.format(data=data, count=option(options, "--count"), payload=option(options, "--payload")).split()
+        harness.tool(*words)
+        rows = [harness.tool(*words) for _ in range(int(option(options, "--repeat")))]
+    row = {key: statistics.median(one[key] for one in rows) for key in ("ms", "events_per_s", "mb_per_s", "cpu_s_per_M")}
+    return {"mode": "replay", "count": rows[0]["count"], "replays": len(rows), **row}
 
 
 def faults(row):
     count = sum(abs(row.get(key, 0)) for key in FAULTS)
-    if row["mode"] == "connect":
+    if "beside" in row:
+        count += faults(row["beside"])
+    if row.get("mode") == "connect":
         count += row["conns"] - row["alive"]
     return count
 
@@ -73,7 +117,7 @@ def run(scenarios, servers, runs, out):
     results = {}
     for family in families(scenarios):
         turns = [(scenario, name) for scenario in family for name, doors in servers.items()
-                 if SCENARIOS[scenario][1] in (SERVERS[name] if doors is None else doors)]
+                 if takes_part(scenario, SERVERS[name], doors)]
         for scenario, name in turns:
             results.setdefault(scenario, {})[name] = []
         for number in range(runs):
@@ -83,6 +127,17 @@ def run(scenarios, servers, runs, out):
             if scenario in results:
                 print_scenario(scenario, results[scenario])
     return results
+
+
+def takes_part(scenario, facts, doors):
+    """Whether a server has the doors that a scenario needs; `doors` are those it is to be measured at."""
+    door = SCENARIOS[scenario][1]
+    needed = {door}
+    if scenario in FILLINGS and "tool" not in facts:
+        needed.add("fill")
+    if BESIDE.get(scenario) == "replay":
+        needed.add("replay")
+    return needed <= facts.keys() and (doors is None or door in doors)
 
 
 def measured(rows, scenario, name, number, out):
@@ -103,8 +158,8 @@ def figure(scenario):
 
 
 def middle(rows, key):
-    if key == "p99_us":
-        return statistics.median(row["lat_us"]["p99"] for row in rows)
+    if key in ("p50_us", "p99_us"):
+        return statistics.median(row["lat_us"][key[:3]] for row in rows)
     return statistics.median(row[key] for row in rows)
 
 
@@ -117,8 +172,13 @@ def print_scenario(scenario, table):
             continue
         values = [middle([row], key) for row in rows]
         rate = rows[0].get("deliveries_per_s") and "deliveries_per_s" or "replies_per_s"
-        rest = [f"{statistics.median(values):>10,.4g} ({min(values):,.4g}-{max(values):,.4g})"]
-        if rows[0]["mode"] == "connect":
+        rest = [f"{number(statistics.median(values)):>10} ({number(min(values))}-{number(max(values))})"]
+        if rows[0]["mode"] == "replay":
+            rest += [f"{middle(rows, 'cpu_s_per_M'):.3g} CPU-s/M", f"{middle(rows, 'events_per_s'):,.0f}/s",
+                     f"{middle(rows, 'mb_per_s'):,.0f} MB/s"]
+            if "client_cores" in rows[0]:
+                rest += [f"client {middle(rows, 'client_cores'):.2f} cores", f"{middle(rows, 'server_rss_mb'):,.0f} MB"]
+        elif rows[0]["mode"] == "connect":
             rest += [f"{middle(rows, 'cpu_us_per_connect'):,.1f} us CPU to connect",
                      f"{middle(rows, 'idle_cores'):.4f} cores idle"]
         elif rate in rows[0]:
@@ -128,6 +188,8 @@ def print_scenario(scenario, table):
             rest += [f"{middle(rows, rate):,.0f}/s",
                      f"p50 {latency[0]:,.0f} us p99 {latency[1]:,.0f} us",
                      f"client {middle(rows, 'client_cores'):.2f} cores", f"{middle(rows, 'server_rss_mb'):,.0f} MB"]
+        if "beside" in rows[0]:
+            rest.append(f"{statistics.median(row['beside']['times'] for row in rows):.0f} times beside")
         wrong = sum(faults(row) for row in rows)
         print(f"  {name:<14} {'  '.join(rest)}  n={len(rows)}{f'  BAD {wrong}' if wrong else ''}", flush=True)
 
@@ -148,22 +210,29 @@ def verdicts(results):
             other, direction, bar = RATIOS[scenario]
             before = results.get(other, {}).get("ours")
             if before:
-                value = middle(mine, figure(scenario)) / middle(before, figure(other))
+                value = middle(mine, figure(scenario)) / middle(before, figure(scenario))
                 yield scenario, f"{text(value)} x {other}, bar {direction} {text(bar)}", value <= bar
-        if scenario not in BARS:
-            continue
-        peer, direction, bar = BARS[scenario]
-        value = middle(mine, figure(scenario))
-        if peer is not None:
-            if peer not in table:
-                continue
-            if not table[peer]:
-                yield scenario, f"no result of {peer} to compare with", False
-                continue
-            value /= middle(table[peer], figure(scenario))
-        held = value <= bar if direction == "at most" else value >= bar
-        what = f"{text(value)} x {peer}" if peer else f"{value:,.0f} {FIGURES[figure(scenario)]}"
-        yield scenario, f"{what}, bar {direction} {text(bar)}", held
+        for peer, direction, bar in BARS.get(scenario, ()):
+            if peer is None or peer in table:
+                yield scenario, *verdict(mine, table.get(peer), figure(scenario), peer, direction, bar)
+
+
+def verdict(mine, others, key, peer, direction, bar):
+    """(text, held) of one bar, against a peer or by itself."""
+    value = middle(mine, key)
+    if peer is None:
+        what = f"{number(value)} {FIGURES[key]}"
+    elif not others:
+        return f"no result of {peer} to compare with", False
+    else:
+        value /= middle(others, key)
+        what = f"{text(value)} x {peer}"
+    held = value <= bar if direction == "at most" else value >= bar
+    return f"{what}, bar {direction} {text(bar)}", held
+
+
+def number(value):
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def text(ratio):
@@ -193,7 +262,9 @@ def print_method(runs):
   runs       {runs} of each, interleaved, each against a fresh server; medians are compared
   CPU-s/M    CPU-seconds of all server processes per million deliveries or replies, from schedstat
   a message  carries publisher, sequence and time: loss, doubling and order are checked, BAD is no result
-  appends    64 publishers, one in flight each, acknowledged after the sync; files under {harness.HOME}""")
+  appends    acknowledged after the sync; files under {harness.HOME}
+  replays    of what was published through the front door, to one subscriber, from subscribing to the last event;
+             the median of several in a run; count and order of all events are checked""")
 
 
 def read_table(path):
@@ -217,6 +288,8 @@ def servers_of(chosen):
 def missing(servers):
     if not os.path.exists(harness.WSLOAD):
         yield f"the tools are not built: make -C {os.path.relpath(harness.HERE)}"
+    if "sqlite_replay" in servers and not os.path.exists(os.path.join(harness.BIN, "sqlite_replay")):
+        yield f"the floor of replay is not built: make -C {os.path.relpath(harness.HERE)}"
     if "ours" in servers and not os.path.exists(os.path.join(RELEASE, "sapphire")):
         yield "no release build of ours: swift build -c release"
     if {"redis", "redis_aof"} & servers.keys() and not shutil.which("redis-server"):

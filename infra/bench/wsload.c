@@ -1,21 +1,20 @@
 // wsload - black-box load generator for real-time messaging servers (epoll, one thread). What Socket.IO and
-// Centrifuge say stands in dialect.c.
+// Centrifuge say stands in dialect.c, what is counted in figures.c.
 //
 //   wsload fanout   S subscribers, P publishers: deliveries/s, loss, order, duplicates, latency, CPU-s/M
 //   wsload reqrep   N connections, each keeping D requests open: echo, acknowledged publish (ws, http, redis,
 //   nats) wsload connect  N connections: rate, handshake latency, bytes per idle connection of the given pids
-//   wsload replay   one (or N) streams: time to read COUNT events
+//   wsload fill     publishes COUNT events to each of C channels in turns, on one connection, acknowledged
+//   wsload replay   one (or N) streams: time from subscribing to the last of COUNT events, again and again
 //
 // Protocols (--proto, --pub-proto): ws http raw nats natsws redis mqtt mqttws.  Host is an address or
 // unix:/path. One JSON line goes to stdout; every latency is in microseconds.  See README.md beside this
 // file.
 #define _GNU_SOURCE
 #include "dialect.h"
+#include "figures.h"
 #include <arpa/inet.h>
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -40,7 +39,7 @@ enum { P_WS, P_HTTP, P_RAW, P_NATS, P_REDIS, P_MQTT, P_MQTTWS, P_NATSWS };
 static const char *pname[] = {"ws", "http", "raw", "nats", "redis", "mqtt", "mqttws", "natsws"};
 enum { R_SUB, R_PUB, R_REQ };
 enum { C_NONE, C_CONNECTING, C_SHAKE, C_SETUP, C_READY, C_DEAD };
-enum { M_FANOUT, M_REQREP, M_CONNECT, M_REPLAY };
+enum { M_FANOUT, M_REQREP, M_CONNECT, M_FILL, M_REPLAY };
 
 struct seqst {
   u64 last, map;
@@ -78,9 +77,7 @@ static int S = 100, P = 1, C = 1, B = 128, N = 64, depth = 1, eio, binary, srcco
 static double rate = 0, dur = 5, warm = 1, drain = 3, hold = 2;
 static enum dialect dialect;
 static int window = 16, settle = 500, cpu = -1, masked = 1, verbose;
-static const char *countstr;
-static u64 count = 1000;
-static int pids[64], npids;
+static u64 count = 1000, repeat = 1;
 static const char *label = "";
 
 // ---- state
@@ -94,7 +91,8 @@ static u64 allowance; // deliveries given up after a stall (window mode only)
 static u64 *pseq;     // [publisher][channel]
 static int *chan_subs;
 static int measuring, stop_requests;
-static u64 meas_del, meas_acks, meas_pub, t_last;
+static u64 meas_del, meas_acks, meas_pub, t_last, t_sub;
+static volatile sig_atomic_t told_to_end;
 static char *rb;
 enum { RB = 1 << 20 };
 static char pad[1 << 20];
@@ -112,168 +110,6 @@ static void die(const char *f, ...) {
   fprintf(stderr, "\n");
   va_end(a);
   exit(2);
-}
-
-// ---- histogram: log-linear, 64 steps in each power of two (<=1.6% error)
-static u64 hist[64 * 64], hn, hmax;
-static double hsum;
-static void hadd(u64 v) {
-  hn++;
-  hsum += v;
-  if (v > hmax)
-    hmax = v;
-  int b;
-  if (v < 64)
-    b = v;
-  else {
-    int e = 63 - __builtin_clzll(v);
-    b = (e - 5) * 64 + ((v >> (e - 6)) & 63);
-  }
-  hist[b]++;
-}
-static double hq(double q) {
-  if (!hn)
-    return 0;
-  u64 want = (u64)(q * hn);
-  if (want >= hn)
-    want = hn - 1;
-  u64 s = 0;
-  for (int b = 0; b < 64 * 64; b++) {
-    s += hist[b];
-    if (s > want) {
-      if (b < 64)
-        return b / 1e3;
-      int e = b / 64 + 5;
-      return (double)((64ull + (b & 63)) << (e - 6)) / 1e3;
-    }
-  }
-  return hmax / 1e3;
-}
-
-// ---- process accounting (given pids and all their descendants)
-struct usage {
-  double cpu, user, sys;
-  u64 rss;
-  int n;
-  u64 csw;
-};
-static int rdfile(const char *p, char *b, int n) {
-  int f = open(p, O_RDONLY);
-  if (f < 0)
-    return -1;
-  int r = read(f, b, n - 1);
-  close(f);
-  if (r < 0)
-    r = 0;
-  b[r] = 0;
-  return r;
-}
-static struct usage usage_now(void) {
-  struct usage u = {0};
-  if (!npids)
-    return u;
-  static int all[65536], par[65536];
-  int n = 0;
-  char p[300], b[4096];
-  DIR *d = opendir("/proc");
-  struct dirent *e;
-  while ((e = readdir(d)) && n < 65536)
-    if (isdigit((u8)e->d_name[0])) {
-      snprintf(p, sizeof p, "/proc/%s/stat", e->d_name);
-      if (rdfile(p, b, sizeof b) <= 0)
-        continue;
-      char *q = strrchr(b, ')');
-      if (!q)
-        continue;
-      char st;
-      int pp;
-      if (sscanf(q + 2, "%c %d", &st, &pp) != 2)
-        continue;
-      all[n] = atoi(e->d_name);
-      par[n++] = pp;
-    }
-  closedir(d);
-  char *in = calloc(n, 1);
-  for (int i = 0; i < n; i++)
-    for (int k = 0; k < npids; k++)
-      if (all[i] == pids[k])
-        in[i] = 1;
-  for (int again = 1; again;) {
-    again = 0;
-    for (int i = 0; i < n; i++)
-      if (!in[i])
-        for (int k = 0; k < n; k++)
-          if (in[k] && all[k] == par[i]) {
-            in[i] = 1;
-            again = 1;
-            break;
-          }
-  }
-  long hz = sysconf(_SC_CLK_TCK), pg = sysconf(_SC_PAGESIZE);
-  for (int i = 0; i < n; i++)
-    if (in[i]) {
-      u.n++;
-      snprintf(p, sizeof p, "/proc/%d/stat", all[i]);
-      if (rdfile(p, b, sizeof b) <= 0)
-        continue;
-      char *q = strrchr(b, ')');
-      unsigned long ut = 0, stt = 0;
-      sscanf(q + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &ut, &stt);
-      u.user += (double)ut / hz;
-      u.sys += (double)stt / hz;
-      double ns = 0;
-      snprintf(p, sizeof p, "/proc/%d/task", all[i]);
-      DIR *t = opendir(p);
-      struct dirent *te;
-      if (t) {
-        while ((te = readdir(t)))
-          if (isdigit((u8)te->d_name[0])) {
-            char p2[400];
-            snprintf(p2, sizeof p2, "/proc/%d/task/%s/schedstat", all[i], te->d_name);
-            double a = 0;
-            if (rdfile(p2, b, sizeof b) > 0) {
-              sscanf(b, "%lf", &a);
-              ns += a;
-            }
-            snprintf(p2, sizeof p2, "/proc/%d/task/%s/status", all[i], te->d_name);
-            if (rdfile(p2, b, sizeof b) > 0) {
-              char *v = strstr(b, "voluntary_ctxt_switches:");
-              if (v)
-                u.csw += strtoull(v + 24, 0, 10);
-            }
-          }
-        closedir(t);
-      }
-      u.cpu += ns / 1e9;
-      snprintf(p, sizeof p, "/proc/%d/statm", all[i]);
-      unsigned long sz, rs;
-      if (rdfile(p, b, sizeof b) > 0 && sscanf(b, "%lu %lu", &sz, &rs) == 2)
-        u.rss += (u64)rs * pg;
-    }
-  free(in);
-  return u;
-}
-static double self_cpu(void) {
-  struct rusage r;
-  getrusage(RUSAGE_SELF, &r);
-  return r.ru_utime.tv_sec + r.ru_stime.tv_sec + (r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
-}
-static u64 tcp_mem_bytes(void) {
-  char b[4096];
-  if (rdfile("/proc/net/sockstat", b, sizeof b) <= 0)
-    return 0;
-  char *q = strstr(b, "TCP: ");
-  if (!q)
-    return 0;
-  q = strstr(q, "mem ");
-  return q ? strtoull(q + 4, 0, 10) * 4096 : 0;
-}
-static u64 slab_bytes(void) {
-  char b[8192];
-  if (rdfile("/proc/meminfo", b, sizeof b) <= 0)
-    return 0;
-  char *q = strstr(b, "Slab:");
-  return q ? strtoull(q + 5, 0, 10) * 1024 : 0;
 }
 
 // ---- output buffer
@@ -574,6 +410,8 @@ static void setup_step(struct conn *c) { // ws and raw: send what may be sent, t
       need = (lockstep ? total : 0) + hello_acks + (sub ? sub_acks : 0);
   while (c->subs_sent < total && (!lockstep || c->acks > c->subs_sent)) {
     const char *t = c->subs_sent < nhello ? hello[c->subs_sent] : subs[c->subs_sent - nhello];
+    if (c->subs_sent >= nhello && !t_sub)
+      t_sub = now_ns();
     c->subs_sent++;
     send_sub(c, t);
   }
@@ -666,7 +504,7 @@ mq : {
 
 // ---- receiving
 static void delivery(struct conn *c, u64 ts, int p, u64 seq, u64 now) {
-  if (p < 0 || p >= P || c->role != R_SUB) {
+  if (p < 0 || p >= P || c->role != R_SUB || (mode == M_REPLAY && seq > count)) {
     got_bad++;
     return;
   }
@@ -737,6 +575,8 @@ static const char *scan(struct conn *c, const char *p, const char *e, u64 now) {
     if (q >= e)
       return m;
     delivery(c, ts, pp, sq, now);
+    if (mode == M_REPLAY) // the rest of a payload is as long as it was made and holds no other
+      q = e - m > B ? m + B : e;
     p = lastend = q;
   }
   return e - lastend > 64 ? e - 2 : e - lastend > 2 ? e - 2 : lastend;
@@ -769,6 +609,12 @@ static void request_next(struct conn *c, u64 now) {
   if (stop_requests || c->state != C_READY)
     return;
   u64 s = ++c->rcount;
+  if (mode == M_FILL) {
+    if (s > count * C)
+      return;
+    c->chan = (s - 1) % C;
+    s = (s - 1) / C + 1;
+  }
   c->fifo[c->ft++ & c->fmask] = now;
   put_request(c, c->chan, 0, s, now);
   sent_total++;
@@ -846,8 +692,6 @@ static void ws_frame(struct conn *c, int op, const char *p, u32 n, u64 now) {
     setup_step(c);
     return;
   }
-  if (mode == M_REPLAY)
-    return;
   if (c->role == R_SUB)
     scan(c, p, p + n, now);
   else if (!ackstr || memmem(p, n, ackstr, strlen(ackstr)))
@@ -1104,7 +948,6 @@ again:
   }
   c->ilen = rest;
 }
-static u64 replay_total, replay_bytes;
 static void on_read(struct conn *c) {
   for (;;) {
     if (c->ilen + 65536 > RB)
@@ -1124,29 +967,6 @@ static void on_read(struct conn *c) {
     }
     bytes_in += r;
     u64 now = now_ns();
-    if (mode == M_REPLAY && c->state == C_READY) { // count a substring in the raw bytes
-      u32 k = strlen(countstr);
-      char *p = rb, *e = rb + c->ilen + r;
-      replay_bytes += r;
-      while (p < e) {
-        char *m = memmem(p, e - p, countstr, k);
-        if (!m)
-          break;
-        replay_total++;
-        p = m + k;
-      }
-      u32 rest = e - p;
-      if (rest > k - 1)
-        rest = k - 1;
-      if (rest > c->icap) {
-        c->icap = 256;
-        c->in = realloc(c->in, 256);
-      }
-      memcpy(c->in, e - rest, rest);
-      c->ilen = rest;
-      t_last = now;
-      return;
-    }
     u32 n = c->ilen + r;
     int full = (u32)r == RB - c->ilen - 1;
     c->ilen = 0;
@@ -1251,21 +1071,6 @@ static void idle(double sec) {
 static void common(void) {
   printf("\"label\":\"%s\",\"proto\":\"%s\",", label, pname[proto]);
 }
-static void lat(void) {
-  printf("\"lat_us\":{\"mean\":%.1f,\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f}",
-         hn ? hsum / hn / 1e3 : 0, hq(.5), hq(.9), hq(.99), hq(.999), hmax / 1e3);
-}
-static void cpus(struct usage a, struct usage b, double sec, u64 units) {
-  double c = b.cpu - a.cpu;
-  if (c <= 0)
-    c = b.user + b.sys - a.user - a.sys;
-  double us = b.user - a.user, sy = b.sys - a.sys, f = us + sy > 0 ? sy / (us + sy) : 0;
-  printf("\"server_cpu_s\":%.4f,\"server_cores\":%.3f,\"sys_share\":%.2f,\"cpu_s_per_M\":%.3f,\"server_"
-         "wakeups\":%llu,\"server_rss_mb\":%.1f,\"procs\":%d,",
-         c, c / sec, f, units ? c / units * 1e6 : 0, (unsigned long long)(b.csw - a.csw), b.rss / 1048576.0,
-         b.n);
-}
-
 static int run_fanout(void) {
   if (S % C)
     die("--subs must be a multiple of --channels");
@@ -1508,59 +1313,131 @@ static int run_connect(void) {
   printf("}\n");
   return n_ready != N;
 }
+static int run_fill(void) {
+  ncs = 1;
+  cs = calloc(1, sizeof *cs);
+  u32 cap = 1;
+  while (cap < (u32)depth)
+    cap *= 2;
+  *cs = (struct conn){.role = R_REQ, .proto = proto, .fifo = calloc(cap, 8), .fmask = cap - 1};
+  open_all();
+  idle(settle / 1e3);
+  u64 t0 = now_ns(), told = t0, before = 0;
+  for (int d = 0; d < depth; d++)
+    request_next(cs, t0);
+  flush(cs);
+  while (acks_total < count * C && n_ready && now_ns() - told < 10000000000ull) {
+    poll_once(100000000);
+    if (acks_total != before)
+      told = now_ns();
+    before = acks_total;
+  }
+  double sec = (told - t0) / 1e9;
+  u64 missing = count * C - acks_total;
+  printf("{\"mode\":\"fill\",");
+  common();
+  printf("\"count\":%llu,\"channels\":%d,\"payload\":%d,\"sec\":%.3f,\"events_per_s\":%.0f,\"unanswered\":%llu,"
+         "\"errors\":%llu}\n",
+         (unsigned long long)count, C, B, sec, acks_total / sec, (unsigned long long)missing,
+         (unsigned long long)acks_err);
+  return missing || acks_err;
+}
+static void end_conn(struct conn *c) {
+  if (c->fd >= 0 && c->state != C_DEAD)
+    close(c->fd);
+  free(c->in);
+  free(c->out);
+  free(c->ss);
+}
+static void ask_http(struct conn *c) { // one GET, then the stream
+  char b[4096];
+  u32 n = sprintf(b, "GET ");
+  n += expand(b + n, 2000, path, c->chan, c->idx, 0, "", 0);
+  n += sprintf(b + n, " HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n");
+  for (int k = 0; k < nhdrs; k++)
+    n += sprintf(b + n, "%s\r\n", hdrs[k]);
+  n += sprintf(b + n, "\r\n");
+  put(c, b, n);
+  flush(c);
+}
+struct replay {
+  double ms, connect_ms, mb;
+};
+// One replay to each connection. Its time begins with the first subscription that is sent, or with connecting
+// where the address is the subscription. What comes too much within `settle` of the last event is seen, too.
+static struct replay replay_once(int http) {
+  n_ready = n_dead = n_open = 0;
+  t_sub = t_last = 0;
+  for (int i = 0; i < ncs; i++)
+    cs[i] = (struct conn){.fd = -1,
+                          .idx = i,
+                          .role = R_SUB,
+                          .proto = http ? P_RAW : proto,
+                          .chan = i % C,
+                          .ss = calloc(P, sizeof(struct seqst))};
+  u64 got = got_unique, bytes = bytes_in, want = count * ncs, t0 = now_ns(), lim = t0 + dur * 1e9, t;
+  open_all();
+  u64 begun = t_sub ? t_sub : t0;
+  for (int i = 0; http && i < ncs; i++)
+    ask_http(&cs[i]);
+  while (got_unique - got < want && !told_to_end && (t = now_ns()) < lim && n_dead < ncs)
+    poll_once(lim - t);
+  u64 end = t_last > begun ? t_last : now_ns();
+  struct replay r = {(end - begun) / 1e6, (begun - t0) / 1e6, (bytes_in - bytes) / 1e6};
+  if (!told_to_end)
+    idle(settle / 1e3);
+  for (int i = 0; i < ncs; i++)
+    end_conn(&cs[i]);
+  return r;
+}
+static int by_size(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+static void on_term(int signal) {
+  (void)signal;
+  told_to_end = 1;
+}
 static int run_replay(void) {
-  if (!countstr)
-    die("replay needs --count-str");
+  enum { KEPT = 100000 };
+  static double ms[KEPT], connect_ms[KEPT];
   ncs = N;
   cs = calloc(ncs, sizeof *cs);
-  for (int i = 0; i < ncs; i++) {
-    struct conn *c = &cs[i];
-    c->idx = i;
-    c->role = R_SUB;
-    c->proto = proto;
-    c->chan = i % C;
-    c->ss = calloc(P, sizeof(struct seqst));
-  }
+  struct sigaction end = {.sa_handler = on_term};
+  sigaction(SIGTERM, &end, 0);
   struct usage ua = usage_now();
-  double sa = self_cpu();
-  u64 t0 = now_ns();
-  // http: one GET, then the stream; ws and raw: handshake, then the subscribe frames
-  int nn = proto == P_HTTP;
-  if (nn) {
-    proto = P_RAW;
-    for (int i = 0; i < ncs; i++)
-      cs[i].proto = P_RAW;
-  }
-  open_all();
-  u64 t1 = now_ns();
-  if (nn)
-    for (int i = 0; i < ncs; i++) {
-      char b[4096];
-      u32 n = sprintf(b, "GET ");
-      n += expand(b + n, 2000, path, cs[i].chan, i, 0, "", 0);
-      n += sprintf(b + n, " HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n");
-      for (int k = 0; k < nhdrs; k++)
-        n += sprintf(b + n, "%s\r\n", hdrs[k]);
-      n += sprintf(b + n, "\r\n");
-      put(&cs[i], b, n);
-      flush(&cs[i]);
+  double sa = self_cpu(), sec = 0, mb = 0;
+  u64 n = 0;
+  while ((!repeat || n < repeat) && n < KEPT && !told_to_end) {
+    u64 before = got_unique;
+    struct replay r = replay_once(proto == P_HTTP);
+    if (told_to_end && got_unique - before != count * ncs) { // cut off by us, so no replay
+      exp_total += got_unique - before;
+      break;
     }
-  u64 want = count * N, lim = now_ns() + dur * 1e9, t;
-  while (replay_total < want && (t = now_ns()) < lim && n_dead < N)
-    poll_once(lim - t);
-  u64 t2 = t_last ? t_last : now_ns();
+    exp_total += count * ncs;
+    ms[n] = r.ms;
+    connect_ms[n++] = r.connect_ms;
+    sec += (r.ms + r.connect_ms) / 1e3;
+    mb += r.mb;
+  }
   struct usage ub = usage_now();
   double sb = self_cpu();
-  double sec = (t2 - t0) / 1e9;
+  qsort(ms, n, sizeof *ms, by_size);
+  qsort(connect_ms, n, sizeof *ms, by_size);
   printf("{\"mode\":\"replay\",");
   common();
-  printf("\"streams\":%d,\"count\":%llu,\"got\":%llu,\"connect_ms\":%.3f,\"total_ms\":%.3f,\"events_per_s\":%"
-         ".0f,\"mb_per_s\":%.1f,",
-         N, (unsigned long long)count, (unsigned long long)replay_total, (t1 - t0) / 1e6, (t2 - t0) / 1e6,
-         replay_total / sec, replay_bytes / sec / 1e6);
-  cpus(ua, ub, sec, replay_total);
-  printf("\"client_cores\":%.2f}\n", (sb - sa) / sec);
-  return replay_total < want;
+  printf("\"streams\":%d,\"count\":%llu,\"payload\":%d,\"replays\":%llu,\"ms\":%.3f,\"ms_least\":%.3f,\"ms_most\":%"
+         ".3f,\"connect_ms\":%.3f,\"events_per_s\":%.0f,\"mb_per_s\":%.1f,",
+         N, (unsigned long long)count, B, (unsigned long long)n, ms[n / 2], ms[0], ms[n ? n - 1 : 0],
+         connect_ms[n / 2], n ? count * ncs / ms[n / 2] * 1e3 : 0, sec > 0 ? mb / sec : 0);
+  cpus(ua, ub, sec, got_unique);
+  printf("\"client_cores\":%.2f,\"expected\":%llu,\"received\":%llu,\"lost\":%lld,\"dup\":%llu,\"out_of_order\":%"
+         "llu,\"bad\":%llu}\n",
+         sec > 0 ? (sb - sa) / sec : 0, (unsigned long long)exp_total, (unsigned long long)got_unique,
+         (long long)(exp_total - got_unique), (unsigned long long)got_dup, (unsigned long long)got_ooo,
+         (unsigned long long)got_bad);
+  return exp_total != got_unique || got_dup || got_ooo || got_bad;
 }
 static int find_proto(const char *s) {
   for (int i = 0; i < 8; i++)
@@ -1570,7 +1447,7 @@ static int find_proto(const char *s) {
   return 0;
 }
 static void usage(void) {
-  fprintf(stderr, "usage: wsload fanout|reqrep|echo|connect|publish-http|replay [options]\n"
+  fprintf(stderr, "usage: wsload fanout|reqrep|echo|connect|publish-http|fill|replay [options]\n"
                   " where:    --host A|unix:/p --port N --path T --header H... --src-count K (127.0.0.2 and "
                   "up) --proto ws|http|raw|nats|natsws|redis|mqtt|mqttws\n"
                   "           --pub-host A --pub-port N --pub-proto X --pub-path T (a publisher's path, "
@@ -1587,7 +1464,11 @@ static void usage(void) {
                   " fanout:   --subs S --channels C (S/C subscribers each) --slow K (more that never read) "
                   "--pubs P --payload B --rate R (messages/s; 0 = closed loop) --window W --pub-depth D\n"
                   " reqrep:   --conns N --depth D --payload B --ack STR      connect: --conns N --hold SEC "
-                  "--inflight K      replay: --count N --count-str S --conns K\n"
+                  "--inflight K\n"
+                  " fill:     --count N --channels C --depth D --payload B --ack STR (N events to each channel, "
+                  "in turns)\n"
+                  " replay:   --count N --payload B --repeat R (0 = until SIGTERM) --conns K --dur SEC (the most "
+                  "that one may take)\n"
                   " measure:  --warm SEC --dur SEC --drain SEC --settle MS --pids a,b (and descendants) "
                   "--cpu K (pin wsload) --label TEXT --verbose\n");
   exit(2);
@@ -1611,6 +1492,10 @@ int main(int argc, char **argv) {
     mode = M_REPLAY;
     N = 1;
     dur = 60;
+    settle = 50;
+  } else if (!strcmp(m, "fill")) {
+    mode = M_FILL;
+    depth = 1024;
   } else
     usage();
   for (int i = 2; i < argc; i++) {
@@ -1684,8 +1569,8 @@ int main(int argc, char **argv) {
       inflight = atoi(V);
     else if (F("--count"))
       count = strtoull(V, 0, 10);
-    else if (F("--count-str"))
-      countstr = V;
+    else if (F("--repeat"))
+      repeat = strtoull(V, 0, 10);
     else if (F("--warm"))
       warm = atof(V);
     else if (F("--dur"))
@@ -1709,8 +1594,7 @@ int main(int argc, char **argv) {
     else if (F("--pids")) {
       char *d = strdup(V);
       for (char *t = strtok(d, ","); t; t = strtok(0, ","))
-        if (npids < 64)
-          pids[npids++] = atoi(t);
+        usage_of(atoi(t));
     } else {
       fprintf(stderr, "unknown option %s\n", o);
       usage();
@@ -1740,6 +1624,7 @@ int main(int argc, char **argv) {
   case M_FANOUT: return run_fanout();
   case M_REQREP: return run_reqrep();
   case M_CONNECT: return run_connect();
+  case M_FILL: return run_fill();
   default: return run_replay();
   }
 }

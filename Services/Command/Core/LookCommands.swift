@@ -87,12 +87,12 @@ enum LookCommands {
       """,
     options: Server.options + [jsonOption], run: runHealth)
 
-  private static let jsonOption = Option.flag("--json", "prints the server's JSON")
+  static let jsonOption = Option.flag("--json", "prints the server's JSON")
 
   // MARK: -
 
   /// Runs one command that prints lines.
-  private static func look(
+  static func look(
     _ name: String, _ arguments: Arguments, _ context: CommandContext, operands: Int,
     _ body: (ServerCalls) throws -> [[UInt8]]
   ) -> ExitCode {
@@ -184,7 +184,7 @@ enum LookCommands {
     }
   }
 
-  private static func payload(_ publication: JSONValue) -> Payload {
+  static func payload(_ publication: JSONValue) -> Payload {
     if let text = publication["b64data"]?.string {
       return Payload(.binary, bytes(base64: text) ?? [UInt8](text.utf8))
     }

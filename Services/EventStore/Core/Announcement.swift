@@ -31,12 +31,15 @@ public enum ReadFailure: Error, Sendable, Hashable, CustomStringConvertible {
   /// The stored event does not match its checksum or can't be found; it is never served. Offset 0
   /// is the stream's own row.
   case corrupt(stream: ChannelName, offset: Offset)
+  /// A name with an `@` that is no fork's.
+  case noSuchFork(ChannelName)
   /// The disk refused; another try may work.
   case unavailable(String)
 
   public var description: String {
     switch self {
     case .corrupt(let stream, let offset): "event \(offset) of \(stream) is corrupt"
+    case .noSuchFork(let name): "there is no fork \(name)"
     case .unavailable(let reason): reason
     }
   }

@@ -37,14 +37,16 @@ final class CommittedTail: Sendable {
     var block: EventBlock
     /// The chain behind its last event.
     var chain: StreamChain
+    /// When its first event was committed, in the store's own time.
+    var clock: Int64
   }
 
   private struct State {
     var runs: [Int64: Run] = [:]
     var bytes = 0
     /// Blocks in the order they were begun, from `begun` on: the position of the first event, and the
-    /// stream.
-    var queue: [(position: Int64, stream: Int64)] = []
+    /// stream, and when that was.
+    var queue: [(position: Int64, stream: Int64, clock: Int64)] = []
     var begun = 0
   }
 
@@ -54,11 +56,12 @@ final class CommittedTail: Sendable {
   var bytes: Int { state.withLock { $0.bytes } }
 
   /// Adds a commit's block, whose first event has `position`; `chain` is that behind its last.
-  func append(_ block: EventBlock, at position: Int64, _ chain: StreamChain) {
+  /// - Parameter clock: the store's own time of the commit.
+  func append(_ block: EventBlock, at position: Int64, _ chain: StreamChain, clock: Int64) {
     state.withLock { state in
       state.bytes += block.events.bytes.count
       let isJoined = Self.join(block, to: &state.runs[block.stream], chain)
-      if !isJoined { state.queue.append((position, block.stream)) }
+      if !isJoined { state.queue.append((position, block.stream, clock)) }
     }
   }
 
@@ -81,24 +84,25 @@ final class CommittedTail: Sendable {
 
   func run(of stream: Int64) -> Run? { state.withLock { $0.runs[stream] } }
 
-  /// The oldest blocks, until no more than `target` bytes would be left or `budget` bytes are given;
-  /// at least one where there are too many bytes.
-  func due(target: Int, budget: Int) -> [Due] {
+  /// The oldest blocks, until no more than `target` bytes would be left and none from before `moment`, or
+  /// `budget` bytes are given; at least one where there is something.
+  func due(target: Int, before moment: Int64? = nil, budget: Int) -> [Due] {
     state.withLock { state in
       var due: [Due] = []
       var left = state.bytes
       var given = 0
       var taken: [Int64: Int] = [:]
       var next = state.begun
-      while next < state.queue.count, left > target, due.isEmpty || given < budget {
-        let stream = state.queue[next].stream
+      while next < state.queue.count, due.isEmpty || given < budget {
+        let (_, stream, clock) = state.queue[next]
+        guard left > target || moment.map({ clock < $0 }) ?? false else { break }
         next += 1
         let index = taken[stream, default: 0]
         guard let run = state.runs[stream], index < run.blocks.count else { continue }
         taken[stream] = index + 1
         let block = run.blocks[index]
         let behind = index + 1 < run.blocks.count ? run.blocks[index + 1].chain : run.chain
-        due.append(Due(block: block, chain: behind))
+        due.append(Due(block: block, chain: behind, clock: clock))
         left -= block.events.bytes.count
         given += block.events.bytes.count
       }

@@ -29,6 +29,11 @@ extension EventStore {
     var segmentCount = 0
     /// Streams whose floor was raised, or that were deleted: something of them may be removed.
     var trimmed: [Int64] = []
+    /// Streams that have a segment more.
+    var grown: [Int64] = []
+    /// What has waited since before this moment of the store's own time becomes segments, however little
+    /// waits; nil for what is too much alone.
+    var sealBefore: Int64?
     /// What is left to look through once it is committed; nil for what there is.
     var reclaimQueue: ReclaimQueue?
     /// A stream lost its name or its row.
@@ -86,17 +91,12 @@ extension EventStore {
   func makeSegments(_ draft: inout Draft) throws(SQLiteError) {
     let added = draft.runs.reduce(0) { $0 + $1.blocks.reduce(0) { $0 + $1.events.bytes.count } }
     let budget = max(added * 2, StoreLimits.segmentBytesPerCommit)
-    for due in tail.due(target: options.tailBytes, budget: budget) {
-      try segments.append(due.block)
-      guard let slot = try streams.find(id: due.block.stream) else {
-        throw SQLiteError(extendedCode: 11, call: "read", message: "events without their stream")
-      }
-      streams[slot].row.head = due.block.last
-      streams[slot].row.chain = due.chain
-      streams[slot].row.bytes += UInt64(due.block.events.bytes.count)
-      try streams.write(streams[slot].row)
+    for due in tail.due(target: options.tailBytes, before: draft.sealBefore, budget: budget) {
+      try segments.append(due.block, clock: due.clock)
+      let row = try streams.settle(due).row
+      if options.retention != nil { draft.grown.append(due.block.stream) }
       // What went by while it waited.
-      if streams[slot].row.name == nil || streams[slot].row.floor >= due.block.first {
+      if row.name == nil || row.floor >= due.block.first {
         draft.trimmed.append(due.block.stream)
       }
       draft.segmentCount += 1
@@ -108,5 +108,18 @@ extension EventStore {
     let oldest = tail.oldest(without: draft.segmentCount) ?? state.position + 1
     guard oldest - 1 - state.swept >= options.sweptEvents else { return }
     draft.state.swept = try log.sweep(after: state.swept, through: oldest - 1)
+  }
+}
+
+extension CommittedTail {
+  /// Adds what a commit wrote of one stream.
+  func append(_ run: EventStore.Draft.Run, clock: Int64) {
+    var position = run.position
+    for (index, block) in run.blocks.enumerated() {
+      let isLast = index + 1 == run.blocks.count
+      append(
+        block, at: position, isLast ? run.chain : run.blocks[index + 1].chain, clock: clock)
+      position += Int64(block.count)
+    }
   }
 }

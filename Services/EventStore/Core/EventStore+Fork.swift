@@ -58,21 +58,6 @@ public enum ForkRefusal: String, Sendable, Hashable {
   case depth = "too many forks of forks"
 }
 
-extension ChannelName {
-  /// What is before the first `@`, and whether there is one.
-  var root: (text: Substring, isFork: Bool) {
-    guard let at = text.utf8.firstIndex(of: UInt8(ascii: "@")) else { return (text[...], false) }
-    return (text[..<at], true)
-  }
-
-  /// Whether a fork of `source` may have this name.
-  func isFork(of source: ChannelName) -> Bool {
-    let root = root
-    return root.isFork && root.text == source.root.text
-      && text.utf8.count > root.text.utf8.count + 1 && self != source
-  }
-}
-
 extension EventStore {
   /// Makes a fork: one row, whatever is in the source. No event is copied; readers of the fork are given
   /// the source's up to the fork point.

@@ -55,6 +55,7 @@ extension EventStore {
     try syncMark(at: now)
     if let due = announceDue, now.monotonic >= due { try persistAnnounced(at: now) }
     if now.monotonic >= sweepDue { try sweep(at: now) }
+    if now.monotonic >= retentionDue { try retain(at: now) }
     if now.monotonic >= reclaimDue { try reclaim(at: now) }
     if connection.walFrames >= checkpointDue { try checkpoint() }
   }
@@ -70,7 +71,11 @@ extension EventStore {
   /// disk it is tried again in a second: due at once it would keep the writer turning.
   private func persistAnnounced(at now: StoreInstant) throws(StoreFailure) {
     let outcome = try transact(at: now) { _ throws(SQLiteError) in }
-    if outcome == .outOfSpace { announceDue = now.monotonic &+ Self.fullDiskPauseMs }
+    switch outcome {
+    case .outOfSpace: announceDue = now.monotonic &+ Self.fullDiskPauseMs
+    case .unchanged: expectAnnouncements(at: now)
+    case .committed: break
+    }
   }
 
   /// Removes some expired keys; the next turn is in a minute, or at once where there may be more.

@@ -1,4 +1,4 @@
-internal import Bytes
+public import Bytes
 internal import Crypto
 internal import SQLite
 
@@ -46,9 +46,18 @@ public final class EventStore {
     /// Pages in the write-ahead log from which `maintain` checkpoints.
     public var checkpointPages = StoreLimits.walPagesDue
     public var writes = WriteBounds()
+    /// How much of a stream is kept; nil, and a stream without a rule: all of it.
+    public var retention: (@Sendable (ChannelName) -> Retention?)?
+    /// The least age that any rule names, in milliseconds; nil where none does.
+    public var shortestAge: Int64?
+    /// Is told what a migration does (`StoreMigration`), on the thread that opens the store.
+    public var migrating: @Sendable (MigrationNews) -> Void = { _ in }
     var durability = StoreSchema.Durability.full
     package var disk: any StoreDisk = SystemDisk()
     package var entropy = StoreEntropy { SystemRandom.uint64() }
+    /// Bytes of events that a migration commits together.
+    var migrationBytes = StoreLimits.migrationBytesPerCommit
+    var migrationProbe = StoreMigration.Probe()
 
     public init() {}
 
@@ -71,6 +80,7 @@ public final class EventStore {
   let keys: KeyTable
   let successors: SuccessorTable
   let reclaims: ReclaimTable
+  let retentions: RetentionTable
   var chains = StreamChain.Maker()
   private let table: StateTable
   private let begin: Statement
@@ -93,12 +103,15 @@ public final class EventStore {
   var sweepDue: Int64 = 0
   var reclaimQueue = ReclaimQueue()
   var reclaimDue: Int64 = 0
+  var retentionTurns = RetentionTurns()
+  var retentionDue: Int64 = 0
   /// Bytes of the smallest batch that was refused for want of space since one of that size fitted.
   var refusedBytes: Int?
 
   /// Opens the store in `directory`, which is made where there is none.
   ///
-  /// - Cost: SQLite's recovery, and reading the last eight megabytes of events or so.
+  /// - Cost: SQLite's recovery, and reading the last eight megabytes of events or so; of a store of an
+  ///   older format everything is read and written anew.
   /// - Errors: any `StoreFailure` but `poisoned`; what was there before is still there.
   public init(directory: String, options: Options = Options(), now: StoreInstant)
     throws(StoreFailure)
@@ -121,6 +134,7 @@ public final class EventStore {
       keys = try KeyTable(connection)
       successors = try SuccessorTable(connection)
       reclaims = try ReclaimTable(connection)
+      retentions = try RetentionTable(connection)
       for stream in try reclaims.candidates() { reclaimQueue.add(stream) }
       begin = try connection.prepare("BEGIN IMMEDIATE")
       end = try connection.prepare("COMMIT")
@@ -133,6 +147,7 @@ public final class EventStore {
     // SQLite made the log anew if there was none, and does not tell when the sync of its name fails.
     try options.disk.syncDirectory(directory)
     try recheckLog()
+    expectAnnouncements(at: now)
     try writeMark(at: now)
   }
 
@@ -189,6 +204,7 @@ public final class EventStore {
       return try recover(from: error)
     }
     publish(draft)
+    expectAnnouncements(at: now)
     try writeMark(at: now)
     return .committed
   }
@@ -210,16 +226,9 @@ public final class EventStore {
     if let queue = draft.reclaimQueue { reclaimQueue = queue }
     if state.swept != draft.state.swept { reclaimQueue.logWasSwept() }
     state = draft.state
-    if confirmed == state.announced { announceDue = nil }
     tail.drop(draft.segmentCount)
-    for run in draft.runs {
-      var position = run.position
-      for (index, block) in run.blocks.enumerated() {
-        let isLast = index + 1 == run.blocks.count
-        tail.append(block, at: position, isLast ? run.chain : run.blocks[index + 1].chain)
-        position += Int64(block.count)
-      }
-    }
+    for run in draft.runs { tail.append(run, clock: draft.time) }
+    for stream in draft.grown { retentionTurns.add(stream) }
     for stream in draft.trimmed { reclaimQueue.add(stream) }
     if draft.forgetsStreams || streams.count > StoreLimits.cachedStreamsMax { streams.forget() }
   }
@@ -283,7 +292,8 @@ public final class EventStore {
 
   /// The monotonic millisecond by which `maintain` must be called again.
   public var maintenanceDue: Int64 {
-    min(markDue ?? .max, announceDue ?? .max, sweepDue, reclaimQueue.isEmpty ? .max : reclaimDue)
+    min(markDue ?? .max, announceDue ?? .max, sweepDue, retentionDue,
+      reclaimQueue.isEmpty ? .max : reclaimDue)
   }
 
   /// Refuses every later call, and gives `failure` back.
@@ -292,11 +302,20 @@ public final class EventStore {
     return failure
   }
 
+  /// Has `maintain` look a quarter of a second after the last commit whether the hub has confirmed more.
+  func expectAnnouncements(at now: StoreInstant) {
+    announceDue = state.announced < state.position ? now.monotonic &+ Self.announcePauseMs : nil
+  }
+
+  private static let announcePauseMs: Int64 = 250
+
   /// Notes that the hub has all events up to `position`; stored with the next commit, or by
   /// `maintain` when there has been none for a quarter of a second.
   public func confirmAnnounced(through position: Int64, at now: StoreInstant) {
     confirmed = max(confirmed, min(position, state.position))
-    if confirmed != state.announced, announceDue == nil { announceDue = now.monotonic &+ 250 }
+    if confirmed != state.announced, announceDue == nil {
+      announceDue = now.monotonic &+ Self.announcePauseMs
+    }
   }
 
   /// Where readers of this store find it.

@@ -38,6 +38,9 @@ public enum EventStoreProgram {
     let limits = context.settings.limits
     options.keysKept = limits.durableIdempotencyWindow.millisecondsClamped
     options.writes = WriteBounds(limits)
+    options.adopt(context.settings.channels)
+    let migrations = MigrationLog(context.logger)
+    options.migrating = { migrations.write($0) }
     let mail = try Mailbox<StoreMail>()
     let metrics = EventStoreMetrics(context.metrics)
     let store: StoreThread
@@ -69,7 +72,7 @@ public enum EventStoreProgram {
     StoreThread.Handlers(
       took: { metrics.commitSeconds.record(UInt64(clamping: $0)) },
       committed: { mail.post(.committed($0)) }, answered: { mail.post(.answered($0, $1)) },
-      probed: { mail.post(.probed($0, $1)) }, removed: { mail.post(.removed($0, $1)) },
+      probed: { mail.post(.probed($0, $1)) }, carriedOut: { mail.post(.carriedOut($0, $1)) },
       failed: { mail.post(.failed($0)) })
   }
 }
@@ -86,7 +89,7 @@ enum StoreMail: Sendable {
   case committed([StoreThread.Completion])
   case answered(StoreThread.Tag, StoreThread.Answer)
   case probed(StoreThread.Tag, EventStore.Holdings?)
-  case removed(StoreThread.Tag, StreamHead?)
+  case carriedOut(StoreThread.Tag, StoreThread.Done)
   case failed(StoreFailure)
   case artifact(ArtifactThread.Outcome)
   case drain
@@ -102,6 +105,21 @@ struct RunningEventStore: RunningService {
   func reload(_ settings: Configuration) -> Set<String> {
     store.adopt(WriteBounds(settings.limits))
     return []
+  }
+}
+
+extension EventStore.Options {
+  /// Keeps of each stream what the rule of its channel says.
+  mutating func adopt(_ rules: ChannelRules) {
+    let ages = rules.rules.compactMap { $0.retention?.age?.millisecondsClamped }
+    shortestAge = ages.min()
+    guard rules.rules.contains(where: { $0.retention != nil }) else { return }
+    retention = { name in
+      guard let rule = rules.rule(for: name)?.retention else { return nil }
+      return Retention(
+        events: rule.events.map { UInt64(clamping: $0) }, bytes: rule.bytes.map { UInt64(clamping: $0) },
+        age: rule.age?.millisecondsClamped)
+    }
   }
 }
 

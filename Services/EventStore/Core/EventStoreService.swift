@@ -13,13 +13,13 @@ internal import Wire
 /// queues: an append's bytes are granted again only once it is decided.
 final class EventStoreService {
   private let loop: EventLoop
-  private let store: StoreThread
+  let store: StoreThread
   private let artifacts: ArtifactThread
   private let context: ServiceContext
-  private let metrics: EventStoreMetrics
+  let metrics: EventStoreMetrics
   private let announcer: Announcer
   private lazy var transfers = ArtifactTransfers(artifacts)
-  private var waiting: [StoreThread.Tag: Waiting] = [:]
+  var waiting: [StoreThread.Tag: Waiting] = [:]
   private var lastTag: StoreThread.Tag = 0
   private var nextLink = 1
   /// Pages that wait for their peers, by the links' tags.
@@ -29,7 +29,7 @@ final class EventStoreService {
   var listener: LinkListener?
 
   /// Who asked.
-  private struct Waiting {
+  struct Waiting {
     weak var link: Link?
     var header: FrameHeader
     /// The request's bytes are granted again when it is answered.
@@ -79,7 +79,7 @@ final class EventStoreService {
       case .committed(let completions): committed(completions)
       case .answered(let tag, let answer): answered(tag, answer)
       case .probed(let tag, let holdings): probed(tag, holdings)
-      case .removed(let tag, let head): removed(tag, head)
+      case .carriedOut(let tag, let done): carriedOut(tag, done)
       case .failed(let failure): failed(failure)
       case .artifact(let outcome): received(outcome)
       case .drain: drain()
@@ -120,8 +120,13 @@ final class EventStoreService {
       link.fail(asked.header, .offsetConflict, "the stream is at offset \(head)")
     case .idempotencyConflict: link.fail(asked.header, .idempotencyConflict)
     case .refused(let refusal):
-      let isLarge = refusal == .tooManyBytes || refusal == .tooManyEvents
-      link.fail(asked.header, isLarge ? .tooLarge : .badRequest, refusal.rawValue)
+      let code: ErrorCode =
+        switch refusal {
+        case .tooManyBytes, .tooManyEvents: .tooLarge
+        case .noSuchFork: .notFound
+        default: .badRequest
+        }
+      link.fail(asked.header, code, refusal.rawValue)
     case .outOfSpace:
       metrics.outOfSpace.add()
       link.fail(asked.header, .outOfSpace)
@@ -142,12 +147,15 @@ final class EventStoreService {
     case .heads(let heads): asked.link?.reply(HeadsPage(heads: heads), to: correlation)
     case .streams(let streams, let hasMore):
       asked.link?.reply(StreamList(hasMore: hasMore, streams: streams), to: correlation)
+    case .descriptions(let streams, let hasMore):
+      asked.link?.reply(StreamDescriptions(hasMore: hasMore, streams: streams), to: correlation)
     case .failed(let failure):
       switch failure {
       case .corrupt:
         metrics.corrupt.add()
         context.logger.error("a stored event is corrupt", ["reason": .text(failure.description)])
         asked.link?.fail(asked.header, .corrupt, failure.description)
+      case .noSuchFork: asked.link?.fail(asked.header, .notFound, failure.description)
       case .unavailable(let reason): asked.link?.fail(asked.header, .unavailable, reason)
       }
     case .unannounced: break
@@ -165,16 +173,6 @@ final class EventStoreService {
         Probed(events: holdings.events, bytes: holdings.bytes), to: asked.header.correlation)
     } else {
       asked.link?.fail(asked.header, .outOfSpace, "the store can't write: the disk is full")
-    }
-  }
-
-  private func removed(_ tag: StoreThread.Tag, _ head: StreamHead?) {
-    guard let asked = waiting.removeValue(forKey: tag) else { return }
-    if let head {
-      asked.link?.reply(HistoryRemoved(head), to: asked.header.correlation)
-    } else {
-      metrics.outOfSpace.add()
-      asked.link?.fail(asked.header, .outOfSpace)
     }
   }
 
@@ -201,7 +199,7 @@ final class EventStoreService {
 
   // MARK: requests
 
-  private func take(
+  func take(
     _ link: Link, _ header: FrameHeader, isHeld: Bool = false, pageBytes: Int = 0,
     _ submit: (StoreThread.Tag) -> StoreThread.Submission
   ) -> Consumption {
@@ -343,11 +341,27 @@ extension EventStoreService: LinkOwner {
           limit: Int(min(request.limit, 1000))))
     case .removeHistory:
       let request = try RemoveHistory(body: body)
-      guard link.peer?.role != .worker else {
-        link.fail(header, .roleForbidden)
-        return .now
-      }
-      return take(link, header) { store.removeHistory(of: request.name, tag: $0) }
+      return carryOut(link, header, .trim(request.name, through: nil))
+    case .trimStream:
+      let request = try TrimStream(body: body)
+      return carryOut(link, header, .trim(request.name, through: request.through))
+    case .deleteStream:
+      return carryOut(link, header, .delete(try DeleteStream(body: body).name))
+    case .forkStream:
+      let request = try ForkStream(body: body)
+      return carryOut(
+        link, header,
+        .fork(
+          ForkRequest(
+            of: request.source, as: request.name, at: request.at, epoch: request.epoch,
+            author: request.author, time: loop.wallMilliseconds)))
+    case .describeStreams:
+      let request = try DescribeStreams(body: body)
+      return read(
+        link, header,
+        .descriptions(
+          prefix: request.prefix, after: ChannelName(request.after),
+          limit: Int(min(request.limit, 1000))))
     case .readMetrics:
       _ = try ReadMetrics(body: body)
       let queued = listener?.openLinks.reduce(0) { $0 + $1.queuedBytes } ?? 0

@@ -11,7 +11,7 @@ struct LogTable {
   private let insert: Statement
   private let select: Statement
   private let remove: Statement
-  private let keep: Statement
+  private let insertOrder: Statement
 
   init(_ connection: Connection) throws(SQLiteError) {
     insert = try connection.prepare(
@@ -25,7 +25,7 @@ struct LogTable {
       ORDER BY position LIMIT ?3
       """)
     remove = try connection.prepare("DELETE FROM log WHERE position <= ?1")
-    keep = try connection.prepare(
+    insertOrder = try connection.prepare(
       "INSERT INTO orders(position, last, crc, list) VALUES (?1, ?2, ?3, ?4)")
   }
 
@@ -58,12 +58,17 @@ struct LogTable {
     guard !order.entries.isEmpty else { return position }
     remove.bind(1, order.last)
     try remove.run()
-    keep.bind(1, order.position)
-    keep.bind(2, order.last)
-    keep.bind(3, Int64(order.checksum))
-    keep.bind(4, copying: order.list)
-    try keep.run()
+    try keep(order)
     return order.last
+  }
+
+  /// Keeps the order of events that are in segments, and not in the log.
+  func keep(_ order: CommitOrder) throws(SQLiteError) {
+    insertOrder.bind(1, order.position)
+    insertOrder.bind(2, order.last)
+    insertOrder.bind(3, Int64(order.checksum))
+    insertOrder.bind(4, copying: order.list)
+    try insertOrder.run()
   }
 }
 

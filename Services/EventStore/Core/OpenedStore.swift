@@ -2,8 +2,8 @@ internal import Bytes
 internal import SQLite
 internal import Wire
 
-/// The steps from a directory to a store that may be served: lock, head mark, database, judgement,
-/// tail. Owns what it opened until the store takes it over.
+/// The steps from a directory to a store that may be served: lock, head mark, database, migration,
+/// judgement, tail. Owns what it opened until the store takes it over.
 struct OpenedStore {
   let connection: Connection
   var streams: StreamTable
@@ -20,15 +20,10 @@ struct OpenedStore {
     lock = try StoreLock(directory: directory, on: disk)
     let reading = try HeadMarkFile.read(in: directory, on: disk)
     try Self.refuseMissingDatabase(directory, reading, options)
+    try StoreMigration.removeLeftovers(in: directory, on: disk)
     // Made here so that nobody else may read it; SQLite gives its other files the same mode.
     _ = try StoreFile(path: StoreSchema.path(in: directory), on: disk)
-    do throws(SQLiteError) {
-      connection = try Connection(
-        path: StoreSchema.path(in: directory), mode: .writer, vfs: disk.sqliteName)
-    } catch {
-      throw StoreSchema.opening(error)
-    }
-    try StoreSchema.prepareWriter(connection, options.durability)
+    connection = try Self.connection(directory, reading, options)
     try StoreSchema.create(connection, store: options.entropy.word())
     do throws(SQLiteError) {
       table = try StateTable(connection)
@@ -59,6 +54,37 @@ struct OpenedStore {
     throw .behindHeadMark(.behind(database: 0, mark: mark.commit))
   }
 
+  /// Connects to the database, which is migrated first where its format is an older one.
+  private static func connection(
+    _ directory: String, _ reading: HeadMarkReading, _ options: EventStore.Options
+  ) throws(StoreFailure) -> Connection {
+    let found = try connect(directory, options)
+    let older: (any OlderFormat)?
+    do throws(SQLiteError) {
+      older = try OlderFormats.format(of: found)
+    } catch {
+      throw StoreSchema.opening(error)
+    }
+    guard let older else { return found }
+    var migration = StoreMigration(in: directory, consume found, older, options)
+    try migration.run(reading)
+    return try connect(directory, options)
+  }
+
+  private static func connect(
+    _ directory: String, _ options: EventStore.Options
+  ) throws(StoreFailure) -> Connection {
+    let connection: Connection
+    do throws(SQLiteError) {
+      connection = try Connection(
+        path: StoreSchema.path(in: directory), mode: .writer, vfs: options.disk.sqliteName)
+    } catch {
+      throw StoreSchema.opening(error)
+    }
+    try StoreSchema.prepareWriter(connection, options.durability)
+    return connection
+  }
+
   /// Reads the log: of each stream, what is behind its segments.
   private mutating func loadTail() throws(StoreFailure) {
     do throws(SQLiteError) {
@@ -79,7 +105,7 @@ struct OpenedStore {
             let chain = chains.chain(
               live.chain, addingAll: block.events.bytes.span, count: block.count, from: block.first)
           else { throw Self.damage(at: position, scan) }
-          tail.append(block, at: position, chain)
+          tail.append(block, at: position, chain, clock: state.clock)
           streams[slot].head = block.last
           streams[slot].chain = chain
         }

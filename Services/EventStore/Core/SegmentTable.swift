@@ -20,7 +20,7 @@ struct SegmentTable {
       ORDER BY p.first DESC LIMIT 1
       """)
     place = try connection.prepare(
-      "INSERT INTO places(stream, first, count, segment) VALUES (?1, ?2, ?3, ?4)")
+      "INSERT INTO places(stream, first, count, segment, bytes, clock) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
   }
 
   /// The block that has an offset of a stream's own; nil where there is none, or none that fits its
@@ -40,8 +40,8 @@ struct SegmentTable {
     return isSound && block.contains(offset) ? block : nil
   }
 
-  /// Adds a block as a segment. A place that is taken is an error: two events with one offset.
-  func append(_ block: EventBlock) throws(SQLiteError) {
+  /// Adds a block as a segment, at a moment of the store's own time. A place that is taken is an error: two events with one offset.
+  func append(_ block: EventBlock, clock: Int64) throws(SQLiteError) {
     insert.bind(1, block.stream)
     insert.bind(2, copying: block.chain.bytes)
     insert.bind(3, Int64(block.checksum(at: 0)))
@@ -50,6 +50,8 @@ struct SegmentTable {
     place.bind(2, bits: block.first.value)
     place.bind(3, Int64(block.count))
     place.bind(4, connection.lastRow)
+    place.bind(5, Int64(block.events.bytes.count))
+    place.bind(6, clock)
     try place.run()
   }
 }

@@ -15,6 +15,8 @@ package protocol StoreDisk: Sendable {
   /// Makes a directory's entries durable.
   func syncDirectory(_ path: String) throws(StoreFailure)
   func rename(_ from: String, to: String) throws(StoreFailure)
+  /// One that isn't there is as good.
+  func remove(_ path: String) throws(StoreFailure)
   func exists(_ path: String) -> Bool
   /// How long a file is; nil for one that isn't there.
   func bytes(of path: String) -> UInt64?

@@ -80,6 +80,8 @@ package struct SystemDisk: StoreDisk {
     try StoreFiles.rename(from, to: to)
   }
 
+  package func remove(_ path: String) throws(StoreFailure) { try StoreFiles.remove(path) }
+
   package func exists(_ path: String) -> Bool { StoreFiles.exists(path) }
 
   package func bytes(of path: String) -> UInt64? {
@@ -178,6 +180,17 @@ enum StoreFiles {
 
   static func rename(_ from: String, to: String) throws(StoreFailure) {
     guard unsafe Glibc.rename(from, to) == 0 else { throw failed("rename", from) }
+  }
+
+  /// Gives a file a second name (`link(2)`), in place of what has that name.
+  static func link(_ from: String, to: String) throws(StoreFailure) {
+    try remove(to)
+    guard unsafe Glibc.link(from, to) == 0 else { throw failed("link", from) }
+  }
+
+  /// The size of a file in bytes; 0 where there is none.
+  static func byteCount(_ path: String) -> UInt64 {
+    UInt64(clamping: (try? Files.status(FilePath(path)).bytes) ?? 0)
   }
 
   /// Removes a file; one that isn't there is as good.

@@ -35,8 +35,8 @@ public enum StoreLimits {
   /// Reads waiting for the reader; beyond, a read is `overloaded`.
   public static let queueReadsMax = 4_096
 
-  /// Histories waiting to be removed, a commit each; beyond, a removal is `overloaded`.
-  public static let queueRemovalsMax = 1_024
+  /// Forks, trims and deletions that wait, a commit each; beyond, one is `overloaded`.
+  public static let queueOrdersMax = 1_024
 
   /// Bytes of events that are in no segment yet, before the oldest are put into one.
   ///
@@ -54,6 +54,10 @@ public enum StoreLimits {
   /// checkpoints then fail for want of space, or a reader never lets go.
   public static let walPagesMax = 32_768
 
+  /// Bytes of a store of an older format that are read, before they are committed to the new database.
+  /// BUDGET: a migration holds so much more than a store that serves.
+  public static let migrationBytesPerCommit = 4 << 20
+
   /// Streams whose state is kept in memory; at the bound the memory is emptied and filled anew.
   public static let cachedStreamsMax = 65_536
 
@@ -70,6 +74,11 @@ public enum StoreLimits {
   /// that removed some. BUDGET: an append waits for one such commit, a few milliseconds.
   public static let reclaimPlacesMax = 64
   public static let reclaimPauseMs: Int64 = 20
+
+  /// Streams, and places of one, whose retention is looked at in one commit; once a second.
+  public static let retentionStreamsMax = 256
+  public static let retentionPlacesMax = 256
+  public static let retentionPauseMs: Int64 = 1_000
 
   /// Idempotency keys removed in one sweep.
   public static let sweepKeysMax = 512

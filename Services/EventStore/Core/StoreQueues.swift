@@ -1,7 +1,7 @@
 internal import Bytes
 internal import Synchronization
 
-/// What waits for the writer: appends and removals in order, probes, and the hub's last confirmation.
+/// What waits for the writer: appends and orders one after the other, probes, and the hub's last confirmation.
 final class WriteQueue: Sendable {
   struct Entry {
     let tag: StoreThread.Tag
@@ -9,18 +9,18 @@ final class WriteQueue: Sendable {
     let bytes: Int
   }
 
-  /// A history that is to be removed.
-  struct Removal {
+  /// Something else that is to be done to a stream, in a commit of its own.
+  struct Ordered {
     let tag: StoreThread.Tag
-    let stream: ChannelName
+    let order: StoreThread.Order
     /// Appends that wait and come first.
     var place: Int
   }
 
-  /// What the writer does in one turn: appends, then removals.
+  /// What the writer does in one turn: appends, then orders.
   struct Work {
     var appends: [Entry] = []
-    var removals: [Removal] = []
+    var orders: [Ordered] = []
     var probes: [StoreThread.Tag] = []
     var confirmed: Int64?
     var isLast = false
@@ -29,7 +29,7 @@ final class WriteQueue: Sendable {
   private struct State {
     var appends: [Entry] = []
     /// INVARIANT: in order of their places.
-    var removals: [Removal] = []
+    var orders: [Ordered] = []
     var events = 0
     var bytes = 0
     var probes: [StoreThread.Tag] = []
@@ -67,11 +67,11 @@ final class WriteQueue: Sendable {
     return result
   }
 
-  func add(removal stream: ChannelName, _ tag: StoreThread.Tag) -> StoreThread.Submission {
+  func add(_ order: StoreThread.Order, _ tag: StoreThread.Tag) -> StoreThread.Submission {
     let result = state.withLock { state -> StoreThread.Submission in
       if state.isStopped { return .stopped }
-      guard state.removals.count < StoreLimits.queueRemovalsMax else { return .overloaded }
-      state.removals.append(Removal(tag: tag, stream: stream, place: state.appends.count))
+      guard state.orders.count < StoreLimits.queueOrdersMax else { return .overloaded }
+      state.orders.append(Ordered(tag: tag, order: order, place: state.appends.count))
       return .accepted
     }
     if result == .accepted { point.wake() }
@@ -89,9 +89,9 @@ final class WriteQueue: Sendable {
     return result
   }
 
+  /// Wakes nobody: the writer looks with its next work, or a quarter of a second after the last.
   func confirm(_ position: Int64) {
     state.withLock { $0.confirmed = max($0.confirmed ?? 0, position) }
-    point.wake()
   }
 
   /// Accepts nothing more; what was accepted is still taken.
@@ -119,33 +119,33 @@ final class WriteQueue: Sendable {
   private func takeNow() -> Work? {
     state.withLock { state in
       guard
-        !state.appends.isEmpty || !state.removals.isEmpty || !state.probes.isEmpty
+        !state.appends.isEmpty || !state.orders.isEmpty || !state.probes.isEmpty
           || state.confirmed != nil || state.isStopped
       else { return nil }
       var work = Work()
       swap(&work.probes, &state.probes)
       work.confirmed = state.confirmed.take()
       takeAppends(&state, &work)
-      takeRemovals(&state, &work)
-      work.isLast = state.isStopped && state.appends.isEmpty && state.removals.isEmpty
+      takeOrders(&state, &work)
+      work.isLast = state.isStopped && state.appends.isEmpty && state.orders.isEmpty
       return work
     }
   }
 
   /// Takes those that no append comes before any more.
-  private func takeRemovals(_ state: inout State, _ work: inout Work) {
-    guard !state.removals.isEmpty else { return }
-    for index in state.removals.indices { state.removals[index].place -= work.appends.count }
-    work.removals = Array(state.removals.prefix { $0.place <= 0 })
-    state.removals.removeFirst(work.removals.count)
+  private func takeOrders(_ state: inout State, _ work: inout Work) {
+    guard !state.orders.isEmpty else { return }
+    for index in state.orders.indices { state.orders[index].place -= work.appends.count }
+    work.orders = Array(state.orders.prefix { $0.place <= 0 })
+    state.orders.removeFirst(work.orders.count)
   }
 
-  /// Takes appends up to the bounds of a commit and the next removal; at least one, if none is next.
+  /// Takes appends up to the bounds of a commit and the next order; at least one, if none is next.
   private func takeAppends(_ state: inout State, _ work: inout Work) {
     var events = 0
     var bytes = 0
     var count = 0
-    let most = state.removals.first?.place ?? .max
+    let most = state.orders.first?.place ?? .max
     for entry in state.appends {
       guard count < most else { break }
       events += entry.request.events.count

@@ -49,7 +49,10 @@ extension StoreReader {
   }
 
   /// The epoch that a stream begins with which does not exist.
+  ///
+  /// - Errors: `noSuchFork` for a fork's name: forks don't begin by themselves.
   func firstEpoch(of stream: ChannelName) throws(ReadFailure) -> Epoch {
+    guard !stream.root.isFork else { throw .noSuchFork(stream) }
     do throws(SQLiteError) {
       return try successors.epoch(of: stream) ?? FirstEpoch.of(stream, in: store)
     } catch {

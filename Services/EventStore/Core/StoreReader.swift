@@ -168,6 +168,21 @@ public final class StoreReader {
   public func streams(
     prefix: String = "", after: ChannelName? = nil, limit: Int = 256
   ) throws(ReadFailure) -> [StreamHead] {
+    // The list was read before the tail, so where each stands is read again.
+    var heads: [StreamHead] = []
+    for name in try names(prefix, after, limit) {
+      try withStream(name) { view in
+        guard let view else { return }
+        heads.append(
+          StreamHead(name: name, epoch: view.row.epoch, floor: view.row.floor, head: view.head))
+      }
+    }
+    return heads
+  }
+
+  private func names(
+    _ prefix: String, _ after: ChannelName?, _ limit: Int
+  ) throws(ReadFailure) -> [ChannelName] {
     list.bind(1, text: after?.text ?? "")
     list.bind(2, text: prefix)
     // Names are ASCII, and no name has a byte as high as this one.
@@ -181,8 +196,29 @@ public final class StoreReader {
       }
       names.append(name)
     }
-    // The list was read before the tail, so where each stands is read again.
-    return try names.map { name throws(ReadFailure) in try head(of: name) }
+    return names
+  }
+
+  /// What there is to say of streams, as `streams` lists them.
+  public func descriptions(
+    prefix: String = "", after: ChannelName? = nil, limit: Int = 256
+  ) throws(ReadFailure) -> [StreamDescription] {
+    var found: [StreamDescription] = []
+    for name in try names(prefix, after, limit) {
+      try withStream(name) { (view) throws(ReadFailure) in
+        guard let view else { return }
+        let (row, run) = (view.row, view.runs[view.row.id])
+        let source = row.parent == 0 ? nil : try self.found(row.parent)?.name
+        let waiting = run?.blocks.reduce(0) { $0 + $1.events.bytes.count } ?? 0
+        found.append(
+          StreamDescription(
+            head: StreamHead(name: name, epoch: row.epoch, floor: row.floor, head: view.head),
+            bytes: row.bytes + UInt64(waiting), createdMs: row.created, source: source?.text ?? "",
+            fork: row.fork, isFork: row.parent != 0, author: row.author,
+            sha256: (run?.chain ?? row.chain).bytes))
+      }
+    }
+    return found
   }
 }
 

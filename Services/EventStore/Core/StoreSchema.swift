@@ -147,7 +147,8 @@ enum StoreSchema {
     try connection.execute(
       """
       CREATE TABLE places(stream INTEGER NOT NULL, first INTEGER NOT NULL, \
-      count INTEGER NOT NULL, segment INTEGER NOT NULL, PRIMARY KEY (stream, first)) \
+      count INTEGER NOT NULL, segment INTEGER NOT NULL, bytes INTEGER NOT NULL, \
+      clock INTEGER NOT NULL, PRIMARY KEY (stream, first)) \
       STRICT, WITHOUT ROWID
       """)
     try connection.execute(

@@ -41,8 +41,8 @@ struct StoreWriter {
     let work = queue.take(waiting: delay)
     if let position = work.confirmed { store.confirmAnnounced(through: position, at: .now()) }
     let didWrite = work.appends.isEmpty ? false : try commit(work.appends, store)
-    for removal in work.removals {
-      handlers.removed(removal.tag, try store.removeHistory(of: removal.stream, at: .now()))
+    for ordered in work.orders {
+      handlers.carriedOut(ordered.tag, try carryOut(ordered.order, store))
     }
     if !work.probes.isEmpty {
       // One commit answers all that wait, and an append's commit is as good as a probe's.
@@ -52,6 +52,17 @@ struct StoreWriter {
     }
     try store.maintain(at: .now())
     return !work.isLast
+  }
+
+  private func carryOut(
+    _ order: StoreThread.Order, _ store: EventStore
+  ) throws(StoreFailure) -> StoreThread.Done {
+    switch order {
+    case .trim(let stream, let offset):
+      .trimmed(try store.trim(stream, through: offset, at: .now()))
+    case .delete(let stream): .deleted(try store.delete(stream, at: .now()))
+    case .fork(let request): .forked(try store.fork(request, at: .now()))
+    }
   }
 
   /// Whether anything new is on disk.
@@ -100,6 +111,9 @@ struct StoreAnswerer {
       case .streams(let prefix, let after, let limit):
         let heads = try reader.streams(prefix: prefix, after: after, limit: limit)
         return .streams(heads, hasMore: heads.count == limit)
+      case .descriptions(let prefix, let after, let limit):
+        let found = try reader.descriptions(prefix: prefix, after: after, limit: limit)
+        return .descriptions(found, hasMore: found.count == limit)
       case .unannounced(let position, let limit):
         return .unannounced(try reader.unannounced(after: position, limit: limit))
       }

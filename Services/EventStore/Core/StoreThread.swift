@@ -27,10 +27,27 @@ public final class StoreThread: Sendable {
     public var outcome: AppendOutcome
   }
 
+  /// What is done to a stream beside appending to it.
+  public enum Order: Sendable, Equatable {
+    /// See `EventStore.trim`; nil for the head.
+    case trim(ChannelName, through: Offset?)
+    case delete(ChannelName)
+    case fork(ForkRequest)
+  }
+
+  /// What became of an order.
+  public enum Done: Sendable, Equatable {
+    /// Nil where the disk is full.
+    case trimmed(StreamHead?)
+    case deleted(EventStore.Deletion)
+    case forked(ForkOutcome)
+  }
+
   public enum Query: Sendable, Equatable {
     case page(ChannelName, from: Offset, StoreReader.Direction, count: Int, bytes: Int)
     case heads([ChannelName])
     case streams(prefix: String, after: ChannelName?, limit: Int)
+    case descriptions(prefix: String, after: ChannelName?, limit: Int)
     case unannounced(after: Int64, limit: Int)
   }
 
@@ -39,6 +56,7 @@ public final class StoreThread: Sendable {
     /// In the order asked; a stream that does not exist has the epoch that it will begin with.
     case heads([StreamHead])
     case streams([StreamHead], hasMore: Bool)
+    case descriptions([StreamDescription], hasMore: Bool)
     case unannounced(AnnouncementPage)
     case failed(ReadFailure)
   }
@@ -52,8 +70,7 @@ public final class StoreThread: Sendable {
     /// A probe's result: what the store holds now that a commit went through; nil where the disk
     /// is full.
     public var probed: @Sendable (Tag, EventStore.Holdings?) -> Void
-    /// A stream's history was removed; nil where the disk is full.
-    public var removed: @Sendable (Tag, StreamHead?) -> Void
+    public var carriedOut: @Sendable (Tag, Done) -> Void
     /// The store can't go on. Appends without an outcome are unknown; the process has to end.
     public var failed: @Sendable (StoreFailure) -> Void
 
@@ -62,14 +79,14 @@ public final class StoreThread: Sendable {
       committed: @escaping @Sendable ([Completion]) -> Void,
       answered: @escaping @Sendable (Tag, Answer) -> Void,
       probed: @escaping @Sendable (Tag, EventStore.Holdings?) -> Void,
-      removed: @escaping @Sendable (Tag, StreamHead?) -> Void = { _, _ in },
+      carriedOut: @escaping @Sendable (Tag, Done) -> Void = { _, _ in },
       failed: @escaping @Sendable (StoreFailure) -> Void
     ) {
       self.took = took
       self.committed = committed
       self.answered = answered
       self.probed = probed
-      self.removed = removed
+      self.carriedOut = carriedOut
       self.failed = failed
     }
   }
@@ -141,11 +158,9 @@ public final class StoreThread: Sendable {
   /// Hands an append to the writer. Its outcome comes by `Handlers.committed`.
   public func append(_ request: AppendRequest, tag: Tag) -> Submission { writes.add(request, tag) }
 
-  /// Has a stream's history removed, with all that was handed over before and nothing that is handed
-  /// over later. The result comes by `Handlers.removed`.
-  public func removeHistory(of stream: ChannelName, tag: Tag) -> Submission {
-    writes.add(removal: stream, tag)
-  }
+  /// Hands an order to the writer: carried out after all that was handed over before it, and before
+  /// what is handed over later. The result comes by `Handlers.carriedOut`.
+  public func order(_ order: Order, tag: Tag) -> Submission { writes.add(order, tag) }
 
   /// Asks the writer for a real commit. The result comes by `Handlers.probed`.
   public func probe(tag: Tag) -> Submission { writes.add(probe: tag) }

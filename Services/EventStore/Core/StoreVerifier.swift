@@ -72,7 +72,8 @@ public struct StoreReport: Sendable, Equatable {
 /// checksum, and counted, what was removed from its history as well; the head mark is compared; SQLite's own check is run, indexes included,
 /// which no checksum of ours covers.
 public enum StoreVerifier {
-  /// - Shape: `scratch` is a directory with room for a copy of the store.
+  /// - Shape: `scratch` is a directory with room for a copy of the store; for four of one that has an
+  ///   older format, of which the copy is migrated.
   /// - Cost: reads everything, most of it twice; memory is bounded by a page and the list of streams.
   public static func verify(_ directory: String, scratch: String, now: StoreInstant) -> StoreReport
   {
@@ -111,7 +112,9 @@ public enum StoreVerifier {
   }
 
   private static func remove(_ copy: String) {
-    for file in files + [StoreLock.name, StoreSchema.fileName + "-shm"] {
+    try? StoreMigration.removeLeftovers(in: copy)
+    let made = [StoreLock.name, StoreSchema.fileName + "-shm"]
+    for file in files + made + OlderFormats.all.map({ StoreMigration.keptName($0.number) }) {
       try? StoreFiles.remove("\(copy)/\(file)")
     }
     StoreFiles.removeDirectory(copy)

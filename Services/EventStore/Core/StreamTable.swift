@@ -1,5 +1,6 @@
 internal import Bytes
 internal import SQLite
+internal import Wire
 
 /// One row of the table `streams`: where the stream's segments end, and what it came from.
 struct StreamRow: Equatable {
@@ -174,6 +175,18 @@ struct StreamTable {
   func write(_ row: StreamRow) throws(SQLiteError) {
     row.bind(to: update)
     try update.run()
+  }
+
+  /// Brings a stream's row up to a block of the tail that is in a segment now, and gives the stream.
+  mutating func settle(_ due: CommittedTail.Due) throws(SQLiteError) -> LiveStream {
+    guard let slot = try find(id: due.block.stream) else {
+      throw SQLiteError(extendedCode: 11, call: "read", message: "events without their stream")
+    }
+    self[slot].row.head = due.block.last
+    self[slot].row.chain = due.chain
+    self[slot].row.bytes += UInt64(due.block.events.bytes.count)
+    try write(self[slot].row)
+    return self[slot]
   }
 
   private mutating func keep(_ row: StreamRow) -> Slot {

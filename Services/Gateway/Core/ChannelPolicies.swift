@@ -29,6 +29,11 @@ struct ChannelPolicies: Sendable {
   /// Why the rule's type can't serve it; nil if it can.
   static func fault(_ rule: ChannelRule, _ registry: ChannelRegistry) -> ChannelTypeFault? {
     let policy = policy(rule, owners: [])
+    if rule.retention != nil, registry.traits(of: policy.type)?.state == .folded {
+      return ChannelTypeFault(
+        option: nil,
+        "the type \(policy.type) builds its state from the whole history: leave out `keep`")
+    }
     do throws(ChannelOptionsError) {
       try registry.check(policy.type, options: policy.options, history: policy.history)
       return nil

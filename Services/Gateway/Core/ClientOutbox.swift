@@ -277,7 +277,7 @@ final class ClientOutbox {
     case .skipped(let count):
       if let owner { carrier.tell(.gap(owner.channel.name, dropped: count)) }
     case .parcel(let parcel):
-      metrics.waited[LaneLabel(lane)].record(gateway.loop.now.since(parcel.since))
+      metrics.waited(in: lane).record(gateway.loop.now.since(parcel.since))
       commit(parcel, of: owner)
     }
     guard let owner, lanes.isEmpty(flow) else { return }

@@ -82,7 +82,10 @@ extension SlowLadder.Step: MetricLabel {
 struct SlowMetrics: Sendable {
   let publications: CounterFamily<SlowLadder.Step>
   let clients: CounterFamily<SlowLadder.Step>
-  let waited: HistogramFamily<LaneLabel>
+  /// By number of lane: every parcel is noted in one.
+  private let waited: [Histogram]
+
+  func waited(in lane: Lane) -> Histogram { waited[lane.rawValue] }
 
   init(_ metrics: Metrics) {
     publications = metrics.counters(
@@ -92,10 +95,11 @@ struct SlowMetrics: Sendable {
     clients = metrics.counters(
       "sapphire_gateway_slow_clients_total", "Times a channel took that step for a slow client.",
       by: SlowLadder.Step.self)
-    waited = metrics.histograms(
+    let family = metrics.histograms(
       "sapphire_gateway_lane_wait_seconds",
       "What had to wait for a client: from then until it was given to its connection.", .seconds,
       by: LaneLabel.self)
+    waited = Lane.allCases.map { family[LaneLabel($0)] }
   }
 }
 

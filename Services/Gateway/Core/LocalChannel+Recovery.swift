@@ -97,6 +97,9 @@ extension LocalChannel {
       guard number == fetchNumber, phase == .catchingUp else { return }
       isFetching = false
       switch result {
+      case .failure(let failure) where failure.code == .notFound:
+        // A fork that nobody made, or that was deleted.
+        forEachSubscription { $0.session.refused($0, Refusal(failure)) }
       case .failure(let failure): failure.code.isPassing ? retryFetch() : giveUp(failure)
       case .success(let page):
         fetchFailures = 0

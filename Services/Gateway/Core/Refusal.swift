@@ -66,6 +66,13 @@ struct Refusal: Error, Equatable, Sendable {
   static let partsNotCarried = Refusal(
     108, "not_available", "JSON with parts has no door here: send JSON, text or bytes",
     .badRequest)
+  static let noTimelinesYet = Refusal(
+    108, "not_available", "the event store is too old to do this", .notFound)
+  static let notDurable = Refusal(
+    108, "not_available", "only durable channels have streams", .notFound)
+  static func nameTaken(_ message: String) -> Refusal {
+    Refusal(162, "name_taken", message, .conflict)
+  }
   static let unrecoverable = Refusal(
     112, "unrecoverable_position", "the history from that position is gone", .gone)
   static let conflict = Refusal(
@@ -129,7 +136,12 @@ struct Refusal: Error, Equatable, Sendable {
     switch failure.code {
     case .offsetConflict: self = .conflict
     case .idempotencyConflict: self = .idempotencyConflict
-    case .unrecoverable: self = .unrecoverable
+    case .unrecoverable:
+      self = .unrecoverable
+      if failure.message != failure.code.reason { message += ": \(failure.message)" }
+    case .beyondHead: self = Refusal(164, "beyond_head", failure.message, .conflict)
+    case .nameTaken: self = .nameTaken(failure.message)
+    case .badRequest: self = .badRequest(failure.message)
     case .noHistory: self = .noHistory
     case .outOfSpace: self = .outOfSpace
     case .overloaded, .limitReached: self = .overloaded

@@ -96,7 +96,7 @@ extension ServerAPI {
     }
   }
 
-  private func named(_ value: JSONValue) -> Result<ChannelName, Refusal> {
+  func named(_ value: JSONValue) -> Result<ChannelName, Refusal> {
     guard let text = value["channel"]?.string else {
       return .failure(.badRequest("channel is missing"))
     }

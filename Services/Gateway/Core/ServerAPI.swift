@@ -137,6 +137,10 @@ final class ServerAPI: PublicationOwner {
       guard key.allowsEverywhere(.admin) else { return completion(.failure(.outsideScope)) }
       IdentityAPI(gateway).call(method, value, completion)
     case "history_remove": removeHistory(value, completion)
+    case "streams": streams(value, completion)
+    case "stream_fork": fork(value, completion)
+    case "stream_trim": trim(value, completion)
+    case "stream_delete": deleteStream(value, completion)
     case "batch": batch(value, completion)
     default: completion(.failure(.methodNotFound))
     }
@@ -328,7 +332,7 @@ final class ServerAPI: PublicationOwner {
 
   private static func weight(_ command: JSONValue) -> Int {
     switch command.object?.members.first?.key {
-    case "history", "presence", "presence_stats", "channels", "broadcast": BatchOrder.readWeight
+    case "history", "presence", "presence_stats", "channels", "streams", "broadcast": BatchOrder.readWeight
     default: 1
     }
   }

@@ -28,6 +28,7 @@ final class GatewayChannel {
   private var isFetching = false
   private var needsAnotherFetch = false
   private var fetchNumber = 0
+  private var isMissing = false
   private var fetchFailures: Int64 = 0
   private(set) var live: [GatewaySubscription] = []
   private var joining: [GatewaySubscription] = []
@@ -43,7 +44,10 @@ final class GatewayChannel {
 
   func add(_ subscription: GatewaySubscription) {
     joining.append(subscription)
-    if phase == .live { subscription.advance() }
+    if phase == .live { return subscription.advance() }
+    guard isMissing else { return }
+    isMissing = false
+    fetch()
   }
 
   func remove(_ subscription: GatewaySubscription) {
@@ -106,6 +110,7 @@ final class GatewayChannel {
     held = []
     fetchNumber += 1
     isFetching = false
+    isMissing = false
     needsAnotherFetch = false
     phase = .detached
   }
@@ -132,13 +137,20 @@ final class GatewayChannel {
     let wantsHeadOnly = !isHeadKnown
     gateway.read(
       name, after: position?.offset ?? .zero, count: wantsHeadOnly ? 0 : gateway.swarm.pageCount
-    ) { [self] page in
+    ) { [self] answer in
       guard number == fetchNumber, phase == .catchingUp else { return }
       isFetching = false
-      guard let page else { return retryFetch() }
+      guard let answer else { return retryFetch() }
+      guard case .page(let page) = answer else { return refuseAll() }
       fetchFailures = 0
       if wantsHeadOnly { adoptHead(page) } else { fetched(page) }
     }
+  }
+
+  /// A fork that nobody made, or that was deleted: looked for again when somebody comes.
+  private func refuseAll() {
+    isMissing = true
+    for subscription in live + joining { subscription.refuse() }
   }
 
   private func retryFetch() {

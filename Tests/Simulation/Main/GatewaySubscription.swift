@@ -64,6 +64,11 @@ final class GatewaySubscription {
     link.sendBack { [client, name, number] in client.lost(word, of: name, number) }
   }
 
+  func refuse() {
+    channel.remove(self)
+    link.sendBack { [client, name, number] in client.refused(name, number) }
+  }
+
   private func begins(after position: Position?) {
     hasBegun = true
     link.sendBack { [client, name, number] in client.begins(after: position, of: name, number) }
@@ -111,9 +116,10 @@ final class GatewaySubscription {
     state = .replaying(replay)
     gateway.read(
       name, after: replay.delivered, count: replay.isChecking ? 0 : gateway.swarm.pageCount
-    ) { [self] page in
+    ) { [self] answer in
       guard case .replaying(var replay) = state else { return }
-      guard let page else { return retry(replay) }
+      guard let answer else { return retry(replay) }
+      guard case .page(let page) = answer else { return refuse() }
       replay.isReading = false
       replay.failures = 0
       if replay.isChecking { checked(page, replay) } else { deliver(page, replay) }

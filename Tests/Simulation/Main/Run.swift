@@ -200,10 +200,9 @@ final class Run {
         return "client \(number + 1) does not know what became of an append"
       }
       for (name, place, isBegun) in client.places {
+        guard judge.model.timelines[name.text] != nil else { continue }
         guard isBegun, let place else { return "client \(number + 1) has not begun in \(name)" }
         let head = judge.model.timelines[name.text]?.head ?? 0
-        let isThere = judge.model.timelines[name.text] != nil
-        guard isThere else { continue }
         if places == .ofSameEpoch, !judge.isLatest(place.epoch, of: name.text) { continue }
         if Int(place.offset.value) != head {
           return "client \(number + 1) is at \(place) of \(name), not \(head)"

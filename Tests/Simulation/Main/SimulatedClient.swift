@@ -129,6 +129,16 @@ final class SimulatedClient {
     following[name] = place
   }
 
+  /// There is no such fork: it asks again later.
+  func refused(_ name: ChannelName, _ number: Int) {
+    guard hears(name, number) else { return }
+    world.note("refused", self.number, text: name.text)
+    following[name]?.isBegun = false
+    world.after(world.between(50_000...1_000_000)) { [self] in
+      if hears(name, number) { subscribe(name) }
+    }
+  }
+
   func lost(_ word: Unrecoverable, of name: ChannelName, _ number: Int) {
     guard hears(name, number), var place = following[name] else { return }
     world.note("lost", self.number, Int(word.head.value), text: "\(name) \(word.reason)")

@@ -84,12 +84,12 @@ final class SimulatedGateway {
     if isUp { channels[name]?.catchUp() }
   }
 
-  func read(_ name: ChannelName, after: Offset, count: Int, _ done: @escaping (EventPage?) -> Void)
+  func read(_ name: ChannelName, after: Offset, count: Int, _ done: @escaping (PageAnswer?) -> Void)
   {
     guard let storeLink else { return later(0) { done(nil) } }
     storeLink.ask(within: 5_000_000) { [store] answer in
       store.read(name, after: after, count: count, answer)
-    } _: { [self, generation] (page: EventPage??) in
+    } _: { [self, generation] (page: PageAnswer??) in
       if isUp, generation == self.generation { done(page ?? nil) }
     }
   }

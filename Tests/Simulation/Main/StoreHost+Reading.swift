@@ -4,10 +4,17 @@ internal import EventStoreCore
 internal import StoreSimulation
 internal import Wire
 
+/// What the store has to say of a page.
+enum PageAnswer {
+  case page(EventPage)
+  /// A fork's name, and there is none.
+  case noSuchFork
+}
+
 /// What the store is asked, by others and by the judge.
 extension StoreHost {
   /// A page of a stream; nil where the store can't say now.
-  func read(_ name: ChannelName, after: Offset, count: Int, _ done: @escaping (EventPage?) -> Void)
+  func read(_ name: ChannelName, after: Offset, count: Int, _ done: @escaping (PageAnswer?) -> Void)
   {
     guard isOpen, readsWaiting < swarm.queueMax else { return done(nil) }
     readsWaiting += 1
@@ -17,8 +24,9 @@ extension StoreHost {
       do throws(ReadFailure) {
         let page = try reader.read(name, from: after, count: count)
         judge.saw(page, of: name.text, from: after)
-        done(page)
+        done(.page(page))
       } catch {
+        if case .noSuchFork = error { return done(.noSuchFork) }
         if case .corrupt = error, !isDamaged, !mayMisread { world.fail("\(error)") }
         done(nil)
       }

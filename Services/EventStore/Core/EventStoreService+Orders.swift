@@ -1,0 +1,45 @@
+internal import Link
+internal import Observe
+internal import Wire
+
+/// What is done to streams beside appending: trims, deletions, forks.
+extension EventStoreService {
+  /// A worker has no business with other streams' pasts.
+  func carryOut(_ link: Link, _ header: FrameHeader, _ order: StoreThread.Order) -> Consumption {
+    guard link.peer?.role != .worker else {
+      link.fail(header, .roleForbidden)
+      return .now
+    }
+    return take(link, header) { store.order(order, tag: $0) }
+  }
+
+  func carriedOut(_ tag: StoreThread.Tag, _ done: StoreThread.Done) {
+    guard let asked = waiting.removeValue(forKey: tag), let link = asked.link else { return }
+    switch done {
+    case .trimmed(let head?): link.reply(HistoryRemoved(head), to: asked.header.correlation)
+    case .deleted(.deleted(let forks)):
+      link.reply(StreamDeleted(forks: UInt32(clamping: forks)), to: asked.header.correlation)
+    case .deleted(.unknownStream): link.fail(asked.header, .notFound, "there is no such stream")
+    case .trimmed(nil), .deleted(.outOfSpace), .forked(.outOfSpace):
+      metrics.outOfSpace.add()
+      link.fail(asked.header, .outOfSpace)
+    case .forked(let outcome): answer(link, asked.header, outcome)
+    }
+  }
+
+  private func answer(_ link: Link, _ header: FrameHeader, _ outcome: ForkOutcome) {
+    switch outcome {
+    case .forked(let head, let at, let origin):
+      link.reply(StreamForked(head: head, at: at, isNew: origin == .made), to: header.correlation)
+    case .unknownStream: link.fail(header, .notFound, "there is no such stream to fork")
+    case .otherEpoch: link.fail(header, .unrecoverable, "the stream is in another epoch")
+    case .trimmed(let head):
+      link.fail(header, .unrecoverable, "the stream begins after offset \(head.floor)")
+    case .ahead(let head):
+      link.fail(header, .beyondHead, "the stream ends at offset \(head.head)")
+    case .nameTaken: link.fail(header, .nameTaken, "another fork has this name")
+    case .refused(let refusal): link.fail(header, .badRequest, refusal.rawValue)
+    case .outOfSpace: link.fail(header, .outOfSpace)
+    }
+  }
+}
