@@ -46,6 +46,7 @@ extension LocalChannel {
     held.removeAll()
     fetchNumber &+= 1
     isFetching = false
+    isMissing = false
     needsAnotherFetch = false
     settleWaiting(.unavailable)
     if policy.history == .none, phase == .live { mayHaveLost = true }
@@ -98,7 +99,8 @@ extension LocalChannel {
       isFetching = false
       switch result {
       case .failure(let failure) where failure.code == .notFound:
-        // A fork that nobody made, or that was deleted.
+        // A fork that nobody made, or that was deleted: looked for again when somebody comes.
+        isMissing = true
         forEachSubscription { $0.session.refused($0, Refusal(failure)) }
       case .failure(let failure): failure.code.isPassing ? retryFetch() : giveUp(failure)
       case .success(let page):
@@ -106,6 +108,13 @@ extension LocalChannel {
         if wantsHeadOnly { adoptHead(page) } else { fetched(page) }
       }
     }
+  }
+
+  /// Somebody comes to a fork that was not there when it was read last.
+  func lookAgain() {
+    guard isMissing else { return }
+    isMissing = false
+    fetch()
   }
 
   private func retryFetch() {
