@@ -17,6 +17,10 @@ TLS ?=
 T ?= 60
 N ?= 5000
 NAME ?=
+# How many seeds of the simulation, from which on, or which one.
+SEEDS ?= 200
+FROM ?= 1
+SEED ?=
 # A copy of the repository socketio/socket.io, for its suites.
 SUITES ?=
 # The directory of another build, for tests of both together.
@@ -91,6 +95,9 @@ conformance-centrifuge: deps-test build ## the suite of centrifuge-python, SUITE
 crash: deps-test ## rebuilds the store's disk at N crash points and starts from each
 	@N=$(N) infra/test crash
 
+simulate: deps-test build ## store, hub, gateways and clients with faults by SEEDS=200 seeds; SEED=N one, with its trace
+	@SEEDS='$(SEEDS)' SEED='$(SEED)' FROM='$(FROM)' Tests/Simulation/run
+
 storm: deps-test build ## 10,000 clients whose gateway is killed come back to another; TLS=1: 5,000 with TLS
 	SAPPHIRE_BIN='$(CURDIR)/.build/release' Tests/Clients/storm.py $(if $(TLS),--tls) $(ARGS)
 
@@ -123,4 +130,4 @@ clean: ## removes everything that was built
 	rm -rf .build
 
 .PHONY: help deps deps-run deps-check deps-test deps-bench build run test check lint test-unit \
-  test-services test-long test-stolen test-mixed fuzz autobahn deps-suites conformance-socketio conformance-centrifuge crash storm bench sbom reproducible golden-update protocol-doc plugin asan tsan clean
+  test-services test-long test-stolen test-mixed fuzz autobahn deps-suites conformance-socketio conformance-centrifuge crash simulate storm bench sbom reproducible golden-update protocol-doc plugin asan tsan clean

@@ -207,9 +207,22 @@ let package = Package(
     // A disk in memory under SQLite and the store's files; its own tests are C, beside it.
     .target(
       name: "CSimulatedDisk", dependencies: ["CSQLite"], path: "Tests/Simulation/CSimulatedDisk"),
+    library(
+      "StoreSimulation", "Tests/Simulation/StoreSimulation",
+      ["CSimulatedDisk", "EventStoreCore", "TestKit"]),
+    // Store, hub, gateways and clients in one thread, with faults by a seed.
+    executable(
+      "Simulate", "Tests/Simulation/Main",
+      [
+        "StoreSimulation", "CSimulatedDisk", "EventStoreCore", "HubCore", "Wire", "Bytes", "Platform",
+        "TestKit",
+      ]),
     tests(
       "EventStoreTests",
-      ["EventStoreCore", "SQLite", "Wire", "Platform", "Bytes", "Crypto", "TestKit"],
+      [
+        "EventStoreCore", "SQLite", "Wire", "Platform", "Bytes", "Crypto", "StoreSimulation",
+        "CSimulatedDisk", "TestKit",
+      ],
       exclude: ["Stores"]),
     executable(
       "CrashWorkload", "Tests/Crash/Workload", ["EventStoreCore", "Platform", "Wire", "Bytes", "TestKit"]),

@@ -23,13 +23,14 @@ internal import CSQLite
   let handle: OpaquePointer
   private let frames: UnsafeMutablePointer<Int32>
 
-  /// Opens `path` (`sqlite3_open_v2`). Errors: nothing is left open.
-  public init(path: String, mode: Mode) throws(SQLiteError) {
+  /// Opens `path` (`sqlite3_open_v2`) through the VFS named `vfs`; nil for the system's. Errors: nothing
+  /// is left open.
+  public init(path: String, mode: Mode, vfs: String? = nil) throws(SQLiteError) {
     let access =
       mode == .writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE
     let flags = access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE
     var opened: OpaquePointer?
-    let result = unsafe sqlite3_open_v2(path, &opened, flags, nil)
+    let result = unsafe sqlite3_open_v2(path, &opened, flags, vfs)
     guard let database = unsafe opened, result == SQLITE_OK else {
       let error = unsafe Self.error(result, "open", opened)
       _ = unsafe sqlite3_close_v2(opened)
@@ -94,8 +95,11 @@ internal import CSQLite
   /// Counts the frames of the write-ahead log from now on, in place of automatic checkpoints.
   public func countWALFrames() { unsafe csqlite_count_wal_frames(handle, frames) }
 
-  /// Frames in the write-ahead log as of the last commit of this connection.
+  /// Frames in the write-ahead log as of the last commit or checkpoint of this connection.
   public var walFrames: Int { Int(unsafe frames.pointee) }
+
+  /// Says how many there are where neither has told yet.
+  public func note(walFrames count: Int) { unsafe frames.pointee = Int32(clamping: count) }
 
   /// Leaves the write-ahead log as it is when the connection is closed, as for `Mode.reader`. For a file
   /// that turns out to be one that must not change.
@@ -113,6 +117,7 @@ internal import CSQLite
     guard result == SQLITE_OK || result & 0xff == SQLITE_BUSY else {
       throw error(result, "checkpoint")
     }
+    note(walFrames: Int(log))
     return (Int(log), Int(moved))
   }
 

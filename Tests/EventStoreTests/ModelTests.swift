@@ -1,5 +1,6 @@
 import Bytes
 import Glibc
+import StoreSimulation
 import TestKit
 import Testing
 import Wire
@@ -10,7 +11,8 @@ import Wire
 /// the seed.
 private struct ModelRun {
   var random: SeededGenerator
-  var model = StoreModel()
+  private static let keysKept: Int64 = 5_000
+  var model = StoreModel(keysKept: keysKept)
   let temporary: TemporaryStore
   /// Of every timeline that was seen.
   var epochs: [Int: Epoch] = [:]
@@ -18,7 +20,7 @@ private struct ModelRun {
   init(seed: UInt64) throws {
     random = SeededGenerator(seed: seed)
     temporary = try TemporaryStore()
-    temporary.options.keysKept = StoreModel.keysKept
+    temporary.options.keysKept = Self.keysKept
     temporary.options.keepInTail([0, 100, 600, 5_000, 1 << 20].randomElement(using: &random) ?? 0)
   }
 

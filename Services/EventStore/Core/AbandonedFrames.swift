@@ -14,10 +14,60 @@ enum AbandonedFrames {
   private static let headerBytes = 32
   private static let frameHeaderBytes = 24
 
+  /// The frames up to the last that ends a transaction, as a recovery finds them: each has the log's salts,
+  /// and a checksum over all before it. For a log to which this process has written nothing.
+  ///
+  /// - Cost: reads the log.
+  static func validCount(
+    log path: String, pageBytes: Int, on disk: any StoreDisk = SystemDisk()
+  ) throws(StoreFailure) -> Int {
+    guard let log = try StoreFile(existing: path, on: disk) else { return 0 }
+    let header = try log.read(at: 0, count: headerBytes)
+    guard header.count == headerBytes else { return 0 }
+    // The lowest bit of the magic number: whether checksums are over big-endian words.
+    let isBig = header[3] & 1 == 1
+    var sums: (UInt32, UInt32) = (0, 0)
+    add(header.span.extracting(0..<24), isBig, &sums)
+    guard sums == (word(header.span, 24), word(header.span, 28)) else { return 0 }
+    var count = 0
+    var valid = 0
+    while true {
+      let offset = headerBytes + count * (frameHeaderBytes + pageBytes)
+      let frame = try log.read(at: offset, count: frameHeaderBytes + pageBytes)
+      guard frame.count == frameHeaderBytes + pageBytes, frame[8..<16] == header[16..<24] else {
+        return valid
+      }
+      add(frame.span.extracting(0..<8), isBig, &sums)
+      add(frame.span.extracting(frameHeaderBytes..<frame.count), isBig, &sums)
+      guard sums == (word(frame.span, 16), word(frame.span, 20)) else { return valid }
+      count += 1
+      if word(frame.span, 4) != 0 { valid = count }
+    }
+  }
+
+  /// Adds words to the log's running checksum (sqlite.org/fileformat2.html, §4.2).
+  private static func add(_ bytes: borrowing Span<UInt8>, _ isBig: Bool, _ sums: inout (UInt32, UInt32)) {
+    var at = 0
+    while at + 8 <= bytes.count {
+      let first = word(bytes, at)
+      let second = word(bytes, at + 4)
+      sums.0 = sums.0 &+ (isBig ? first : first.byteSwapped) &+ sums.1
+      sums.1 = sums.1 &+ (isBig ? second : second.byteSwapped) &+ sums.0
+      at += 8
+    }
+  }
+
+  private static func word(_ bytes: borrowing Span<UInt8>, _ at: Int) -> UInt32 {
+    UInt32(bytes[at]) << 24 | UInt32(bytes[at + 1]) << 16 | UInt32(bytes[at + 2]) << 8
+      | UInt32(bytes[at + 3])
+  }
+
   /// - Parameter frames: in the log as of the last commit.
   /// - Errors: the frames may still be there.
-  static func wipe(log path: String, pageBytes: Int, frames: Int) throws(StoreFailure) {
-    guard let log = try StoreFile(existing: path, .readWrite) else { return }
+  static func wipe(
+    log path: String, pageBytes: Int, frames: Int, on disk: any StoreDisk = SystemDisk()
+  ) throws(StoreFailure) {
+    guard let log = try StoreFile(existing: path, .readWrite, on: disk) else { return }
     let header = try log.read(at: 0, count: headerBytes)
     guard header.count == headerBytes else { return }
     let frameBytes = frameHeaderBytes + pageBytes

@@ -11,50 +11,50 @@
 /// them may have been refused. A page is taken only as the answer to the question that is open.
 ///
 /// INVARIANT: confirmed ≤ sent.
-struct AnnouncementFlow {
-  enum Mode: Equatable {
+package struct AnnouncementFlow {
+  package enum Mode: Equatable {
     case live
     case behind
     case reading(question: UInt64)
   }
 
-  private(set) var mode = Mode.behind
-  private(set) var hasHub = false
+  package private(set) var mode = Mode.behind
+  package private(set) var hasHub = false
   /// The last position sent in this era, or that needs no sending.
-  private(set) var sent: Int64
+  package private(set) var sent: Int64
   /// The last position known to be on disk.
-  private(set) var committed: Int64
+  package private(set) var committed: Int64
   /// All up to here was sent and dealt with by the hub.
-  private(set) var confirmed: Int64
-  private(set) var era: UInt64 = 0
+  package private(set) var confirmed: Int64
+  package private(set) var era: UInt64 = 0
   /// Positions after `after` up to `through` were passed over: confirmed as soon as `after` is.
   private var skipped: (after: Int64, through: Int64)?
 
-  init(confirmed position: Int64) {
+  package init(confirmed position: Int64) {
     sent = position
     committed = position
     confirmed = position
   }
 
   /// Nothing waits to be announced that could be.
-  var isIdle: Bool { !hasHub || mode == .live && confirmed >= committed }
+  package var isIdle: Bool { !hasHub || mode == .live && confirmed >= committed }
   /// The outbox has to be asked for what follows `sent`.
-  var wantsPage: Bool { hasHub && mode == .behind }
+  package var wantsPage: Bool { hasHub && mode == .behind }
 
   // MARK: the hub
 
-  mutating func hubFound() {
+  package mutating func hubFound() {
     hasHub = true
     fellBehind()
   }
 
-  mutating func hubLost() {
+  package mutating func hubLost() {
     hasHub = false
     fellBehind()
   }
 
   /// Something that was sent did not go through: all that is not confirmed is sent again.
-  mutating func fellBehind() {
+  package mutating func fellBehind() {
     era &+= 1
     skipped = nil
     sent = confirmed
@@ -62,7 +62,7 @@ struct AnnouncementFlow {
   }
 
   /// All after `position` is to be sent again, though it may be confirmed.
-  mutating func rewind(to position: Int64) {
+  package mutating func rewind(to position: Int64) {
     confirmed = min(confirmed, position)
     fellBehind()
   }
@@ -70,7 +70,7 @@ struct AnnouncementFlow {
   // MARK: sending
 
   /// An event is on disk. True if it is to be sent now.
-  mutating func committed(_ position: Int64) -> Bool {
+  package mutating func committed(_ position: Int64) -> Bool {
     committed = max(committed, position)
     // One that a page brought already.
     guard mode == .live, position > sent else { return false }
@@ -83,7 +83,7 @@ struct AnnouncementFlow {
   }
 
   /// The hub has dealt with all that `era` sent up to `position`.
-  mutating func confirmed(_ position: Int64, in era: UInt64) {
+  package mutating func confirmed(_ position: Int64, in era: UInt64) {
     guard era == self.era else { return }
     confirmed = max(confirmed, min(position, sent))
     passSkipped()
@@ -97,30 +97,30 @@ struct AnnouncementFlow {
 
   // MARK: the outbox
 
-  mutating func asked(_ question: UInt64) {
+  package mutating func asked(_ question: UInt64) {
     guard wantsPage else { return }
     mode = .reading(question: question)
   }
 
   /// The outbox could not be read; it is asked again. False if nobody waits for it.
-  mutating func readFailed(_ question: UInt64) -> Bool {
+  package mutating func readFailed(_ question: UInt64) -> Bool {
     guard mode == .reading(question: question) else { return false }
     mode = .behind
     return true
   }
 
   /// Whether a page answers the open question; any other is passed over.
-  func accepts(_ question: UInt64) -> Bool { hasHub && mode == .reading(question: question) }
+  package func accepts(_ question: UInt64) -> Bool { hasHub && mode == .reading(question: question) }
 
   /// An event of the page that is being read. True if it is to be sent now.
-  mutating func read(_ position: Int64) -> Bool {
+  package mutating func read(_ position: Int64) -> Bool {
     guard case .reading = mode, position > sent else { return false }
     sent = position
     return true
   }
 
   /// The page is dealt with. What it passes over at its end needs no announcement.
-  mutating func pageRead(through position: Int64, hasMore: Bool) {
+  package mutating func pageRead(through position: Int64, hasMore: Bool) {
     guard case .reading = mode else { return }
     if position > sent {
       skipped = (after: sent, through: position)

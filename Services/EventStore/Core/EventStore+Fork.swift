@@ -1,5 +1,4 @@
 public import Bytes
-internal import Crypto
 internal import SQLite
 public import Wire
 
@@ -97,7 +96,7 @@ extension EventStore {
     }
     guard try depth(of: owner) < Lineage.depthMax - 1 else { return .refused(.depth) }
     var row = StreamRow(
-      id: draft.nextStream(), name: request.name, epoch: Epoch(random: SystemRandom.bits128()),
+      id: draft.nextStream(), name: request.name, epoch: Epoch(random: options.entropy.bits128),
       floor: source.row.floor, head: at, chain: try chain(of: found, at: at), created: request.time)
     row.parent = streams[owner].row.id
     row.fork = at

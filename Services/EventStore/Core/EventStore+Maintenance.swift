@@ -1,4 +1,3 @@
-internal import Platform
 internal import SQLite
 
 extension EventStore {
@@ -13,7 +12,10 @@ extension EventStore {
   /// What the store holds as of the last commit. Cost: asks for the size of two files.
   public func holdings() -> Holdings {
     let files = [StoreSchema.path(in: directory), StoreSchema.path(in: directory) + "-wal"]
-    let bytes = files.reduce(into: UInt64(0)) { bytes, path in bytes += StoreFiles.byteCount(path) }
+    let bytes = files.reduce(into: UInt64(0)) { bytes, path in
+      // A file that isn't there takes nothing.
+      bytes += options.disk.bytes(of: path) ?? 0
+    }
     return Holdings(events: UInt64(clamping: position), bytes: bytes)
   }
 
@@ -33,8 +35,8 @@ extension EventStore {
   /// Whether the disk has room for an append of so many bytes, with its pages and indexes. A file
   /// system that does not say is taken to have it: the next append finds out.
   private func hasRoom(for bytes: Int) -> Bool {
-    guard let room = try? Files.room(at: FilePath(directory)) else { return true }
-    return room.freeBytes > UInt64(clamping: bytes) * 2 + StoreLimits.probeRoomBytes
+    guard let free = options.disk.freeBytes(under: directory) else { return true }
+    return free > UInt64(clamping: bytes) * 2 + StoreLimits.probeRoomBytes
   }
 
   /// A commit and a synced mark, before anyone is told that the store is there: a disk that refuses
@@ -99,6 +101,19 @@ extension EventStore {
     if frames < options.checkpointPages { checkpointDue = options.checkpointPages }
     guard frames >= StoreLimits.walPagesMax else { return true }
     return try checkpoint()
+  }
+
+  /// Brings the log that was found at opening into the database, and learns how long it is.
+  ///
+  /// A store that ended because a sync failed may have left in the kernel's cache what is not on the disk,
+  /// and counts as written there: no later sync brings it. Moved, it is written again. Where the disk is
+  /// full the log has to stay, and its frames are counted: behind them begins what a refused transaction
+  /// leaves (`AbandonedFrames`).
+  func recheckLog() throws(StoreFailure) {
+    guard try !checkpoint(), connection.walFrames == 0 else { return }
+    connection.note(
+      walFrames: try AbandonedFrames.validCount(
+        log: StoreSchema.path(in: directory) + "-wal", pageBytes: pageBytes, on: options.disk))
   }
 
   /// Moves the log into the database. True where all of it was moved, so that the next commit

@@ -1,5 +1,4 @@
 public import Bytes
-internal import Crypto
 internal import SQLite
 public import Wire
 
@@ -55,7 +54,7 @@ extension EventStore {
       streams[slot].row.name = nil
       try streams.write(streams[slot].row)
       if !stream.root.isFork {
-        try successors.keep(stream, Epoch(random: SystemRandom.bits128()))
+        try successors.keep(stream, Epoch(random: options.entropy.bits128))
       }
       deletion = .deleted(forks: try reclaims.forks(of: streams[slot].row.id).count)
       draft.trimmed.append(streams[slot].row.id)

@@ -53,6 +53,8 @@ public final class EventStore {
     /// Is told what a migration does (`StoreMigration`), on the thread that opens the store.
     public var migrating: @Sendable (MigrationNews) -> Void = { _ in }
     var durability = StoreSchema.Durability.full
+    package var disk: any StoreDisk = SystemDisk()
+    package var entropy = StoreEntropy { SystemRandom.uint64() }
     /// Bytes of events that a migration commits together.
     var migrationBytes = StoreLimits.migrationBytesPerCommit
     var migrationProbe = StoreMigration.Probe()
@@ -85,7 +87,7 @@ public final class EventStore {
   private let end: Statement
   private let undo: Statement
   private let lock: StoreLock
-  private let pageBytes: Int
+  let pageBytes: Int
   private var mark: HeadMarkFile
   private let clock: StoreClock
 
@@ -140,8 +142,11 @@ public final class EventStore {
     } catch {
       throw StoreSchema.opening(error)
     }
-    mark = try HeadMarkFile(existing: directory)
+    mark = try HeadMarkFile(existing: directory, on: options.disk)
     lock = opened.lock
+    // SQLite made the log anew if there was none, and does not tell when the sync of its name fails.
+    try options.disk.syncDirectory(directory)
+    try recheckLog()
     expectAnnouncements(at: now)
     try writeMark(at: now)
   }
@@ -247,7 +252,7 @@ public final class EventStore {
     do throws(StoreFailure) {
       try AbandonedFrames.wipe(
         log: StoreSchema.path(in: directory) + "-wal", pageBytes: pageBytes,
-        frames: connection.walFrames)
+        frames: connection.walFrames, on: options.disk)
     } catch {
       throw poison(.mustExit("what was refused may be in the log: \(error)"))
     }
@@ -316,8 +321,12 @@ public final class EventStore {
   /// Where readers of this store find it.
   var source: StoreReader.Source {
     StoreReader.Source(
-      directory: directory, store: state.store, tail: tail, announced: state.announced)
+      directory: directory, sqliteName: options.disk.sqliteName, store: state.store, tail: tail,
+      announced: state.announced)
   }
+
+  /// The store's own time, by which keys age.
+  package func time(at now: StoreInstant) -> Int64 { clock.time(at: now) }
 
   /// The position of the last event, 0 for an empty store.
   public var position: Int64 { state.position }

@@ -13,15 +13,19 @@ struct HeadMarkFile: ~Copyable {
   private var nextSlot = 0
 
   /// What the file at `directory` says.
-  static func read(in directory: String) throws(StoreFailure) -> HeadMarkReading {
-    guard let file = try StoreFile(existing: "\(directory)/\(name)") else { return .missing }
+  static func read(
+    in directory: String, on disk: any StoreDisk = SystemDisk()
+  ) throws(StoreFailure) -> HeadMarkReading {
+    guard let file = try StoreFile(existing: "\(directory)/\(name)", on: disk) else {
+      return .missing
+    }
     return try newest(in: file).map { .mark($0.mark) } ?? .unreadable
   }
 
   /// Opens the file of a store whose mark was read, and goes on after the newest slot.
-  init(existing directory: String) throws(StoreFailure) {
+  init(existing directory: String, on disk: any StoreDisk = SystemDisk()) throws(StoreFailure) {
     let path = "\(directory)/\(Self.name)"
-    guard let found = try StoreFile(existing: path, .readWrite) else {
+    guard let found = try StoreFile(existing: path, .readWrite, on: disk) else {
       throw .files("\(path) has gone")
     }
     nextSlot = try Self.newest(in: found).map { ($0.slot + 1) % Self.slotCount } ?? 0
@@ -30,17 +34,19 @@ struct HeadMarkFile: ~Copyable {
 
   /// Makes the file anew with one mark in it, in place of any other: written beside, synced,
   /// renamed, the directory synced.
-  static func create(in directory: String, _ mark: HeadMark) throws(StoreFailure) {
+  static func create(
+    in directory: String, _ mark: HeadMark, on disk: any StoreDisk = SystemDisk()
+  ) throws(StoreFailure) {
     let path = "\(directory)/\(name)"
     let beside = path + ".new"
     do {
-      let file = try StoreFile(path: beside)
+      let file = try StoreFile(path: beside, on: disk)
       try file.write([UInt8](repeating: 0, count: slotCount * slotStride), at: 0)
       try file.write(HeadMarkSlot.encode(mark), at: 0)
       try file.sync()
     }
-    try StoreFiles.rename(beside, to: path)
-    try StoreFiles.syncDirectory(directory)
+    try disk.rename(beside, to: path)
+    try disk.syncDirectory(directory)
   }
 
   /// Writes a mark to the next slot. Not durable before `sync`.

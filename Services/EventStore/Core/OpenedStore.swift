@@ -1,5 +1,4 @@
 internal import Bytes
-internal import Crypto
 internal import SQLite
 internal import Wire
 
@@ -16,15 +15,16 @@ struct OpenedStore {
   let lock: StoreLock
 
   init(directory: String, options: EventStore.Options, now: StoreInstant) throws(StoreFailure) {
-    try StoreFiles.makeDirectory(directory)
-    lock = try StoreLock(directory: directory)
-    let reading = try HeadMarkFile.read(in: directory)
-    try Self.refuseMissingDatabase(directory, reading, options.loss)
-    try StoreMigration.removeLeftovers(in: directory)
+    let disk = options.disk
+    try disk.makeDirectory(directory)
+    lock = try StoreLock(directory: directory, on: disk)
+    let reading = try HeadMarkFile.read(in: directory, on: disk)
+    try Self.refuseMissingDatabase(directory, reading, options)
+    try StoreMigration.removeLeftovers(in: directory, on: disk)
     // Made here so that nobody else may read it; SQLite gives its other files the same mode.
-    _ = try StoreFile(path: StoreSchema.path(in: directory))
+    _ = try StoreFile(path: StoreSchema.path(in: directory), on: disk)
     connection = try Self.connection(directory, reading, options)
-    try StoreSchema.create(connection, store: SystemRandom.uint64())
+    try StoreSchema.create(connection, store: options.entropy.word())
     do throws(SQLiteError) {
       table = try StateTable(connection)
       streams = try StreamTable(connection, tail)
@@ -39,17 +39,17 @@ struct OpenedStore {
     let refusal = reading.refusal(of: state.mark)
     if let refusal, options.loss == .refuse { throw .behindHeadMark(refusal) }
     try loadTail()
-    if refusal != nil { try renewEpochs(reading) }
-    try settleMark(reading, directory, isAccepted: refusal != nil)
+    if refusal != nil { try renewEpochs(reading, options.entropy) }
+    try settleMark(reading, directory, disk, isAccepted: refusal != nil)
   }
 
   /// SQLite throws away a log without its database: with a mark that promises commits, nothing is
   /// touched before an operator has looked.
   private static func refuseMissingDatabase(
-    _ directory: String, _ reading: HeadMarkReading, _ loss: EventStore.LossPolicy
+    _ directory: String, _ reading: HeadMarkReading, _ options: EventStore.Options
   ) throws(StoreFailure) {
-    guard loss == .refuse, case .mark(let mark) = reading, mark.commit > 0,
-      !StoreFiles.exists(StoreSchema.path(in: directory))
+    guard options.loss == .refuse, case .mark(let mark) = reading, mark.commit > 0,
+      !options.disk.exists(StoreSchema.path(in: directory))
     else { return }
     throw .behindHeadMark(.behind(database: 0, mark: mark.commit))
   }
@@ -58,7 +58,7 @@ struct OpenedStore {
   private static func connection(
     _ directory: String, _ reading: HeadMarkReading, _ options: EventStore.Options
   ) throws(StoreFailure) -> Connection {
-    let found = try connect(directory, options.durability)
+    let found = try connect(directory, options)
     let older: (any OlderFormat)?
     do throws(SQLiteError) {
       older = try OlderFormats.format(of: found)
@@ -68,19 +68,20 @@ struct OpenedStore {
     guard let older else { return found }
     var migration = StoreMigration(in: directory, consume found, older, options)
     try migration.run(reading)
-    return try connect(directory, options.durability)
+    return try connect(directory, options)
   }
 
   private static func connect(
-    _ directory: String, _ durability: StoreSchema.Durability
+    _ directory: String, _ options: EventStore.Options
   ) throws(StoreFailure) -> Connection {
     let connection: Connection
     do throws(SQLiteError) {
-      connection = try Connection(path: StoreSchema.path(in: directory), mode: .writer)
+      connection = try Connection(
+        path: StoreSchema.path(in: directory), mode: .writer, vfs: options.disk.sqliteName)
     } catch {
       throw StoreSchema.opening(error)
     }
-    try StoreSchema.prepareWriter(connection, durability)
+    try StoreSchema.prepareWriter(connection, options.durability)
     return connection
   }
 
@@ -140,7 +141,9 @@ struct OpenedStore {
   /// store from then on, so that streams whose first events were lost begin in another epoch, too. A
   /// crash before the mark says so is refused as a mark of another store's, until the loss is accepted
   /// once more.
-  private mutating func renewEpochs(_ reading: HeadMarkReading) throws(StoreFailure) {
+  private mutating func renewEpochs(
+    _ reading: HeadMarkReading, _ entropy: StoreEntropy
+  ) throws(StoreFailure) {
     do throws(SQLiteError) {
       try connection.execute("BEGIN IMMEDIATE")
       let list = try connection.prepare("SELECT id FROM streams ORDER BY id")
@@ -148,10 +151,12 @@ struct OpenedStore {
       while try list.step() { ids.append(list.integer(0)) }
       for id in ids {
         guard let slot = try streams.find(id: id) else { continue }
-        streams[slot].row.epoch = Epoch(random: SystemRandom.bits128())
+        streams[slot].row.epoch = Epoch(random: entropy.bits128)
         try streams.write(streams[slot].row)
       }
-      state.store = SystemRandom.uint64()
+      // Streams that began by them are perhaps among what was lost; the new store's are nobody's yet.
+      try connection.execute("DELETE FROM successors")
+      state.store = entropy.word()
       if case .mark(let mark) = reading { state.commit = max(state.commit, mark.commit) }
       state.commit += 1
       state.chain = mixed(state.chain, state.commit)
@@ -164,9 +169,9 @@ struct OpenedStore {
 
   /// Makes the head mark's file anew where there is none that fits.
   private func settleMark(
-    _ reading: HeadMarkReading, _ directory: String, isAccepted: Bool
+    _ reading: HeadMarkReading, _ directory: String, _ disk: any StoreDisk, isAccepted: Bool
   ) throws(StoreFailure) {
     if case .mark(let mark) = reading, !isAccepted, mark.store == state.store { return }
-    try HeadMarkFile.create(in: directory, state.mark)
+    try HeadMarkFile.create(in: directory, state.mark, on: disk)
   }
 }

@@ -1,5 +1,5 @@
 // INVARIANTS:
-// - A file's number is owned by one StoreFile and closed when that goes.
+// - A file's number is owned by one SystemFile and closed when that goes.
 // - Buffers are sized by their own arrays; counts handed to the kernel never exceed them.
 // - Every call that writes reports its error; a failed sync is never tried again.
 // - Paths are the operator's own and may stand in messages.
@@ -7,41 +7,103 @@
 internal import Glibc
 internal import Platform
 
-/// An open regular file of the store: positioned reads and writes, syncs and locks.
+/// An open file of the store on whatever disk it has.
 struct StoreFile: ~Copyable {
-  private let number: Int32
+  private let file: any StoreDiskFile
   let path: String
 
-  enum Access {
-    case readOnly
-    case readWrite
-    case create
-  }
-
-  /// `open(2)` with CLOEXEC, mode 0600; nil where there is no such file.
-  init?(existing path: String, _ access: Access = .readOnly) throws(StoreFailure) {
-    let opened = unsafe open(path, Self.flags(access) | O_CLOEXEC, 0o600)
-    if opened < 0, errno == ENOENT { return nil }
-    guard opened >= 0 else { throw failed("open", path) }
-    number = opened
+  /// Nil where there is no such file.
+  init?(
+    existing path: String, _ access: StoreFileAccess = .readOnly,
+    on disk: any StoreDisk = SystemDisk()
+  ) throws(StoreFailure) {
+    guard let opened = try disk.open(path, access) else { return nil }
+    file = opened
     self.path = path
   }
 
   /// Opens for reading and writing, creating what isn't there.
-  init(path: String) throws(StoreFailure) {
-    guard let file = try StoreFile(existing: path, .create) else { throw failed("open", path) }
+  init(path: String, on disk: any StoreDisk = SystemDisk()) throws(StoreFailure) {
+    guard let file = try StoreFile(existing: path, .create, on: disk) else {
+      throw failed("open", path)
+    }
     self = file
   }
 
-  deinit { _ = close(number) }
+  func read(at offset: Int, count: Int) throws(StoreFailure) -> [UInt8] {
+    try file.read(at: offset, count: count)
+  }
 
-  private static func flags(_ access: Access) -> Int32 {
+  func write(_ bytes: [UInt8], at offset: Int) throws(StoreFailure) {
+    try file.write(bytes, at: offset)
+  }
+
+  func sync() throws(StoreFailure) { try file.sync() }
+  func truncate(to count: Int) throws(StoreFailure) { try file.truncate(to: count) }
+  func lock() throws(StoreFailure) -> Bool { try file.lock() }
+}
+
+/// The machine's own files.
+package struct SystemDisk: StoreDisk {
+  package init() {}
+
+  package var sqliteName: String? { nil }
+  package var processID: Int32 { StoreFiles.processID }
+
+  /// `open(2)` with CLOEXEC, mode 0600.
+  package func open(_ path: String, _ access: StoreFileAccess) throws(StoreFailure)
+    -> (any StoreDiskFile)?
+  {
+    let opened = unsafe Glibc.open(path, Self.flags(access) | O_CLOEXEC, 0o600)
+    if opened < 0, errno == ENOENT { return nil }
+    guard opened >= 0 else { throw failed("open", path) }
+    return SystemFile(number: opened, path: path)
+  }
+
+  private static func flags(_ access: StoreFileAccess) -> Int32 {
     switch access {
     case .readOnly: O_RDONLY
     case .readWrite: O_RDWR
     case .create: O_RDWR | O_CREAT
     }
   }
+
+  package func makeDirectory(_ path: String) throws(StoreFailure) {
+    try StoreFiles.makeDirectory(path)
+  }
+
+  package func syncDirectory(_ path: String) throws(StoreFailure) {
+    try StoreFiles.syncDirectory(path)
+  }
+
+  package func rename(_ from: String, to: String) throws(StoreFailure) {
+    try StoreFiles.rename(from, to: to)
+  }
+
+  package func remove(_ path: String) throws(StoreFailure) { try StoreFiles.remove(path) }
+
+  package func exists(_ path: String) -> Bool { StoreFiles.exists(path) }
+
+  package func bytes(of path: String) -> UInt64? {
+    (try? Files.status(FilePath(path)).bytes).map { UInt64(clamping: $0) }
+  }
+
+  package func freeBytes(under directory: String) -> UInt64? {
+    try? Files.room(at: FilePath(directory)).freeBytes
+  }
+}
+
+/// An open regular file: positioned reads and writes, syncs and locks.
+private final class SystemFile: StoreDiskFile {
+  private let number: Int32
+  private let path: String
+
+  init(number: Int32, path: String) {
+    self.number = number
+    self.path = path
+  }
+
+  deinit { _ = close(number) }
 
   /// `pread(2)` of at most `count` bytes; fewer only at the end of the file.
   func read(at offset: Int, count: Int) throws(StoreFailure) -> [UInt8] {

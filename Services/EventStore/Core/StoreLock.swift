@@ -8,13 +8,13 @@ final class StoreLock {
   static let name = "store.lock"
   private let file: StoreFile
 
-  init(directory: String) throws(StoreFailure) {
-    let file = try StoreFile(path: "\(directory)/\(Self.name)")
+  init(directory: String, on disk: any StoreDisk = SystemDisk()) throws(StoreFailure) {
+    let file = try StoreFile(path: "\(directory)/\(Self.name)", on: disk)
     guard try Self.takes(file) else {
       throw .inUse(directory: directory, owner: try Self.owner(in: file))
     }
     try file.truncate(to: 0)
-    try file.write([UInt8]("process \(StoreFiles.processID)\n".utf8), at: 0)
+    try file.write([UInt8]("process \(disk.processID)\n".utf8), at: 0)
     self.file = file
   }
 

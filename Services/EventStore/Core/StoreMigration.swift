@@ -72,9 +72,11 @@ struct StoreMigration {
   static func keptName(_ format: Int64) -> String { "\(StoreSchema.fileName).format-\(format)" }
 
   /// Removes what a migration left that did not come to its end.
-  static func removeLeftovers(in directory: String) throws(StoreFailure) {
+  static func removeLeftovers(
+    in directory: String, on disk: any StoreDisk = SystemDisk()
+  ) throws(StoreFailure) {
     for end in ["", "-wal", "-shm", "-journal"] {
-      try StoreFiles.remove(unfinished(directory) + end)
+      try disk.remove(unfinished(directory) + end)
     }
   }
 

@@ -30,6 +30,8 @@ public final class StoreReader {
   /// What a reader is opened from; may be taken to another thread.
   struct Source: Sendable {
     let directory: String
+    /// The VFS of its disk; nil for the system's.
+    let sqliteName: String?
     let store: UInt64
     let tail: CommittedTail
     /// Up to where the hub had confirmed events when the store was opened.
@@ -43,7 +45,8 @@ public final class StoreReader {
     tail = source.tail
     store = source.store
     do throws(SQLiteError) {
-      connection = try Connection(path: StoreSchema.path(in: source.directory), mode: .reader)
+      connection = try Connection(
+        path: StoreSchema.path(in: source.directory), mode: .reader, vfs: source.sqliteName)
       try StoreSchema.prepareReader(connection)
       begin = try connection.prepare("BEGIN")
       end = try connection.prepare("COMMIT")

@@ -46,6 +46,7 @@ extension LocalChannel {
     held.removeAll()
     fetchNumber &+= 1
     isFetching = false
+    isMissing = false
     needsAnotherFetch = false
     settleWaiting(.unavailable)
     if policy.history == .none, phase == .live { mayHaveLost = true }
@@ -81,15 +82,9 @@ extension LocalChannel {
     }
   }
 
-  /// A fork that was not there may have been made meanwhile: whoever comes next has it looked for.
-  func lookAgain() {
-    if isMissing { fetch() }
-  }
-
   private func fetch() {
     guard !isFetching, phase == .catchingUp else { return }
     isFetching = true
-    isMissing = false
     needsAnotherFetch = false
     fetchNumber &+= 1
     let number = fetchNumber
@@ -104,7 +99,7 @@ extension LocalChannel {
       isFetching = false
       switch result {
       case .failure(let failure) where failure.code == .notFound:
-        // A fork that nobody made, or that was deleted.
+        // A fork that nobody made, or that was deleted: looked for again when somebody comes.
         isMissing = true
         forEachSubscription { $0.session.refused($0, Refusal(failure)) }
       case .failure(let failure): failure.code.isPassing ? retryFetch() : giveUp(failure)
@@ -113,6 +108,13 @@ extension LocalChannel {
         if wantsHeadOnly { adoptHead(page) } else { fetched(page) }
       }
     }
+  }
+
+  /// Somebody comes to a fork that was not there when it was read last.
+  func lookAgain() {
+    guard isMissing else { return }
+    isMissing = false
+    fetch()
   }
 
   private func retryFetch() {
@@ -195,9 +197,9 @@ extension LocalChannel {
     }
     gateway.metrics.unrecoverable[reason].add()
     position = page.epoch.map { Position(epoch: $0, offset: restartAt) }
-    guard reason != .trimmed else { return }
     // The seam is not to be sewn with what was before.
     recent.removeAll()
+    guard reason != .trimmed else { return releaseThoseOvertaken(by: restartAt) }
     if plugin?.traits.state == .folded {
       gateway.rebuildPlugin(self)
       position = page.epoch.map { Position(epoch: $0, offset: .zero) }

@@ -324,6 +324,19 @@ extension LocalChannel {
     }
   }
 
+  /// What follows was trimmed, and this loop goes on behind it: whoever was ahead of it and is not any more
+  /// reads on from where it is, and learns there what it lost.
+  func releaseThoseOvertaken(by restart: Offset) {
+    forEachJoining { subscription in
+      guard case .replaying(var replay) = subscription.state, replay.awaitsChannel,
+        replay.delivered <= restart
+      else { return }
+      awaitingCount -= 1
+      replay.awaitsChannel = false
+      subscription.state = .replaying(replay)
+    }
+  }
+
   private func send(_ arrival: Arrival, to subscription: Subscription) {
     subscription.send(
       arrival.payload, position: arrival.position, timeMs: arrival.timeMs,

@@ -57,7 +57,7 @@ final class LocalChannel: RecencyNode, Flushable {
   /// The latest applied ones, kept while somebody replays, so that he finds the seam.
   var recent: HeldArrivals
   var isFetching = false
-  /// The history was not there when it was last read: a fork that nobody has made yet.
+  /// A fork that the store did not have when it was read last, so that nothing is under way.
   var isMissing = false
   /// The hub was away, and there is no history to tell what came meanwhile.
   var mayHaveLost = false
@@ -162,7 +162,12 @@ final class LocalChannel: RecencyNode, Flushable {
       advance(subscription)
     } else {
       joining[ObjectIdentifier(subscription)] = subscription
-      if phase == .live { advance(subscription) } else { gateway.attach(self) }
+      if phase == .live {
+        advance(subscription)
+      } else {
+        gateway.attach(self)
+        lookAgain()
+      }
     }
     noteSubscribers()
   }

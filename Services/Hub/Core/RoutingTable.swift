@@ -1,23 +1,23 @@
-internal import Bytes
-internal import Wire
+package import Bytes
+package import Wire
 
 /// A link's number at the hub.
-typealias LinkNumber = Int
+package typealias LinkNumber = Int
 
 /// Which link wants which channel, and the numbers that stand for channels. Pure.
 ///
 /// A number is used by one channel at a time, on all links alike, so that a publication is encoded
 /// once. It is free again when no link has it open; its generation then grows, and a frame with
 /// the old one finds nothing.
-struct RoutingTable {
+package struct RoutingTable {
   /// A class, so that looking one up copies a reference and not its lists.
-  final class Channel {
-    let name: ChannelName
-    let generation: UInt32
+  package final class Channel {
+    package let name: ChannelName
+    package let generation: UInt32
     var policy = HistoryPolicy(count: 0, ageMs: 0)
     var isDurable = false
     /// Links that get the publications, in the order they subscribed.
-    var subscribers: [LinkNumber] = []
+    package var subscribers: [LinkNumber] = []
     /// Links that get the counts.
     var counters: [LinkNumber] = []
     fileprivate(set) var members: [LinkNumber: Member] = [:]
@@ -53,13 +53,13 @@ struct RoutingTable {
   /// Names that one link may have open.
   var namesMax: Int
 
-  init(namesMax: Int = Limits.openChannelsMax) { self.namesMax = namesMax }
+  package init(namesMax: Int = Limits.openChannelsMax) { self.namesMax = namesMax }
 
   var channelCount: Int { numbers.count }
 
   /// Opens a channel for a link, or changes what the link wants of it. Nil when the link has
   /// opened its limit of names.
-  mutating func open(_ request: OpenChannel, by link: LinkNumber) -> ChannelHandle? {
+  package mutating func open(_ request: OpenChannel, by link: LinkNumber) -> ChannelHandle? {
     let known = numbers[request.name]
     let isNewHere = known.map { channels[Int($0)]?.members[link] == nil } ?? true
     if isNewHere {
@@ -80,7 +80,7 @@ struct RoutingTable {
   /// Ends a link's use of a channel. A stale handle changes nothing. Gives the channel's name if
   /// no link has it open any more.
   @discardableResult
-  mutating func close(_ handle: ChannelHandle, by link: LinkNumber) -> ChannelName? {
+  package mutating func close(_ handle: ChannelHandle, by link: LinkNumber) -> ChannelName? {
     guard let index = index(handle), channels[index]?.members[link] != nil else { return nil }
     return remove(link, from: index)
   }
@@ -89,7 +89,7 @@ struct RoutingTable {
   ///
   /// - Returns: the channels it had open that others have open still, and the names of those that
   ///   nobody has.
-  mutating func remove(_ link: LinkNumber) -> (left: [ChannelHandle], freed: [ChannelName]) {
+  package mutating func remove(_ link: LinkNumber) -> (left: [ChannelHandle], freed: [ChannelName]) {
     var left: [ChannelHandle] = []
     var freed: [ChannelName] = []
     for index in channels.indices where channels[index]?.members[link] != nil {
@@ -110,7 +110,7 @@ struct RoutingTable {
   }
 
   /// The index of a live handle; nil for a stale or unknown one.
-  func index(_ handle: ChannelHandle) -> Int? {
+  package func index(_ handle: ChannelHandle) -> Int? {
     let index = Int(handle.number)
     guard index > 0, index < channels.count, generations[index] == handle.generation,
       channels[index] != nil
@@ -118,14 +118,14 @@ struct RoutingTable {
     return index
   }
 
-  func handle(_ name: ChannelName) -> ChannelHandle? {
+  package func handle(_ name: ChannelName) -> ChannelHandle? {
     numbers[name].map { ChannelHandle(number: $0, generation: generations[Int($0)]) }
   }
 
-  subscript(index: Int) -> Channel? { channels[index] }
+  package subscript(index: Int) -> Channel? { channels[index] }
 
   /// Notes that a durable publication is passed on. False if it was before.
-  mutating func announce(_ position: Position, at index: Int) -> Bool {
+  package mutating func announce(_ position: Position, at index: Int) -> Bool {
     if let last = channels[index]?.announced, last.epoch == position.epoch,
       position.offset <= last.offset
     {

@@ -1,47 +1,48 @@
-import Bytes
-
 /// What the store promises, in the simplest code that says it: lists that are copied.
-struct StoreModel {
+package struct StoreModel {
   /// One history. A fork's begins as a copy.
-  struct Timeline: Equatable {
+  package struct Timeline: Equatable {
     /// Which one it is, for good: a name may be used again.
-    var id: Int
-    var texts: [String] = []
-    var floor = 0
+    package var id: Int
+    package var texts: [String] = []
+    package var floor = 0
     /// Where it was forked, and from what it has those events: itself or what that was forked from.
-    var fork = 0
-    var owner: Int?
+    package var fork = 0
+    package var owner: Int?
 
-    var head: Int { texts.count }
+    package var head: Int { texts.count }
     /// The offset, and what stands there.
-    var readable: [(offset: Int, text: String)] {
+    package var readable: [(offset: Int, text: String)] {
       texts.indices.dropFirst(floor).map { ($0 + 1, texts[$0]) }
     }
   }
 
-  struct Used: Equatable {
-    var texts: [String]
-    var first: Int
-    var until: Int64
+  package struct Used: Equatable {
+    package var texts: [String]
+    package var first: Int
+    package var until: Int64
   }
 
   /// An event in the order of commits.
-  struct Committed: Equatable {
-    var timeline: Int
-    var offset: Int
-    var text: String
+  package struct Committed: Equatable {
+    package var timeline: Int
+    package var offset: Int
+    package var text: String
   }
 
-  private(set) var timelines: [String: Timeline] = [:]
-  private(set) var order: [Committed] = []
+  package private(set) var timelines: [String: Timeline] = [:]
+  package private(set) var order: [Committed] = []
   private var keys: [String: Used] = [:]
   private var made = 0
   /// What the commit under way brings.
   private var latest: [Committed] = []
   private var deleted: Set<Int> = []
-  static let keysKept: Int64 = 5_000
+  /// How long a key is known.
+  private let keysKept: Int64
 
-  enum Appended: Equatable {
+  package init(keysKept: Int64 = 5_000) { self.keysKept = keysKept }
+
+  package enum Appended: Equatable {
     case appended(first: Int, last: Int)
     case duplicate(first: Int)
     case conflict(head: Int)
@@ -49,7 +50,7 @@ struct StoreModel {
     case noSuchFork
   }
 
-  mutating func append(
+  package mutating func append(
     _ name: String, _ texts: [String], expected: Int?, key: String?, now: Int64
   ) -> Appended {
     if timelines[name] == nil, name.contains("@") { return .noSuchFork }
@@ -66,7 +67,7 @@ struct StoreModel {
     }
     timelines[name] = timeline
     if let key {
-      keys["\(timeline.id)/\(key)"] = Used(texts: texts, first: head + 1, until: now + Self.keysKept)
+      keys["\(timeline.id)/\(key)"] = Used(texts: texts, first: head + 1, until: now + keysKept)
     }
     return .appended(first: head + 1, last: timeline.head)
   }
@@ -77,14 +78,14 @@ struct StoreModel {
   }
 
   /// A commit brings the events of each stream together, the streams in the order of their first.
-  mutating func commit() {
+  package mutating func commit() {
     var streams: [Int] = []
     for event in latest where !streams.contains(event.timeline) { streams.append(event.timeline) }
     for stream in streams { order += latest.filter { $0.timeline == stream } }
     latest = []
   }
 
-  enum Forked: Equatable {
+  package enum Forked: Equatable {
     case made
     case found
     case unknown
@@ -94,7 +95,7 @@ struct StoreModel {
     case refused
   }
 
-  mutating func fork(_ source: String, as name: String, at offset: Int?) -> Forked {
+  package mutating func fork(_ source: String, as name: String, at offset: Int?) -> Forked {
     let root = source.prefix { $0 != "@" }
     guard name.hasPrefix(root + "@"), name != source else { return .refused }
     guard let from = timelines[source] else { return .unknown }
@@ -123,7 +124,7 @@ struct StoreModel {
   }
 
   /// The floor after it.
-  mutating func trim(_ name: String, through offset: Int?) -> Int {
+  package mutating func trim(_ name: String, through offset: Int?) -> Int {
     guard var timeline = timelines[name] else { return 0 }
     timeline.floor = max(timeline.floor, min(offset ?? timeline.head, timeline.head))
     timelines[name] = timeline
@@ -131,13 +132,13 @@ struct StoreModel {
   }
 
   /// Whether there was one.
-  mutating func delete(_ name: String) -> Bool {
+  package mutating func delete(_ name: String) -> Bool {
     guard let gone = timelines.removeValue(forKey: name) else { return false }
     deleted.insert(gone.id)
     return true
   }
 
-  func page(_ name: String, from: Int, backwards: Bool, count: Int) -> [(offset: Int, text: String)] {
+  package func page(_ name: String, from: Int, backwards: Bool, count: Int) -> [(offset: Int, text: String)] {
     let readable = timelines[name]?.readable ?? []
     guard backwards else { return Array(readable.filter { $0.offset > from }.prefix(count)) }
     let head = timelines[name]?.head ?? 0
@@ -147,7 +148,7 @@ struct StoreModel {
 
   /// Why what was announced can't be right; nil where it can: all in order, but for what is trimmed
   /// or deleted, of which any part may be there.
-  func flaw(of announced: [(name: String, offset: Int, text: String)]) -> String? {
+  package func flaw(of announced: [(name: String, offset: Int, text: String)]) -> String? {
     let names = Dictionary(uniqueKeysWithValues: timelines.map { ($1.id, $0) })
     var rest = announced[...]
     for event in order {
