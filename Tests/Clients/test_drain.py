@@ -198,7 +198,8 @@ def is_deaf(gateway):
 @pytest.mark.parametrize("door", ["/sse", "/stream"])
 def test_a_stream_is_told_the_place_that_its_last_id_says(platform, leaving, door):
     got = []
-    with Feed(leaving, f"{door}?{query()}") as feed:
+    # What is published here waits for a disk that others write to.
+    with Feed(leaving, f"{door}?{query()}", seconds=30) as feed:
         def next_value():
             if door == "/stream":
                 return feed.line()
