@@ -71,6 +71,22 @@ struct RetentionTests {
     #expect(try StoreReader(of: store).read(name("kept"), from: .zero).floor == Offset(7))
   }
 
+  /// With a tail of its usual size nothing but the age makes a segment of what a quiet stream holds.
+  @Test func whatWaitsInAQuietStoreGrowsOldAsWell() throws {
+    let (temporary, _) = try store(Retention(age: 3_600_000))
+    let quiet = try TemporaryStore()
+    quiet.options.retention = temporary.options.retention
+    quiet.options.shortestAge = 3_600_000
+    let store = try quiet.open()
+    try append(5, to: "kept", store, quiet)
+    // Segments are made of it after half its age, and count from when it was committed.
+    for _ in 0..<2 {
+      quiet.pass(milliseconds: 2_000_000)
+      try look(store, quiet)
+    }
+    #expect(try StoreReader(of: store).read(name("kept"), from: .zero).floor == Offset(5))
+  }
+
   /// Row 23: years that a wall clock jumps by are no age.
   @Test func aClockThatJumpsMakesNothingOld() throws {
     let (temporary, before) = try store(Retention(age: 7_200_000))

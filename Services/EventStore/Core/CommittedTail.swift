@@ -110,6 +110,13 @@ final class CommittedTail: Sendable {
     }
   }
 
+  /// Whether something has waited since before `moment`, in the store's own time.
+  func hasWaited(since moment: Int64) -> Bool {
+    state.withLock { state in
+      state.begun < state.queue.count && state.queue[state.begun].clock < moment
+    }
+  }
+
   /// The position of the oldest event once `count` blocks are gone; nil where none is left.
   func oldest(without count: Int) -> Int64? {
     state.withLock { state in

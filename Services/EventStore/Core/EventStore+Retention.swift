@@ -62,6 +62,8 @@ extension EventStore {
       for stream in others { try retain(stream, &draft) }
       turns.went(to: others.count < most ? 0 : others.last ?? 0)
       draft.sealBefore = oldest(draft.time)
+      // A quiet store commits nothing else that would bring what waits into segments.
+      if let moment = draft.sealBefore, tail.hasWaited(since: moment) { draft.hasChanges = true }
     }
     if done != .outOfSpace { retentionTurns = turns }
   }
