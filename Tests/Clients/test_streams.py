@@ -242,6 +242,13 @@ def test_timelines_are_handled_from_the_command_line(platform):
         capture_output=True, text=True, timeout=60, env={"SAPPHIRE_API_KEY": platform.key})
     assert (diff.returncode, diff.stdout) == (1, "- 3\tn3\n- 4\tn4\n+ 3\tother\n"), diff.stderr
     assert platform.run("stream", "diff", "log:cli", "log:cli") == ""
+    # What they share two forks up is no difference.
+    platform.run("stream", "fork", "log:cli@b", "c")
+    platform.run("publish", "log:cli@c", "deep")
+    diff = subprocess.run(
+        [f"{executables()}/sapphire", "stream", "diff", "log:cli", "log:cli@c", "--url", platform.url],
+        capture_output=True, text=True, timeout=60, env={"SAPPHIRE_API_KEY": platform.key})
+    assert (diff.returncode, diff.stdout) == (1, "- 3\tn3\n- 4\tn4\n+ 3\tother\n+ 4\tdeep\n"), diff.stderr
     platform.run("stream", "trim", "log:cli", "--through", "3", "--yes")
     assert platform.run("stream", "read", "log:cli") == "4\tn4\n"
     platform.run("stream", "rm", "log:cli", "--yes")

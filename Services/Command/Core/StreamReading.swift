@@ -162,18 +162,22 @@ struct StreamDiff {
       return found
     }
     let same = shared(streams)
-    var isSame = true
+    var pages = names.map { StreamReading($0, calls).pages(after: Int(clamping: same)) }
+    var next = [try pages[0].next(), try pages[1].next()]
+    while let first = next[0], first == next[1] { next = [try pages[0].next(), try pages[1].next()] }
+    let isSame = next == [nil, nil]
     for (index, sign) in [(0, "-"), (1, "+")] {
-      try StreamReading(names[index], calls).each(from: Int(clamping: same) + 1) { event in
-        isSame = false
-        return console.write([UInt8]("\(sign) ".utf8) + StreamCommands.line(event) + [10])
+      while let event = next[index] {
+        let line = [UInt8]("\(sign) ".utf8) + StreamCommands.line(event) + [10]
+        guard console.write(line) else { return false }
+        next[index] = try pages[index].next()
       }
     }
     return isSame
   }
 
-  /// The last offset that both have in common for sure: the lower of the points where each leaves what
-  /// they come from; for streams that share nothing, 0.
+  /// An offset up to which nothing has to be compared: where one leaves the other, or both what they come
+  /// from; of others 0.
   private func shared(_ streams: [StoredStream]) -> Int64 {
     if streams[0].json["sha256"]?.string == streams[1].json["sha256"]?.string { return streams[0].head }
     let (first, second) = (streams[0], streams[1])
