@@ -251,6 +251,7 @@ def test_timelines_are_handled_from_the_command_line(platform):
     assert (diff.returncode, diff.stdout) == (1, "- 3\tn3\n- 4\tn4\n+ 3\tother\n+ 4\tdeep\n"), diff.stderr
     platform.run("stream", "trim", "log:cli", "--through", "3", "--yes")
     assert platform.run("stream", "read", "log:cli") == "4\tn4\n"
+    assert platform.run("stream", "read", "log:cli", "--from", "2") == "4\tn4\n"
     platform.run("stream", "rm", "log:cli", "--yes")
     assert platform.run("stream", "read", "log:cli@b") == "1\tn1\n2\tn2\n3\tother\n"
 

@@ -122,13 +122,15 @@ struct StreamReading {
     private mutating func readPage(_ most: Int) throws {
       if epoch == nil {
         let head = try reading.calls.result(
-          ServerAPI.history(reading.channel, limit: 0, since: nil, newestFirst: false))
+          ServerAPI.history(reading.channel, limit: 1, since: nil, newestFirst: false))
         epoch = head["epoch"]?.string.flatMap { Epoch($0) }
         // What is not there yet is nothing to print; what was removed is passed over.
         if UInt64(clamping: head["offset"]?.int ?? 0) <= after {
           isDone = true
           return
         }
+        let first = head["publications"]?.array?.first?["offset"]?.int ?? 1
+        after = max(after, UInt64(clamping: first - 1))
       }
       let since = after == 0 ? nil : epoch.map { Position(epoch: $0, offset: Offset(after)) }
       let result = try reading.calls.result(
