@@ -27,6 +27,10 @@ public struct ChannelError: Error, Sendable, Equatable, CustomStringConvertible 
   /// Whether the same event may succeed if it is sent again.
   public var isRetryable: Bool { code == 1_000 }
 
+  /// Whether the same event may succeed in another state of the channel; else it is the event that
+  /// is wrong, and it is refused without a look at whether the state is up to date.
+  public var mayDependOnState: Bool { code != 1_001 && code != 1_002 }
+
   public var description: String { "\(name) (\(code)): \(message)" }
 
   /// Others published first each time this was decided; try again.
@@ -39,7 +43,7 @@ public struct ChannelError: Error, Sendable, Equatable, CustomStringConvertible 
       name.map { "this channel knows no event \($0.prefix(64))" } ?? "the event has no name")
   }
 
-  /// The payload is not what this channel takes.
+  /// The payload is not what this channel takes, whatever its state.
   public static func invalidPayload(_ message: String) -> ChannelError {
     ChannelError(kit: 1_002, "invalid_payload", message)
   }

@@ -54,7 +54,9 @@
 /// order; when one is refused, none is.
 ///
 /// **Failure.** A thrown `ChannelError` refuses the event and is what its sender is told; nothing
-/// was published. Input that a client made must never trap.
+/// was published. In a channel whose state is folded it is thrown again by the state that the whole
+/// history makes, before the sender is told: what one loop acknowledged, no other loop denies. Input
+/// that a client made must never trap.
 ///
 /// **Isolation.** A value lives on one loop and is never shared, so it need not be `Sendable`, and
 /// its methods must not block.

@@ -1,11 +1,14 @@
 """Timelines of durable channels: forks, trims, deletions, as back ends, clients and people at a terminal see them."""
 import asyncio
+import contextlib
 import json
+import os
+import signal
 import subprocess
 
 import pytest
 
-from platform_under_test import eventually, executables, next_json, next_of, running, within
+from platform_under_test import eventually, executables, freeze, next_json, next_of, running, within
 
 CONFIGURATION = """{ channels: [
   { match: "sim:*", type: "simulation", history: { durable: true } },
@@ -224,6 +227,31 @@ def test_ten_observers_see_every_tick_in_order(platform):
             platform.publish, "sim:watched", {"event": "simulation.tick.batch", "from": 0, "to": 100})
         return await asyncio.gather(*watching)
     assert within(30, all_of_them()) == [list(range(1, 101))] * 10
+
+
+def test_no_refusal_goes_by_what_a_loop_has_not_heard_yet():
+    """Every loop decides, and each hears of a publication in its own time; who has an answer may go on from it."""
+    configuration = CONFIGURATION.replace("{", "{ gateway: { loops: 2 },", 1)
+
+    async def go_on(platform):
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(12):
+                socket = await stack.enter_async_context(platform.socket("/ws?channel=sim:heard"))
+                await next_of(socket, "connection")
+            hub = platform.pid("hub")
+            freeze(hub)
+            try:
+                await asyncio.to_thread(platform.publish, "sim:heard", {"event": "simulation.create"})
+                for tick in range(12):
+                    await asyncio.to_thread(platform.publish, "sim:heard", {
+                        "event": "simulation.tick.batch", "from": tick, "to": tick + 1})
+                status, _, answer = await asyncio.to_thread(platform.post, "/api/publish", {
+                    "channel": "sim:heard", "data": {"event": "simulation.tick.batch", "from": 3, "to": 4}}, platform.key)
+            finally:
+                os.kill(hub, signal.SIGCONT)
+            assert (status, answer["error"]["name"]) == (200, "wrong_tick"), answer
+    with running(configuration) as platform:
+        within(60, go_on(platform))
 
 
 def test_timelines_are_handled_from_the_command_line(platform):

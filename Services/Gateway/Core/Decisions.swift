@@ -16,6 +16,8 @@ final class Decisions {
     let target: (any EffectTarget)?
     let answer: Completion
     var attempt = 1
+    /// Where the history stood after it came: what it is refused for has to be seen from there.
+    var mustSee: Position?
   }
 
   private let publishing: Publishing
@@ -110,7 +112,7 @@ final class Decisions {
   private func expire(_ channel: LocalChannel) {
     for event in order.takeExpired(now: gateway.loop.now) {
       let reason: Refusal =
-        event.attempt > 1
+        event.attempt > 1 || event.mustSee != nil
         ? Refusal(.contended) : channel.phase == .live ? .overloaded : .unavailable
       event.answer(.failure(reason))
     }
@@ -121,8 +123,7 @@ final class Decisions {
     do throws(ChannelError) {
       list = try channel.plugin?.decide(event.request.event, from: event.request.client) ?? []
     } catch {
-      order.settle()
-      return publishing.refuse(Refusal(error), unlessRepeated: event.request, event.answer)
+      return refuse(event, error, channel)
     }
     let at = channel.position
     guard list.contains(where: \.expectsUnchanged) else {
@@ -138,6 +139,39 @@ final class Decisions {
       settle(event, at, result)
       advance(channel)
     }
+  }
+
+  /// Refuses an event, where that can't be for want of what this loop has not heard yet: a publisher
+  /// goes on from an answer that another loop gave it. Else it is decided again when that is here.
+  private func refuse(_ event: Event, _ error: ChannelError, _ channel: LocalChannel) {
+    guard channel.plugin?.traits.state == .folded, error.mayDependOnState else {
+      return refuse(event, error)
+    }
+    let at = channel.position
+    if event.mustSee != nil { return refuse(event, error, seen: at) }
+    gateway.readHistory(channel, after: .zero, count: 0, bytes: 0) { [self] result in
+      var event = event
+      if case .success(let page) = result, let epoch = page.epoch {
+        event.mustSee = Position(epoch: epoch, offset: page.head)
+      }
+      refuse(event, error, seen: at)
+      advance(channel)
+    }
+  }
+
+  private func refuse(_ event: Event, _ error: ChannelError, seen at: Position?) {
+    if let mustSee = event.mustSee, at == nil || at?.epoch == mustSee.epoch,
+      at?.offset ?? .zero < mustSee.offset
+    {
+      order.putBack(event)
+      return order.wait(since: at, until: gateway.loop.now + gateway.settings.publishMax)
+    }
+    refuse(event, error)
+  }
+
+  private func refuse(_ event: Event, _ error: ChannelError) {
+    order.settle()
+    publishing.refuse(Refusal(error), unlessRepeated: event.request, event.answer)
   }
 
   private func settle(_ event: Event, _ at: Position?, _ result: Result<PublishResult, Refusal>) {
