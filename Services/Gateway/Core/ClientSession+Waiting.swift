@@ -29,12 +29,12 @@ extension ClientSession {
     withOutbox { $0.hold(publications, from: sent, of: subscription) }
   }
 
-  /// Keeps a publication of a replay, a snapshot or an answer.
-  func hold(alone publication: EncodedPublications, of subscription: Subscription) {
-    var parcel = publication.parcel(
-      0..<1, 0..<publication.bytes.count, since: gateway.loop.now)
+  /// Keeps publications of a replay, or one of a snapshot or an answer.
+  func hold(alone publications: EncodedPublications, of subscription: Subscription) {
+    var parcel = publications.parcel(
+      0..<publications.count, 0..<publications.bytes.count, since: gateway.loop.now)
     // What the history doesn't have can't be left out.
-    if publication.first == nil { parcel.count = 0 }
+    if publications.first == nil { parcel.count = 0 }
     withOutbox { $0.hold(parcel, of: subscription) }
   }
 

@@ -118,17 +118,16 @@ extension LocalChannel {
     gateway.readHistory(
       self, after: replay.delivered, count: replay.isChecking ? 0 : pageCount, bytes: bytes
     ) { [self] result in
-      if case .replaying(let replay) = subscription.state, !replay.isForbidden {
-        switch result {
-        case .failure(let failure): failed(failure, subscription, replay)
-        case .success(let page):
-          var replay = replay
-          replay.isReading = false
-          replay.failures = 0
-          if replay.isChecking { checked(page, subscription, replay) } else {
-            deliver(page, to: subscription, replay)
-          }
-        }
+      guard case .replaying(var replay) = subscription.state, !replay.isForbidden else {
+        return finished()
+      }
+      switch result {
+      case .failure(let failure): failed(failure, subscription, replay)
+      case .success(let page):
+        replay.isReading = false
+        replay.failures = 0
+        guard replay.isChecking else { return deliver(page, to: subscription, replay, finished) }
+        checked(page, subscription, replay)
       }
       finished()
     }
@@ -191,19 +190,41 @@ extension LocalChannel {
     read(subscription, replay)
   }
 
+  /// Has the next page read while this one is encoded, unless there may be no room for both.
   private func deliver(
-    _ page: EventPage, to subscription: Subscription, _ replay: Subscription.Replay
+    _ page: EventPage, to subscription: Subscription, _ replay: Subscription.Replay,
+    _ finished: () -> Void
   ) {
+    guard let from = place(of: page, subscription, replay) else { return finished() }
+    var replay = from
+    if let last = page.events.last?.offset { replay.delivered = max(last, replay.delivered) }
+    let readsAhead = page.hasMore && subscription.isDirect
+    if readsAhead { read(subscription, replay) }
+    finished()
+    if let epoch = page.epoch { send(page.events, epoch, after: from.delivered, to: subscription) }
+    subscription.begun()
+    if readsAhead { return }
+    if page.hasMore { return read(subscription, replay) }
+    join(subscription, replay, broughtNothing: replay.delivered == from.delivered)
+  }
+
+  /// From where on the client gets what a page holds, once it has been told what is not there; nil
+  /// where it gets nothing of it.
+  private func place(
+    of page: EventPage, _ subscription: Subscription, _ replay: Subscription.Replay
+  ) -> Subscription.Replay? {
     var replay = replay
     let applied = position?.offset ?? .zero
     if let known = replay.epoch, page.epoch != known || page.head < replay.delivered {
       // The history was replaced between two pages, or this loop has not seen yet that it was.
       guard phase == .live, position?.epoch == page.epoch, applied <= page.head else {
-        return waitForChannel(subscription, replay)
+        waitForChannel(subscription, replay)
+        return nil
       }
-      return beginAnew(
+      beginAnew(
         subscription, page.epoch == known ? .ahead : .epochChanged, page.epoch, applied,
         floor: page.floor)
+      return nil
     }
     let before = replay.delivered
     replay.epoch = page.epoch
@@ -217,16 +238,24 @@ extension LocalChannel {
     } else if isLoss {
       tellUnrecoverable(subscription, .trimmed, page.epoch, page.floor, page.head)
     }
-    if let epoch = page.epoch {
-      for event in page.events where event.offset > replay.delivered {
-        let arrival = Arrival(event, epoch)
-        if !isSpared(arrival, event.offset, subscription) { send(arrival, to: subscription) }
-        replay.delivered = event.offset
+    return replay
+  }
+
+  private func send(
+    _ events: [StoredEvent], _ epoch: Epoch, after delivered: Offset, to subscription: Subscription
+  ) {
+    var together = subscription.takesTogether ? ReplayedRun(subscription, envelopePrefix) : nil
+    for event in events where event.offset > delivered {
+      let arrival = Arrival(event, epoch)
+      if isSpared(arrival, event.offset, subscription) {
+        together?.handOver()
+      } else if together?.append(arrival) == nil {
+        send(arrival, to: subscription)
+      } else {
+        gateway.metrics.replayed.add()
       }
     }
-    subscription.begun()
-    if page.hasMore { return read(subscription, replay) }
-    join(subscription, replay, broughtNothing: replay.delivered == before)
+    together?.handOver()
   }
 
   /// The client published it, for others. Histories of older builds don't say so.

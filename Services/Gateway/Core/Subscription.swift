@@ -248,18 +248,31 @@ final class Subscription {
   @discardableResult
   func sendAlone(_ bytes: [UInt8], _ position: Position?) -> Bool {
     let mark = EncodedPublications.Mark(end: bytes.count, position: position)
-    let publication = EncodedPublications(
-      bytes: bytes, count: 1, marks: [mark], first: position, last: position)
+    return send(
+      alone: EncodedPublications(
+        bytes: bytes, count: 1, marks: [mark], first: position, last: position))
+  }
+
+  /// The same for publications that stand in the history one behind the other.
+  @discardableResult
+  func send(alone publications: EncodedPublications) -> Bool {
     if session.holdsBack {
-      session.hold(alone: publication, of: self)
+      session.hold(alone: publications, of: self)
       return false
     }
     if isDirect {
-      session.carrier?.send(bytes, 0, bytes.count)
+      session.carrier?.send(publications.bytes, 0, publications.bytes.count)
     } else {
-      session.carrier?.deliver(publication, of: self)
+      session.carrier?.deliver(publications, of: self)
     }
     return true
+  }
+
+  /// Whether publications of a history may go to the client several together: those of a socket or stream
+  /// to which their bytes are given as they are, each known by its end.
+  var takesTogether: Bool {
+    isDirect && tailoring == nil && encoding.centrifuge == nil && !encoding.isRecoverable
+      && !encoding.hasMarks
   }
 
   /// The answer is full: a history has the rest for the next one.
