@@ -25,8 +25,7 @@ extension JSON {
   }
 
   private static func needsEscape(_ s: borrowing Span<UInt8>, from start: Int) -> Bool {
-    for i in start..<s.count where isEscaped(s[i]) { return true }
-    return false
+    firstEscaped(s, from: start) < s.count
   }
 
   private static func isEscaped(_ byte: UInt8) -> Bool {
@@ -36,12 +35,34 @@ extension JSON {
   /// Copies runs that stand for themselves whole.
   private static func appendEscaped(_ s: borrowing Span<UInt8>, to bytes: inout [UInt8]) {
     var runStart = 0
-    for i in 0..<s.count where isEscaped(s[i]) {
+    var i = firstEscaped(s, from: 0)
+    while i < s.count {
       bytes.append(copying: s.extracting(runStart..<i))
       appendEscape(of: s[i], to: &bytes)
       runStart = i + 1
+      i = firstEscaped(s, from: runStart)
     }
     bytes.append(copying: s.extracting(runStart..<s.count))
+  }
+
+  /// Where the first byte from `start` on stands that has to be escaped; the end if there is none.
+  private static func firstEscaped(_ s: borrowing Span<UInt8>, from start: Int) -> Int {
+    var i = start
+    while i + 8 <= s.count, let word = s.word(at: i), !hasEscaped(word) { i &+= 8 }
+    while i < s.count, !isEscaped(s[i]) { i &+= 1 }
+    return i
+  }
+
+  /// Whether one of eight bytes has to be escaped.
+  private static func hasEscaped(_ word: UInt64) -> Bool {
+    let each: UInt64 = 0x0101_0101_0101_0101
+    let quotes = word ^ (each &* UInt64(UInt8(ascii: "\"")))
+    let backslashes = word ^ (each &* UInt64(UInt8(ascii: "\\")))
+    // The highest bit of a byte that is one; none where there is none.
+    let found =
+      (word &- each &* 0x20) & ~word | (quotes &- each) & ~quotes
+      | (backslashes &- each) & ~backslashes
+    return found & (each &* 0x80) != 0
   }
 
   private static func appendEscape(of byte: UInt8, to bytes: inout [UInt8]) {

@@ -58,23 +58,74 @@ public struct EncodedEvent: Equatable, Sendable {
   public let range: Range<Int>
   public let offset: Offset
   public let timeMs: Int64
+  public let kind: PayloadKind
+  public let client: UInt64
   public let user: Range<Int>
   public let type: Range<Int>
   public let meta: Range<Int>
   public let payload: Range<Int>
+
+  /// Bytes of an event in which nothing has any length.
+  static let bytesMin = 37
 
   /// Reads past the next event. Checks lengths, not what text and payload hold.
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
     let start = c.offset
     offset = Offset(try c.u64(s))
     timeMs = try c.i64(s)
-    _ = try c.u8(s)
-    _ = try c.u64(s)
+    kind = try c.payloadKind(s)
+    client = try c.u64(s)
     user = try c.range16(s)
     type = try c.range16(s)
     meta = try c.range32(s)
     payload = try c.range32(s)
     range = start..<c.offset
+  }
+}
+
+/// A page whose events stay where they are: what `EventPage` holds, without a copy of any of them. Offsets
+/// are those of the body that it was read from.
+public struct OutlinedPage: Equatable, Sendable {
+  public let epoch: Epoch?
+  public let floor: Offset
+  public let head: Offset
+  public let hasMore: Bool
+  public let events: [EncodedEvent]
+
+  /// - Errors: as `EventPage`.
+  public init(body: borrowing Span<UInt8>) throws(ByteError) {
+    var cursor = ByteCursor(body)
+    epoch = try cursor.epoch(body)
+    floor = Offset(try cursor.u64(body))
+    head = Offset(try cursor.u64(body))
+    hasMore = try cursor.bool(body)
+    let count = Int(try cursor.u16(body))
+    var list: [EncodedEvent] = []
+    list.reserveCapacity(min(count, cursor.remaining / EncodedEvent.bytesMin))
+    for _ in 0..<count {
+      let event = try EncodedEvent(&cursor, body)
+      // Text that may not be UTF-8 is looked at closely.
+      if !body.isASCII(in: event.user) || !body.isASCII(in: event.type) {
+        _ = try StoredEvent(event, in: body)
+      }
+      list.append(event)
+    }
+    events = list
+  }
+}
+
+extension Span<UInt8> {
+  fileprivate func isASCII(in range: Range<Int>) -> Bool {
+    for i in range where self[i] >= 0x80 { return false }
+    return true
+  }
+}
+
+extension StoredEvent {
+  /// The event at a place in `bytes`.
+  public init(_ place: EncodedEvent, in bytes: borrowing Span<UInt8>) throws(ByteError) {
+    var cursor = ByteCursor(from: place.range.lowerBound, to: place.range.upperBound)
+    try self.init(&cursor, bytes)
   }
 }
 

@@ -2,6 +2,7 @@ import Bytes
 import JSON
 import Testing
 import WebSocketCodec
+import Wire
 
 @testable import GatewayCore
 
@@ -31,6 +32,38 @@ struct EncodingTests {
       #expect(
         envelope(Payload(.uncheckedText, [UInt8](unchecked.utf8)))
           == #"{"channel":"a:b","time":5,"data":\#(data)}"#)
+    }
+  }
+
+  /// At every length where a frame's header grows, too.
+  @Test func anEventInAPageIsEncodedAsAnArrivalIs() throws {
+    let epoch = position("Ab_-9", 1).epoch
+    let prefix = Encoding.prefix(channel("log:a"))
+    let head = Encoding.head(epoch, prefix)
+    let payloads =
+      [Payload(text: ""), Payload(text: "x\"\n é"), Payload(json: "[1]"), Payload(.binary, [0, 255])]
+      + [Payload(.uncheckedText, [UInt8]("{}".utf8)), Payload(.uncheckedText, [UInt8]("{".utf8))]
+      + (20...80).map { Payload(text: String(repeating: "p", count: $0)) }
+      + (65_430...65_470).map { Payload(text: String(repeating: "p", count: $0)) }
+    for (number, payload) in payloads.enumerated() {
+      for user in ["", "ada", "\"é"] {
+        let event = StoredEvent(
+          offset: Offset(UInt64(number) * 7_919), timeMs: Int64(number) * 1_000_003 - 1,
+          publisher: Publisher(client: 3, user: user), eventType: "t", payload: payload)
+        var page = EncodedEvents()
+        page.append(StoredEvent(offset: .zero, timeMs: 0, publisher: Publisher(), eventType: "", payload: payload))
+        let range = page.append(event)
+        var cursor = ByteCursor(from: range.lowerBound, to: range.upperBound)
+        let place = try EncodedEvent(&cursor, page.bytes.span)
+        #expect(try StoredEvent(place, in: page.bytes.span) == event)
+        var fromPage: [UInt8] = [1]
+        Encoding.appendEnvelope(place, page.bytes.span, head, to: &fromPage)
+        var fromArrival: [UInt8] = [1]
+        Encoding.envelope.append(
+          payload, position: Position(epoch: epoch, offset: event.offset), timeMs: event.timeMs,
+          publisher: event.publisher, prefix: prefix, to: &fromArrival)
+        #expect(fromPage == fromArrival, "payload \(number), user \(user)")
+      }
     }
   }
 

@@ -73,6 +73,22 @@ import Testing
     }
   }
 
+  /// Eight bytes are looked at together: each place in them, beside bytes that are no ASCII.
+  @Test func escapesAtEveryPlaceOfAWord() throws {
+    for scalar in [UInt8(0), 0x1f, 0x20, 0x21, 0x22, 0x23, 0x5b, 0x5c, 0x5d, 0x7f] {
+      for before in 0..<17 {
+        for filler in ["a", "é", "\u{7f}", "\u{20}"] {
+          let text =
+            String(repeating: filler, count: before) + String(Unicode.Scalar(scalar))
+            + String(repeating: filler, count: 16 - before)
+          var bytes: [UInt8] = []
+          JSON.appendQuoted(utf8: [UInt8](text.utf8).span, to: &bytes)
+          #expect(try JSONValue.parse(bytes.span).string == text)
+        }
+      }
+    }
+  }
+
   @Test func whatIsWrittenReadsBackEqual() throws {
     let seed: UInt64 = 0x5A99_41E5
     var random = SplitMix(state: seed)

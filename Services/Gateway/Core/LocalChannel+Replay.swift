@@ -115,9 +115,9 @@ extension LocalChannel {
     }
     // Where the history stands is told by a page without events.
     let bytes = replay.isChecking ? 0 : UInt32(clamping: subscription.session.pageBytes)
-    gateway.readHistory(
+    gateway.readOutline(
       self, after: replay.delivered, count: replay.isChecking ? 0 : pageCount, bytes: bytes
-    ) { [self] result in
+    ) { [self] result, body in
       guard case .replaying(var replay) = subscription.state, !replay.isForbidden else {
         return finished()
       }
@@ -126,7 +126,7 @@ extension LocalChannel {
       case .success(let page):
         replay.isReading = false
         replay.failures = 0
-        guard replay.isChecking else { return deliver(page, to: subscription, replay, finished) }
+        guard replay.isChecking else { return deliver(page, body, to: subscription, replay, finished) }
         checked(page, subscription, replay)
       }
       finished()
@@ -163,7 +163,7 @@ extension LocalChannel {
   /// A position beyond what this loop has seen may be right (the store is ahead of the hub's
   /// announcements) or of a future that never came.
   private func checked(
-    _ page: EventPage, _ subscription: Subscription, _ replay: Subscription.Replay
+    _ page: OutlinedPage, _ subscription: Subscription, _ replay: Subscription.Replay
   ) {
     var replay = replay
     replay.isChecking = false
@@ -192,8 +192,8 @@ extension LocalChannel {
 
   /// Has the next page read while this one is encoded, unless there may be no room for both.
   private func deliver(
-    _ page: EventPage, to subscription: Subscription, _ replay: Subscription.Replay,
-    _ finished: () -> Void
+    _ page: OutlinedPage, _ body: borrowing Span<UInt8>, to subscription: Subscription,
+    _ replay: Subscription.Replay, _ finished: () -> Void
   ) {
     guard let from = place(of: page, subscription, replay) else { return finished() }
     var replay = from
@@ -201,7 +201,9 @@ extension LocalChannel {
     let readsAhead = page.hasMore && subscription.isDirect
     if readsAhead { read(subscription, replay) }
     finished()
-    if let epoch = page.epoch { send(page.events, epoch, after: from.delivered, to: subscription) }
+    if let epoch = page.epoch {
+      send(page.events, of: body, epoch, after: from.delivered, to: subscription)
+    }
     subscription.begun()
     if readsAhead { return }
     if page.hasMore { return read(subscription, replay) }
@@ -211,7 +213,7 @@ extension LocalChannel {
   /// From where on the client gets what a page holds, once it has been told what is not there; nil
   /// where it gets nothing of it.
   private func place(
-    of page: EventPage, _ subscription: Subscription, _ replay: Subscription.Replay
+    of page: OutlinedPage, _ subscription: Subscription, _ replay: Subscription.Replay
   ) -> Subscription.Replay? {
     var replay = replay
     let applied = position?.offset ?? .zero
@@ -242,20 +244,29 @@ extension LocalChannel {
   }
 
   private func send(
-    _ events: [StoredEvent], _ epoch: Epoch, after delivered: Offset, to subscription: Subscription
+    _ events: [EncodedEvent], of page: borrowing Span<UInt8>, _ epoch: Epoch,
+    after delivered: Offset, to subscription: Subscription
   ) {
-    var together = subscription.takesTogether ? ReplayedRun(subscription, envelopePrefix) : nil
+    var run =
+      subscription.takesTogether ? ReplayedRun(subscription, of: epoch, envelopePrefix) : nil
     for event in events where event.offset > delivered {
-      let arrival = Arrival(event, epoch)
+      // What has no meta is for everyone.
+      if event.meta.isEmpty, own.isEmpty, run?.append(event, page) != nil {
+        gateway.metrics.replayed.add()
+        continue
+      }
+      // It was read past once.
+      guard let stored = try? StoredEvent(event, in: page) else { continue }
+      let arrival = Arrival(stored, epoch)
       if isSpared(arrival, event.offset, subscription) {
-        together?.handOver()
-      } else if together?.append(arrival) == nil {
+        run?.handOver()
+      } else if run?.append(arrival) == nil {
         send(arrival, to: subscription)
       } else {
         gateway.metrics.replayed.add()
       }
     }
-    together?.handOver()
+    run?.handOver()
   }
 
   /// The client published it, for others. Histories of older builds don't say so.
