@@ -237,6 +237,20 @@ public struct RemoveHistory: WireMessage {
   }
 }
 
+/// The event store tells the hub that a stream is no longer what it was, and no event says so: it was deleted,
+/// or another stands under its name. The hub tells who subscribes by a *gap* of nothing, which makes
+/// them look. No answer; only to who knows it (`Hello.changes`).
+public struct StreamChanged: WireMessage {
+  public static let kind = Kind.streamChanged
+  public static let layout = "name:text16"
+  public var name: ChannelName
+  public init(name: ChannelName) { self.name = name }
+  public func encode(into w: inout ByteWriter) { w.text16(name.text) }
+  public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
+    name = try c.channelName(s)
+  }
+}
+
 /// The answer to *removeHistory*: where the channel stands, with its floor at its head.
 public struct HistoryRemoved: WireMessage {
   public static let kind = Kind.historyRemoved

@@ -34,6 +34,7 @@ public enum Kind: UInt16, Sendable, CaseIterable {
   case endRelay = 50
   case removeHistory = 51
   case historyRemoved = 52
+  case streamChanged = 53
 
   // 64–95: event store.
   case append = 64

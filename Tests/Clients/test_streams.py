@@ -229,6 +229,21 @@ def test_ten_observers_see_every_tick_in_order(platform):
     assert within(30, all_of_them()) == [list(range(1, 101))] * 10
 
 
+def test_who_waits_at_a_stream_learns_at_once_that_it_was_deleted(platform):
+    async def watch():
+        async with platform.socket("/ws?channel=log:gone") as socket:
+            await next_of(socket, "connection")
+            epoch = platform.publish("log:gone", "one")["epoch"]
+            assert (await next_of(socket, "envelope"))["data"] == "one"
+            done(platform, "stream_delete", channel="log:gone")
+            told = await next_of(socket, "unrecoverable")
+            assert (told["channel"], told["reason"], told["head"]) == ("log:gone", "epoch_changed", 0)
+            again = platform.publish("log:gone", "two")
+            assert (again["offset"], again["epoch"]) == (1, told["epoch"]) and again["epoch"] != epoch
+            assert (await next_of(socket, "envelope"))["data"] == "two"
+    within(30, watch())
+
+
 def test_no_refusal_goes_by_what_a_loop_has_not_heard_yet():
     """Every loop decides, and each hears of a publication in its own time; who has an answer may go on from it."""
     configuration = CONFIGURATION.replace("{", "{ gateway: { loops: 2 },", 1)

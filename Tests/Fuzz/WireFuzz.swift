@@ -175,6 +175,7 @@ private func messageType(_ kind: Kind) -> any WireMessage.Type {
   case .endRelay: EndRelay.self
   case .removeHistory: RemoveHistory.self
   case .historyRemoved: HistoryRemoved.self
+  case .streamChanged: StreamChanged.self
   case .forkStream: ForkStream.self
   case .streamForked: StreamForked.self
   case .trimStream: TrimStream.self

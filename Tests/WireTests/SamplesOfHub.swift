@@ -59,6 +59,7 @@ enum SamplesOfHub {
         remainingMs: .max, handle: handle, timeMs: .max, publisher: Publisher(client: .max),
         expected: .zero, payload: Payload(text: "grüße")),
       correlation: 4),
+    Sample(label: "rich", message: StreamChanged(name: channel("a@b"))),
     Sample(
       label: "with tags",
       message: Publish(

@@ -88,6 +88,12 @@ final class Announcer {
     readOn()
   }
 
+  /// The stream is no longer what it was. Without a hub nobody has to be told: whoever comes back looks.
+  func changed(_ stream: ChannelName) {
+    guard let hub, hub.peer?.knowsChanges == true else { return }
+    hub.send(StreamChanged(name: stream))
+  }
+
   private static func flags(_ meta: [UInt8]) -> Publish.Flags {
     EventOrigin(meta: meta)?.isForOthers == true ? .forOthers : []
   }

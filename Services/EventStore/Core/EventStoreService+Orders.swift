@@ -1,3 +1,4 @@
+internal import Bytes
 internal import Link
 internal import Observe
 internal import Wire
@@ -10,11 +11,15 @@ extension EventStoreService {
       link.fail(header, .roleForbidden)
       return .now
     }
-    return take(link, header) { store.order(order, tag: $0) }
+    var deletes: ChannelName?
+    if case .delete(let name) = order { deletes = name }
+    return take(link, header, deletes: deletes) { store.order(order, tag: $0) }
   }
 
   func carriedOut(_ tag: StoreThread.Tag, _ done: StoreThread.Done) {
-    guard let asked = waiting.removeValue(forKey: tag), let link = asked.link else { return }
+    guard let asked = waiting.removeValue(forKey: tag) else { return }
+    if case .deleted(.deleted) = done, let name = asked.deletes { announcer.changed(name) }
+    guard let link = asked.link else { return }
     switch done {
     case .trimmed(let head?): link.reply(HistoryRemoved(head), to: asked.header.correlation)
     case .deleted(.deleted(let forks)):

@@ -17,7 +17,7 @@ final class EventStoreService {
   private let artifacts: ArtifactThread
   private let context: ServiceContext
   let metrics: EventStoreMetrics
-  private let announcer: Announcer
+  let announcer: Announcer
   private lazy var transfers = ArtifactTransfers(artifacts)
   var waiting: [StoreThread.Tag: Waiting] = [:]
   private var lastTag: StoreThread.Tag = 0
@@ -36,6 +36,8 @@ final class EventStoreService {
     var isHeld: Bool
     /// What its answer counts for in its link's gate.
     var pageBytes = 0
+    /// The stream that is gone once it is carried out.
+    var deletes: ChannelName?
   }
 
   private struct PageRead {
@@ -201,12 +203,12 @@ final class EventStoreService {
 
   func take(
     _ link: Link, _ header: FrameHeader, isHeld: Bool = false, pageBytes: Int = 0,
-    _ submit: (StoreThread.Tag) -> StoreThread.Submission
+    deletes: ChannelName? = nil, _ submit: (StoreThread.Tag) -> StoreThread.Submission
   ) -> Consumption {
     lastTag &+= 1
     let tag = lastTag
     waiting[tag] = Waiting(
-      link: link, header: header, isHeld: isHeld, pageBytes: pageBytes)
+      link: link, header: header, isHeld: isHeld, pageBytes: pageBytes, deletes: deletes)
     switch submit(tag) {
     case .accepted: return isHeld ? .later : .now
     case .overloaded:

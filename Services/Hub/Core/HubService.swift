@@ -257,6 +257,21 @@ final class HubService {
     }
   }
 
+  /// Nothing was dropped, and yet there is something to look at.
+  private func changed(_ link: Link, _ header: FrameHeader, _ body: borrowing Span<UInt8>)
+    throws(FrameError)
+  {
+    let name = try StreamChanged(body: body).name
+    guard link.peer?.role == .eventstore else { return link.fail(header, .roleForbidden) }
+    guard let handle = table.handle(name), let index = table.index(handle), let channel = table[index]
+    else { return }
+    for number in channel.subscribers {
+      if links[number]?.send(Gap(handle: handle, dropped: 0)) == .refused {
+        gaps[number, default: [:]][handle, default: 0] += 0
+      }
+    }
+  }
+
   private func heads(_ link: Link, _ header: FrameHeader, _ body: borrowing Span<UInt8>)
     throws(FrameError)
   {
@@ -307,6 +322,7 @@ extension HubService: LinkOwner {
         }
       }
     case .removeHistory: try removeHistory(link, header, body)
+    case .streamChanged: try changed(link, header, body)
     case .countChannels: try count(link, header, body)
     case .readHeads: try heads(link, header, body)
     case .takeRelays: try takeRelays(link, header, body)
