@@ -189,7 +189,8 @@ struct Record {
         keyed.append(Keyed(request: one.request, first: one.first, at: now.monotonic))
       }
     case .outOfSpace: break
-    case .conflict, .idempotencyConflict, .refused: give("refused without a reason", 99)
+    case .conflict, .idempotencyConflict, .fenced, .sequenceGap, .refused:
+      give("refused without a reason", 99)
     }
   }
 
