@@ -179,12 +179,22 @@ def test_a_producer_publishes_each_event_once_and_in_order(platform):
     # It is another producer in each channel, forks with them.
     done(platform, "stream_fork", channel=name, fork=f"{name}@f")
     assert publish(platform, f"{name}@f", 0, 0)["result"]["offset"] == 4
-    # What has gone before is known to a store that is started again.
-    platform.kill("eventstore")
-    eventually(20, "the store takes publications",
-               lambda: platform.post("/api/publish", {"channel": "log:up", "data": 1}, platform.key)[0] == 200)
-    assert publish(platform, name, 1, 2)["error"]["code"] == 165
-    assert publish(platform, name, 2, 1)["result"]["offset"] == 4
+
+
+def test_producers_are_known_to_a_store_that_was_killed():
+    with running(CONFIGURATION) as platform:
+        assert publish(platform, "log:p", 2, 0)["result"]["offset"] == 1
+        platform.kill("eventstore")
+
+        def answered(epoch, seq):
+            # Each loop of the gateway has its own link to the store.
+            body = {"channel": "log:p", "data": "x", "producer": {"id": "billing", "epoch": epoch, "seq": seq}}
+            status, _, answer = platform.post("/api/publish", body, platform.key)
+            return answer if status == 200 else None
+        older = eventually(20, "an answer", lambda: answered(1, 1))
+        assert older["error"]["code"] == 165
+        assert eventually(20, "an answer", lambda: answered(2, 1))["result"]["offset"] == 2
+        assert eventually(20, "an answer", lambda: answered(2, 3))["error"]["expected_seq"] == 2
 
 
 @pytest.mark.parametrize("parameters, code", [
