@@ -311,3 +311,19 @@ def test_a_tail_begins_where_it_is_told(platform):
         now.end()
     for words in (["--since", "soon"], ["a", "b"]):
         assert platform.command("stream", "tail", *words, stderr=subprocess.DEVNULL).wait(10) == 64
+
+
+def test_a_stream_is_read_by_type_and_backwards(platform):
+    commands = [{"publish": {"channel": "log:long", "data": n, "type": "even" if n % 2 == 0 else "odd"}}
+                for n in range(320)]
+    for start in range(0, 320, 40):
+        assert len(api(platform, "batch", commands=commands[start:start + 40])["replies"]) == 40
+
+    def read(*words):
+        return [int(line.split("\t")[1]) for line in platform.run("stream", "read", "log:long", *words).splitlines()]
+    assert read("--reverse") == list(range(319, -1, -1))
+    assert read("--reverse", "--from", "3", "--to", "6") == [5, 4, 3, 2]
+    assert read("--reverse", "--limit", "3", "--type", "even") == [318, 316, 314]
+    assert read("--type", "odd", "--limit", "2", "--from", "300") == [299, 301]
+    done(platform, "stream_trim", channel="log:long", through=310)
+    assert read("--reverse") == list(range(319, 309, -1))
