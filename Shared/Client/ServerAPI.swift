@@ -97,6 +97,41 @@ public enum ServerAPI {
       ]).jsonBytes)
   }
 
+  /// What `events` is asked for.
+  public struct EventsQuery: Hashable, Sendable {
+    /// Which store the position is of; nil for whichever.
+    public var store: String?
+    public var after: Int64
+    /// What channels' names begin with; empty for all.
+    public var prefix = ""
+    /// Empty for all.
+    public var type = ""
+    public var limit: Int64 = 100
+    /// Seconds to wait where there is nothing.
+    public var wait: Int64 = 0
+    public var isReverse = false
+
+    public init(store: String? = nil, after: Int64 = 0) {
+      self.store = store
+      self.after = after
+    }
+  }
+
+  /// `POST /api/events`.
+  public static func events(_ query: EventsQuery) -> HTTPRequest {
+    var writer = JSONWriter()
+    writer.beginObject()
+    if let store = query.store { writer.field("store", store) }
+    writer.field("after", query.after)
+    if !query.prefix.isEmpty { writer.field("prefix", query.prefix) }
+    if !query.type.isEmpty { writer.field("type", query.type) }
+    writer.field("limit", query.limit)
+    if query.wait > 0 { writer.field("wait", query.wait) }
+    if query.isReverse { writer.field("reverse", true) }
+    writer.endObject()
+    return .json("/api/events", writer.bytes)
+  }
+
   /// `POST /api/stream_fork`; `at` nil for the head.
   public static func fork(
     _ channel: ChannelName, as fork: ChannelName, at: Int?, author: String?

@@ -28,7 +28,8 @@ public struct LinkIdentity: Sendable {
   var hello: Hello {
     var hello = Hello(role: role, instance: instance, incarnation: incarnation)
     hello.software = software
-    hello.features = Hello.relays | Hello.removals | Hello.metrics | Hello.timelines | Hello.changes
+    hello.features = Hello.relays | Hello.removals | Hello.metrics | Hello.timelines
+      | Hello.eventsInOrder | Hello.producers | Hello.changes
     return hello
   }
 }

@@ -37,6 +37,10 @@ public struct Hello: WireMessage {
   public static let timelines: UInt64 = 8
   /// That of a hub that knows *streamChanged*.
   public static let changes: UInt64 = 512
+  /// That of a process that knows *readEvents*.
+  public static let eventsInOrder: UInt64 = 16
+  /// That of a process that keeps to the producers' fields of *append*.
+  public static let producers: UInt64 = 32
   /// "SAPPHIRE" as eight bytes.
   public static let magic: UInt64 = 0x4552_4948_5050_4153
   public static let versionMin: UInt16 = 1
@@ -91,6 +95,8 @@ public struct Hello: WireMessage {
   public var knowsRemovals: Bool { features & Self.removals != 0 }
   public var knowsTimelines: Bool { features & Self.timelines != 0 }
   public var knowsChanges: Bool { features & Self.changes != 0 }
+  public var knowsEventsInOrder: Bool { features & Self.eventsInOrder != 0 }
+  public var knowsProducers: Bool { features & Self.producers != 0 }
   public var knowsMetrics: Bool { features & Self.metrics != 0 }
 
   /// The version both ends speak: the highest common one, nil if there is none.
@@ -153,26 +159,33 @@ public struct Credit: WireMessage {
 /// The answer to a request that could not be done.
 public struct Failure: WireMessage, Error {
   public static let kind = Kind.failure
-  public static let layout = "code:u16 retryAfterMs:u32 message:text16"
+  public static let layout = "code:u16 retryAfterMs:u32 message:text16 number:u64?"
   public var code: ErrorCode
   /// When trying again makes sense; 0 if that is not known or never.
   public var retryAfterMs: UInt32
   /// A sentence for a person; holds no payload and no secret.
   public var message: String
-  public init(_ code: ErrorCode, _ message: String? = nil, retryAfterMs: UInt32 = 0) {
+  /// Of *fenced* the epoch in force, of *sequenceGap* the sequence number that is next; else 0.
+  public var number: UInt64
+  public init(
+    _ code: ErrorCode, _ message: String? = nil, retryAfterMs: UInt32 = 0, number: UInt64 = 0
+  ) {
     self.code = code
     self.message = message ?? code.reason
     self.retryAfterMs = retryAfterMs
+    self.number = number
   }
   public func encode(into w: inout ByteWriter) {
     w.u16(code.rawValue)
     w.u32(retryAfterMs)
     w.text16(message)
+    w.u64(number)
   }
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
     code = ErrorCode(rawValue: try c.u16(s))
     retryAfterMs = try c.u32(s)
     message = try c.text16(s)
+    number = c.isAtEnd ? 0 : try c.u64(s)
   }
 }
 

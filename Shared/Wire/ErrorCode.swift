@@ -36,6 +36,7 @@ public struct ErrorCode: Hashable, Sendable {
   public static let noHistory = ErrorCode(rawValue: 213)
   public static let nameTaken = ErrorCode(rawValue: 214)
   public static let beyondHead = ErrorCode(rawValue: 215)
+  public static let sequenceGap = ErrorCode(rawValue: 216)
 
   /// Every code of ours: its name in logs and answers, and the reason in one line.
   public static let table: [(code: ErrorCode, name: String, reason: String)] = [
@@ -67,6 +68,7 @@ public struct ErrorCode: Hashable, Sendable {
     (noHistory, "no_history", "the channel keeps no history"),
     (nameTaken, "name_taken", "another one has this name"),
     (beyondHead, "beyond_head", "the stream does not reach that offset"),
+    (sequenceGap, "sequence_gap", "the producer's sequence number is not the next one"),
   ]
 
   public var name: String {

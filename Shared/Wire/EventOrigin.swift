@@ -21,6 +21,7 @@ public struct EventOrigin: Equatable, Sendable {
 
   /// Nil where `meta` is nothing, or something else. Flags that are not known are passed over.
   public init?(meta: [UInt8]) {
+    let meta = EventIDs.rest(of: meta)
     guard meta.first == Self.form else { return nil }
     let span = meta.span
     var cursor = ByteCursor(span)

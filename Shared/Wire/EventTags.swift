@@ -33,6 +33,7 @@ public struct EventTags: Equatable, Sendable {
 
   /// Nil where `meta` is nothing, or something else.
   public init?(meta: [UInt8]) {
+    let meta = EventIDs.rest(of: meta)
     guard meta.first == Self.form, meta.count <= Self.bytesMax + 4 * Self.countMax + 3 else {
       return nil
     }

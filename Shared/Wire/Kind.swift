@@ -63,6 +63,8 @@ public enum Kind: UInt16, Sendable, CaseIterable {
   case streamDeleted = 87
   case describeStreams = 88
   case streamDescriptions = 89
+  case readEvents = 90
+  case eventsPage = 91
 
   // 96–127: presence.
   case lease = 96
@@ -84,7 +86,7 @@ public enum Kind: UInt16, Sendable, CaseIterable {
   /// The most bytes a body of this kind may have; checked before a byte of it is kept.
   public var bodyBytesMax: Int {
     switch self {
-    case .append, .streamPage, .historyPage, .publish, .publication, .relay, .relayed:
+    case .append, .streamPage, .eventsPage, .historyPage, .publish, .publication, .relay, .relayed:
       Limits.largeBodyBytesMax
     case .artifactChunk: Limits.chunkBytesMax + 64
     case .presenceBatch, .presencePage, .presenceChanges, .presenceList, .headsPage, .channelCounts,

@@ -8,7 +8,7 @@ public struct NewEvent: Equatable, Sendable {
   public var eventType: String
   /// Small data about the event, by its type: of `artifact` the hash of a content; else the tags that
   /// subscribers may choose by (`EventTags`), what there is to say of their publisher
-  /// (`EventOrigin`), or nothing.
+  /// (`EventOrigin`), either behind ids (`EventIDs`), or nothing.
   public var meta: [UInt8]
   public init(payload: Payload, eventType: String = "", meta: [UInt8] = []) {
     self.payload = payload
@@ -36,7 +36,7 @@ public struct NewEvent: Equatable, Sendable {
 public struct Append: WireMessage {
   public static let kind = Kind.append
   public static let layout =
-    "remainingMs:u32 stream:text16 expected:u64 key:text16 client:u64 user:text16 keyHash:bytes32 events:[\(NewEvent.layout)]u16"
+    "remainingMs:u32 stream:text16 expected:u64 key:text16 client:u64 user:text16 keyHash:bytes32 events:[\(NewEvent.layout)]u16 producer:text16? producerEpoch:u64? producerSequence:u64?"
   /// Milliseconds until the asker no longer waits.
   public var remainingMs: UInt32
   public var stream: ChannelName
@@ -52,11 +52,15 @@ public struct Append: WireMessage {
   public var keyHash: [UInt8]
   /// 1 to `Limits.eventsMax`.
   public var events: [NewEvent]
+  /// Nil for one that no producer counts. Only to who knows it (`Hello.producers`): *fenced* for an
+  /// epoch before the one in force, *sequenceGap* where the sequence number is not the next one.
+  public var producer: ProducerMark?
   public init(
     remainingMs: UInt32, stream: ChannelName, expected: Offset?, key: String, client: UInt64,
     user: String, keyHash: [UInt8] = [],
-    events: [NewEvent]
+    events: [NewEvent], producer: ProducerMark? = nil
   ) {
+    self.producer = producer
     self.remainingMs = remainingMs
     self.stream = stream
     self.expected = expected
@@ -75,6 +79,9 @@ public struct Append: WireMessage {
     w.text16(user)
     w.bytes32(keyHash)
     w.list(events) { element, w in element.encode(into: &w) }
+    w.text16(producer?.id ?? "")
+    w.u64(producer?.epoch ?? 0)
+    w.u64(producer?.sequence ?? 0)
   }
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
     remainingMs = try c.u32(s)
@@ -88,6 +95,10 @@ public struct Append: WireMessage {
     let eventsCount = Int(try c.u16(s))
     events = []
     for _ in 0..<eventsCount { events.append(try NewEvent(&c, s)) }
+    let id = c.isAtEnd ? "" : try c.text16(s)
+    let epoch = c.isAtEnd ? 0 : try c.u64(s)
+    let sequence = c.isAtEnd ? 0 : try c.u64(s)
+    producer = id.isEmpty ? nil : ProducerMark(id: id, epoch: epoch, sequence: sequence)
   }
 }
 

@@ -57,6 +57,73 @@ extension Contracts {
       }
     }
 
+    private func events(_ after: UInt64, _ prefix: String, waitMs: UInt32 = 0) -> ReadEvents {
+      ReadEvents(
+        remainingMs: 5000, waitMs: waitMs, after: after, prefix: prefix, count: 100, bytes: 1 << 20)
+    }
+
+    @Test func aReadOfAllStreamsWaitsForTheCommitItAsksFor() throws {
+      try store { _, loop, guest in
+        guard try guest.link.peer?.knowsEventsInOrder ?? false else { return }
+        _ = try guest.ask(append("a:1", ["1"]), Appended.self)
+        let first = try guest.ask(events(0, "a:", waitMs: 4000), EventsPage.self)
+        #expect(first.events.map(\.position) == [1] && first.through == 1 && first.head == 1)
+        let waiting = try guest.asking(events(1, "a:", waitMs: 4000), EventsPage.self)
+        for _ in 0..<3 { _ = try guest.ask(append("b", ["x"]), Appended.self) }
+        #expect(waiting.result == nil)
+        _ = try guest.ask(append("a:2", ["2", "3"]), Appended.self)
+        try loop.wait("the commit", within: .seconds(3)) { waiting.result != nil }
+        let page = try #require(try waiting.result?.get())
+        #expect(page.events.map(\.position) == [5, 6] && page.store == first.store)
+        #expect(page.events.map(\.stream) == [channel("a:2"), channel("a:2")])
+        // Nothing for it: it learns how far all was looked at.
+        let empty = try guest.asking(events(6, "a:", waitMs: 300), EventsPage.self)
+        _ = try guest.ask(append("b", ["x"]), Appended.self)
+        try loop.wait("its time", within: .seconds(3)) { empty.result != nil }
+        let nothing = try #require(try empty.result?.get())
+        #expect(nothing.events.isEmpty && nothing.through == 7 && !nothing.hasMore)
+      }
+    }
+
+    @Test func aLinkMayHaveSoManyReadsWaitAndNotOneMore() throws {
+      try store { _, loop, guest in
+        guard try guest.link.peer?.knowsEventsInOrder ?? false else { return }
+        let most = 1_024
+        let waiting = try (0...most).map { _ in
+          try guest.asking(events(0, "", waitMs: 4000), EventsPage.self)
+        }
+        try loop.wait("one too many", within: .seconds(4)) { waiting.contains { $0.result != nil } }
+        var refused: [ErrorCode] = []
+        for answer in waiting {
+          if case .failure(let failure) = answer.result { refused.append(failure.code) }
+        }
+        #expect(refused == [.overloaded])
+        _ = try guest.ask(append("a", ["1"]), Appended.self)
+        try loop.wait("the others", within: .seconds(4)) { waiting.allSatisfy { $0.result != nil } }
+        let given = waiting.filter { (try? $0.result?.get())?.events.count == 1 }
+        #expect(given.count == most)
+      }
+    }
+
+    @Test func aProducersRefusalsSayTheNumberThatGoesWithThem() throws {
+      try store { _, _, guest in
+        guard try guest.link.peer?.knowsProducers ?? false else { return }
+        func produce(_ epoch: UInt64, _ sequence: UInt64) throws -> Failure? {
+          var message = append("a", ["x"])
+          message.producer = ProducerMark(id: "p", epoch: epoch, sequence: sequence)
+          do { _ = try guest.ask(message, Appended.self) } catch let failure as Failure { return failure }
+          return nil
+        }
+        for sequence in [UInt64(0), 1, 1] { #expect(try produce(7, sequence) == nil) }
+        let gap = try #require(try produce(7, 9))
+        #expect(gap.code == .sequenceGap && gap.number == 2)
+        let older = try #require(try produce(6, 0))
+        #expect(older.code == .fenced && older.number == 7)
+        let page = try guest.ask(read("a"), StreamPage.self).page
+        #expect(page.head == Offset(2))
+      }
+    }
+
     @Test func everyKindOfPayloadKeepsItsBytes() throws {
       try store { _, _, guest in
         let payloads =

@@ -33,7 +33,8 @@ private struct ModelRun {
       case 0..<46: try append(store!, here)
       case 46..<56: try fork(store!, here)
       case 56..<76: try read(store!)
-      case 76..<84: try store!.maintain(at: here.now)
+      case 76..<80: try readEvents(store!)
+      case 80..<84: try store!.maintain(at: here.now)
       case 84..<90: try trim(store!, here)
       case 90..<93: try delete(store!, here)
       case 93..<96: try readAll(store!)
@@ -79,10 +80,13 @@ private struct ModelRun {
       let guess = Bool.random(using: &random) ? nil : head + Int.random(in: 0..<2, using: &random)
       let key = Bool.random(using: &random) ? nil : "k\(Int.random(in: 0..<4, using: &random))"
       var new = request(stream, expected: guess.map { UInt64($0) }, key: key)
-      new.events = texts.map { NewEvent(payload: Payload(text: $0)) }
+      new.events = texts.map { NewEvent(payload: Payload(text: $0), eventType: "t\($0)") }
+      if key == nil, Int.random(in: 0..<3, using: &random) == 0 { new.producer = anyMark() }
       requests.append(new)
       expected.append(
-        model.append(stream, texts, expected: guess, key: key, now: here.wall))
+        model.append(
+          stream, texts, expected: guess, key: key,
+          producer: new.producer.map { ($0.id, $0.epoch, $0.sequence) }, now: here.wall))
     }
     model.commit()
     let outcomes = try store.commit(requests, at: here.now)
@@ -90,6 +94,47 @@ private struct ModelRun {
     for (request, outcome) in zip(requests, outcomes) {
       if let epoch = outcome.receipt?.epoch { compare(epoch, of: request.stream.text) }
     }
+  }
+
+  private mutating func anyMark() -> ProducerMark {
+    ProducerMark(
+      id: "p\(Int.random(in: 0..<2, using: &random))", epoch: UInt64.random(in: 0..<3, using: &random),
+      sequence: UInt64.random(in: 0..<4, using: &random))
+  }
+
+  /// Events of all streams, or some, from anywhere and either way.
+  private mutating func readEvents(_ store: EventStore) throws {
+    let prefix = ["", "s", "s1", "s2@"].randomElement(using: &random) ?? ""
+    let type = Bool.random(using: &random) ? "" : "t1"
+    let isReverse = Bool.random(using: &random)
+    let from = Int.random(in: 0...Int(store.position), using: &random)
+    var query = ReadEvents(
+      remainingMs: 0, after: UInt64(from), prefix: prefix, eventType: type,
+      count: UInt32.random(in: 1...9, using: &random), bytes: 1 << 20, isReverse: isReverse)
+    var expected = model.readable(prefix: prefix).filter { type.isEmpty || "t\($0.text)" == type }
+    if isReverse {
+      expected = expected.filter { from == 0 || $0.position < from }.reversed()
+    } else {
+      expected = expected.filter { $0.position > from }
+    }
+    let reader = try StoreReader(of: store)
+    var seen: [OrderedEvent] = []
+    while true {
+      let page = try reader.events(query)
+      #expect(page.corruptCount == 0 && page.head == UInt64(store.position), "seed \(random.seed)")
+      #expect(page.events.count <= Int(query.count), "seed \(random.seed)")
+      seen += page.events
+      guard page.hasMore else { break }
+      #expect(page.through != query.after, "seed \(random.seed): no progress")
+      query.after = page.through
+    }
+    #expect(seen.map { Int($0.position) } == expected.map(\.position), "seed \(random.seed)")
+    #expect(seen.map(\.stream.text) == expected.map(\.name), "seed \(random.seed)")
+    #expect(seen.map { Int($0.event.offset.value) } == expected.map(\.offset), "seed \(random.seed)")
+    #expect(
+      seen.map { String(decoding: $0.event.payload.bytes, as: UTF8.self) } == expected.map(\.text),
+      "seed \(random.seed)")
+    for event in seen { compare(event.epoch, of: event.stream.text) }
   }
 
   private func seen(_ outcome: AppendOutcome) -> StoreModel.Appended? {
@@ -101,6 +146,8 @@ private struct ModelRun {
     case .conflict(_, let head): .conflict(head: int(head))
     case .idempotencyConflict(_, let first): .keyConflict(first: int(first))
     case .refused(.noSuchFork): .noSuchFork
+    case .fenced(let epoch): .fenced(epoch)
+    case .sequenceGap(let next): .gap(next)
     case .refused, .outOfSpace: nil
     }
   }

@@ -101,7 +101,7 @@ private func check<Message: WireMessage>(
 /// Bytes of the fields that older builds leave out, as zero or empty: those at a layout's end with a
 /// question mark.
 private func appendedBytes(_ layout: String) -> Int {
-  let sizes = ["u8?": 1, "u16?": 2, "u32?": 4, "u64?": 8, "i64?": 8, "bytes32?": 4]
+  let sizes = ["u8?": 1, "u16?": 2, "u32?": 4, "u64?": 8, "i64?": 8, "bytes32?": 4, "text16?": 2]
   return layout.split(separator: " ").reduce(0) { bytes, field in
     bytes + (sizes[String(field.split(separator: ":").last ?? "")] ?? 0)
   }
@@ -183,6 +183,8 @@ private func messageType(_ kind: Kind) -> any WireMessage.Type {
   case .streamDeleted: StreamDeleted.self
   case .describeStreams: DescribeStreams.self
   case .streamDescriptions: StreamDescriptions.self
+  case .readEvents: ReadEvents.self
+  case .eventsPage: EventsPage.self
   case .readMetrics: ReadMetrics.self
   case .metricsText: MetricsText.self
   }

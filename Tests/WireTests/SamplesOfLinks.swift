@@ -16,6 +16,9 @@ enum SamplesOfLinks {
     Sample(
       label: "a plugin's code", message: Failure(ErrorCode(rawValue: .max), ""), correlation: 8,
       flags: .reply),
+    Sample(
+      label: "the number that is next", message: Failure(.sequenceGap, number: .max - 1), correlation: 9,
+      flags: .reply),
     Sample(label: "rich", message: Goodbye(.draining)),
     Sample(
       label: "a user with an expiry",

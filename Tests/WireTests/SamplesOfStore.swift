@@ -2,7 +2,7 @@ import Bytes
 import Wire
 
 enum SamplesOfStore {
-  static let all = streams + timelines + artifacts
+  static let all = streams + ordered + timelines + artifacts
 
   private static var origin: EventOrigin {
     var origin = EventOrigin()
@@ -68,6 +68,36 @@ enum SamplesOfStore {
       flags: .reply),
   ]
 
+  private static let ordered: [Sample] = [
+    Sample(
+      label: "what comes",
+      message: ReadEvents(
+        remainingMs: 25_000, waitMs: 20_000, store: 0x0123_4567_89ab_cdef, after: .max - 1,
+        prefix: "sim:run7", isExact: true, eventType: "tick", fromMs: 1_700_000_000_000, toMs: .max,
+        count: 1_000, bytes: 1 << 20),
+      correlation: 13),
+    Sample(
+      label: "the newest of all",
+      message: ReadEvents(remainingMs: 0, after: 0, count: 1, bytes: 1, isReverse: true),
+      correlation: 14),
+    Sample(
+      label: "of two streams",
+      message: EventsPage(
+        store: 0x0123_4567_89ab_cdef, through: 9, head: .max, hasMore: true, corruptCount: 1,
+        events: [
+          OrderedEvent(
+            position: 7, stream: channel("a"), epoch: epoch("e1"),
+            event: SamplesOfHub.twoEvents.events[0]),
+          OrderedEvent(
+            position: 9, stream: channel("a@b"), epoch: epoch(longestEpoch),
+            event: SamplesOfHub.twoEvents.events[1]),
+        ]),
+      correlation: 13, flags: .reply),
+    Sample(
+      label: "none", message: EventsPage(store: 1, through: 0, head: 0, hasMore: false, events: []),
+      correlation: 14, flags: .reply),
+  ]
+
   private static let streams: [Sample] = [
     Sample(
       label: "two events at an expected offset",
@@ -91,6 +121,17 @@ enum SamplesOfStore {
         remainingMs: 5_000, stream: channel("map:a"), expected: nil, key: "", client: 7, user: "",
         events: [NewEvent(payload: Payload(json: "{}"), meta: origin.meta)]),
       correlation: 7),
+    Sample(
+      label: "of a producer, with ids",
+      message: Append(
+        remainingMs: 5_000, stream: channel("log:orders"), expected: nil, key: "", client: 0, user: "",
+        events: [
+          NewEvent(
+            payload: Payload(json: "{}"), eventType: "order.paid",
+            meta: EventIDs(correlation: "c-1", causation: "e-7").meta(with: origin.meta))
+        ],
+        producer: ProducerMark(id: "billing-1", epoch: .max, sequence: .max - 1)),
+      correlation: 12),
     Sample(
       label: "rich",
       message: Appended(

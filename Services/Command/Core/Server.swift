@@ -145,6 +145,13 @@ final class ServerCalls {
     }
   }
 
+  /// Waits.
+  func pause(for delay: Duration) {
+    var isOver = false
+    loop.after(delay) { isOver = true }
+    while !isOver { loop.turn() }
+  }
+
   /// The `result` of one API call.
   func result(_ request: HTTPRequest) throws(ServerAPI.Failure) -> JSONValue {
     try ServerAPI.result(send(request))

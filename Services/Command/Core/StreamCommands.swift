@@ -47,10 +47,11 @@ enum StreamCommands {
 
   static let read = Command(
     name: "stream read", summary: "prints what a stream holds",
-    usage: "CHANNEL [--from N] [--to N] [--limit N] [--json]",
+    usage: "CHANNEL [--from N] [--to N] [--limit N] [--type T] [--reverse] [--json]",
     details: """
       Prints the offset, a tab and the payload of each event, the oldest first. `sapphire observe
-      CHANNEL --since start` shows the same and goes on with what comes.
+      CHANNEL --since start` shows the same and goes on with what comes; `stream tail` does so over
+      many streams.
 
       Example:
         sapphire stream read sim:run7@what-if --from 1000 --limit 20
@@ -59,6 +60,8 @@ enum StreamCommands {
       .value("--from", "N", "from this offset on (1)"),
       .value("--to", "N", "up to this offset"),
       .value("--limit", "N", "at most so many"),
+      .value("--type", "T", "events of this type"),
+      .flag("--reverse", "the newest first"),
       LookCommands.jsonOption,
     ]
   ) { arguments, context in
@@ -67,10 +70,19 @@ enum StreamCommands {
       let to = try arguments.integer("--to", in: 1...Int.max, default: .max)
       let limit = try arguments.integer("--limit", in: 1...Int.max, default: .max)
       let reading = StreamReading(try channelName(arguments.operands[0]), calls)
+      let type = arguments["--type"]
+      var left = limit
       // Line by line, whatever its length: memory is bounded by a page.
-      try reading.each(from: from, to: to, limit: limit) { event in
-        context.console.write(
-          (arguments.has("--json") ? event.jsonBytes : line(event)) + [10])
+      let show = { (event: JSONValue) -> Bool in
+        guard type == nil || event["type"]?.string == type else { return true }
+        left -= 1
+        let bytes = arguments.has("--json") ? event.jsonBytes : line(event)
+        return context.console.write(bytes + [10]) && left > 0
+      }
+      if arguments.has("--reverse") {
+        try reading.eachReversed(from: from, to: to, show)
+      } else {
+        try reading.each(from: from, to: to, limit: type == nil ? limit : .max, show)
       }
       return []
     }

@@ -97,6 +97,24 @@ struct StreamReading {
     }
   }
 
+  /// Gives `body` each event, the newest first; it returns false to have no more.
+  func eachReversed(from: Int, to: Int, _ body: (JSONValue) throws -> Bool) throws {
+    var since: Position?
+    while true {
+      let result = try calls.result(
+        ServerAPI.history(channel, limit: Self.pageMax, since: since, newestFirst: true))
+      let page = result["publications"]?.array ?? []
+      for event in page {
+        guard let offset = event["offset"]?.int, offset >= Int64(clamping: from) else { return }
+        guard try offset > Int64(clamping: to) || body(event) else { return }
+      }
+      guard let last = page.last?["offset"]?.int, last > 1,
+        let epoch = result["epoch"]?.string.flatMap({ Epoch($0) })
+      else { return }
+      since = Position(epoch: epoch, offset: Offset(UInt64(clamping: last)))
+    }
+  }
+
   func pages(after: Int = 0) -> Pages { Pages(self, after: after) }
 
   /// One event after the other, of one epoch.

@@ -33,6 +33,8 @@ public enum ReadFailure: Error, Sendable, Hashable, CustomStringConvertible {
   case corrupt(stream: ChannelName, offset: Offset)
   /// A name with an `@` that is no fork's.
   case noSuchFork(ChannelName)
+  /// A position that is none of this store's: of another one, or beyond its last.
+  case otherPosition
   /// The disk refused; another try may work.
   case unavailable(String)
 
@@ -40,6 +42,7 @@ public enum ReadFailure: Error, Sendable, Hashable, CustomStringConvertible {
     switch self {
     case .corrupt(let stream, let offset): "event \(offset) of \(stream) is corrupt"
     case .noSuchFork(let name): "there is no fork \(name)"
+    case .otherPosition: "the position is none of this store's: begin anew"
     case .unavailable(let reason): reason
     }
   }

@@ -11,15 +11,18 @@ public struct AppendRequest: Sendable, Equatable {
   public var idempotencyKey: String?
   /// Tells a repeated append from another with the same key; nil: the events do.
   public var keyHash: [UInt8]?
+  /// Which of its producer's appends this is; nil for one that no producer counts.
+  public var producer: ProducerMark?
   public var publisher: Publisher
   /// Milliseconds since 1970. Data only: no order and no age is taken from it.
   public var time: Int64
 
   public init(
     to stream: ChannelName, _ events: [NewEvent], expected: Offset? = nil,
-    idempotencyKey: String? = nil, keyHash: [UInt8]? = nil, publisher: Publisher = Publisher(),
-    time: Int64
+    idempotencyKey: String? = nil, keyHash: [UInt8]? = nil, producer: ProducerMark? = nil,
+    publisher: Publisher = Publisher(), time: Int64
   ) {
+    self.producer = producer
     self.stream = stream
     self.events = events
     self.expected = expected
@@ -66,6 +69,10 @@ public enum AppendOutcome: Sendable, Hashable {
   case conflict(epoch: Epoch?, head: Offset)
   /// The key was used with other content; nothing was written.
   case idempotencyConflict(epoch: Epoch, first: Offset)
+  /// Another incarnation of the producer has followed; nothing was written.
+  case fenced(epoch: UInt64)
+  /// Of the producer's epoch another sequence number is next, 0 of one that begins; nothing was written.
+  case sequenceGap(expected: UInt64)
   /// The request is outside `StoreLimits`; nothing was written.
   case refused(AppendRefusal)
   /// The disk is full; nothing was written. Worth another try when there is space.
@@ -80,6 +87,9 @@ public enum AppendRefusal: String, Sendable, Hashable {
   case typeTooLong = "an event's type is at most 255 bytes"
   case keyOutOfRange = "an idempotency key is 1 to 255 bytes"
   case userTooLong = "a user is at most 255 bytes"
+  case producerOutOfRange = "a producer's id is 1 to 255 bytes"
+  case producerAndKey = "an append has a producer or an idempotency key, not both"
+  case tooManyProducers = "the stream has as many producers as may be; some have to expire first"
   case noSuchFork = "there is no such fork; make it first"
 }
 
@@ -94,6 +104,12 @@ extension AppendRequest {
     }
     if let key = idempotencyKey, !(1...StoreLimits.keyBytesMax).contains(key.utf8.count) {
       return .keyOutOfRange
+    }
+    if let producer {
+      guard (1...StoreLimits.producerBytesMax).contains(producer.id.utf8.count) else {
+        return .producerOutOfRange
+      }
+      if idempotencyKey != nil { return .producerAndKey }
     }
     if publisher.user.utf8.count > StoreLimits.userBytesMax { return .userTooLong }
     return nil

@@ -21,6 +21,12 @@ extension EventStore {
     {
       return outcome(of: earlier, hash, streams[slot].row.epoch)
     }
+    if let producer = request.producer,
+      let outcome = try outcome(
+        of: producer, in: found.map { streams[$0].row }, now: draft.time)
+    {
+      return outcome
+    }
     let head = found.map { streams[$0].head } ?? .zero
     if let expected = request.expected, expected != head {
       return .conflict(epoch: found.map { streams[$0].row.epoch }, head: head)
@@ -32,6 +38,13 @@ extension EventStore {
         KeyRow(
           stream: streams[slot].row.id, key: key, hash: hash, first: receipt.first,
           count: UInt64(request.events.count), time: request.time, expires: draft.time &+ options.keysKept))
+    }
+    if let producer = request.producer {
+      try producers.keep(
+        ProducerRow(
+          stream: streams[slot].row.id, mark: producer, first: receipt.first,
+          count: UInt64(request.events.count), time: request.time,
+          expires: draft.time &+ options.keysKept))
     }
     return .committed(receipt)
   }
@@ -55,6 +68,28 @@ extension EventStore {
         epoch: epoch, first: earlier.first,
         last: Offset(earlier.first.value &+ earlier.count &- 1), position: 0,
         time: earlier.time, origin: .duplicate))
+  }
+
+  /// What a producer's append gets that is not its next one; nil for the next.
+  private func outcome(
+    of producer: ProducerMark, in stream: StreamRow?, now: Int64
+  ) throws(SQLiteError) -> AppendOutcome? {
+    let last = try stream.flatMap { row throws(SQLiteError) in
+      try producers.find(producer.id, in: row.id, now: now)
+    }
+    switch ProducerTurn(of: producer, after: last?.mark) {
+    case .fenced(let epoch): return .fenced(epoch: epoch)
+    case .gap(let expected): return .sequenceGap(expected: expected)
+    case .next:
+      guard last == nil, let stream else { return nil }
+      return try producers.hasRoom(in: stream.id, now: now) ? nil : .refused(.tooManyProducers)
+    case .duplicate:
+      guard let last, let stream else { return nil }
+      return .committed(
+        AppendReceipt(
+          epoch: stream.epoch, first: last.first, last: Offset(last.first.value &+ last.count &- 1),
+          position: 0, time: last.time, origin: .duplicate))
+    }
   }
 
   private func gather(

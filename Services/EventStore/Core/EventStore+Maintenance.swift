@@ -47,7 +47,7 @@ extension EventStore {
   }
 
   /// What may be done when no append waits: syncs the head mark if it is due, stores the outbox
-  /// position if it moved, removes expired keys and what nobody can read, checkpoints when that is due. Call it after each
+  /// position if it moved, removes expired keys and producers and what nobody can read, checkpoints when that is due. Call it after each
   /// commit and now and then; `maintenanceDue` says when at the latest.
   ///
   /// - Cost: nothing most times; a checkpoint writes and syncs up to 16 MiB.
@@ -78,11 +78,12 @@ extension EventStore {
     }
   }
 
-  /// Removes some expired keys; the next turn is in a minute, or at once where there may be more.
+  /// Removes some expired keys and producers; the next turn is in a minute, or at once where there may be more.
   private func sweep(at now: StoreInstant) throws(StoreFailure) {
     var removed = 0
     let outcome = try transact(at: now) { draft throws(SQLiteError) in
-      removed = try keys.removeExpired(now: draft.time)
+      let gone = try (keys.removeExpired(now: draft.time), producers.removeExpired(now: draft.time))
+      removed = max(gone.0, gone.1)
       if removed > 0 { draft.hasChanges = true }
     }
     if outcome == .outOfSpace {

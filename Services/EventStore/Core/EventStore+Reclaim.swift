@@ -88,6 +88,7 @@ extension EventStore {
     if try reclaims.isLogged(id) { return queue.putAside() }
     draft.hasChanges = true
     if try reclaims.removeKeys(of: id, limit: StoreLimits.sweepKeysMax) > 0 { return }
+    if try producers.remove(of: id, limit: StoreLimits.sweepKeysMax) > 0 { return }
     try reclaims.removeStream(id)
     draft.forgetsStreams = true
     queue.removeFirst()

@@ -78,6 +78,7 @@ public final class EventStore {
   let log: LogTable
   let segments: SegmentTable
   let keys: KeyTable
+  let producers: ProducerTable
   let successors: SuccessorTable
   let reclaims: ReclaimTable
   let retentions: RetentionTable
@@ -132,6 +133,7 @@ public final class EventStore {
       log = try LogTable(connection)
       segments = try SegmentTable(connection)
       keys = try KeyTable(connection)
+      producers = try ProducerTable(connection)
       successors = try SuccessorTable(connection)
       reclaims = try ReclaimTable(connection)
       retentions = try RetentionTable(connection)

@@ -12,7 +12,7 @@ internal import Wire
 /// Knows no client protocol and no plugin. Bounded by the credit of its links and the store's own
 /// queues: an append's bytes are granted again only once it is decided.
 final class EventStoreService {
-  private let loop: EventLoop
+  let loop: EventLoop
   let store: StoreThread
   private let artifacts: ArtifactThread
   private let context: ServiceContext
@@ -25,7 +25,8 @@ final class EventStoreService {
   /// Pages that wait for their peers, by the links' tags.
   private var gates: [Int: ReadGate<PageRead>] = [:]
   private var gatesWatched: Set<Int> = []
-  private var isStopping = false
+  private(set) var isStopping = false
+  lazy var eventsWaiting = EventsWaiting(loop)
   var listener: LinkListener?
 
   /// Who asked.
@@ -38,12 +39,14 @@ final class EventStoreService {
     var pageBytes = 0
     /// The stream that is gone once it is carried out.
     var deletes: ChannelName?
+    var events: EventsWait?
   }
 
   private struct PageRead {
     weak var link: Link?
     var header: FrameHeader
     var query: StoreThread.Query
+    var events: EventsWait?
   }
 
   init(
@@ -104,6 +107,7 @@ final class EventStoreService {
     // A commit brings the events of each stream together.
     written.sort { $0.receipt.position < $1.receipt.position }
     for (request, receipt) in written { announcer.committed(request, receipt) }
+    for read in eventsWaiting.committed(written) { readAgain(read) }
     metrics.commits.add()
     announcer.endOfBatch()
   }
@@ -121,11 +125,20 @@ final class EventStoreService {
     case .conflict(_, let head):
       link.fail(asked.header, .offsetConflict, "the stream is at offset \(head)")
     case .idempotencyConflict: link.fail(asked.header, .idempotencyConflict)
+    case .fenced(let epoch):
+      link.reply(
+        Failure(.fenced, "the producer is in epoch \(epoch)", number: epoch),
+        to: asked.header.correlation)
+    case .sequenceGap(let next):
+      link.reply(
+        Failure(.sequenceGap, "sequence number \(next) is the next one", number: next),
+        to: asked.header.correlation)
     case .refused(let refusal):
       let code: ErrorCode =
         switch refusal {
         case .tooManyBytes, .tooManyEvents: .tooLarge
         case .noSuchFork: .notFound
+        case .tooManyProducers: .limitReached
         default: .badRequest
         }
       link.fail(asked.header, code, refusal.rawValue)
@@ -158,8 +171,10 @@ final class EventStoreService {
         context.logger.error("a stored event is corrupt", ["reason": .text(failure.description)])
         asked.link?.fail(asked.header, .corrupt, failure.description)
       case .noSuchFork: asked.link?.fail(asked.header, .notFound, failure.description)
+      case .otherPosition: asked.link?.fail(asked.header, .unrecoverable, failure.description)
       case .unavailable(let reason): asked.link?.fail(asked.header, .unavailable, reason)
       }
+    case .events(let page): read(page, asked)
     case .unannounced: break
     }
     if asked.pageBytes > 0, let link = asked.link {
@@ -203,12 +218,14 @@ final class EventStoreService {
 
   func take(
     _ link: Link, _ header: FrameHeader, isHeld: Bool = false, pageBytes: Int = 0,
-    deletes: ChannelName? = nil, _ submit: (StoreThread.Tag) -> StoreThread.Submission
+    deletes: ChannelName? = nil, events: EventsWait? = nil,
+    _ submit: (StoreThread.Tag) -> StoreThread.Submission
   ) -> Consumption {
     lastTag &+= 1
     let tag = lastTag
     waiting[tag] = Waiting(
-      link: link, header: header, isHeld: isHeld, pageBytes: pageBytes, deletes: deletes)
+      link: link, header: header, isHeld: isHeld, pageBytes: pageBytes, deletes: deletes,
+      events: events)
     switch submit(tag) {
     case .accepted: return isHeld ? .later : .now
     case .overloaded:
@@ -229,6 +246,7 @@ final class EventStoreService {
       to: message.stream, message.events, expected: message.expected,
       idempotencyKey: message.key.isEmpty ? nil : message.key,
       keyHash: message.keyHash.count == 32 ? message.keyHash : nil,
+      producer: message.producer,
       publisher: Publisher(client: message.client, user: message.user),
       time: loop.wallMilliseconds)
     return take(link, header, isHeld: true) { store.append(request, tag: $0) }
@@ -246,13 +264,21 @@ final class EventStoreService {
       count: Int(request.count), bytes: Int(request.bytes))
     // An answer without events counts for nothing, and waits for none that has some.
     guard request.count > 0 else { return read(link, header, query) }
+    readPage(
+      link, header, query, bytes: Int(request.bytes),
+      until: loop.now + .milliseconds(Int64(request.remainingMs)))
+    return .now
+  }
+
+  func readPage(
+    _ link: Link, _ header: FrameHeader, _ query: StoreThread.Query, bytes: Int, until: Instant,
+    events: EventsWait? = nil
+  ) {
     let isAdded =
       gates[link.tag, default: ReadGate()].add(
-        PageRead(link: link, header: header, query: query),
-        bytes: min(max(Int(request.bytes), 1), StoreLimits.pageBytesMax),
-        until: loop.now + .milliseconds(Int64(request.remainingMs)))
+        PageRead(link: link, header: header, query: query, events: events),
+        bytes: min(max(bytes, 1), StoreLimits.pageBytesMax), until: until)
     if isAdded { readPages(of: link) } else { link.fail(header, .overloaded) }
-    return .now
   }
 
   private func readPages(of link: Link) {
@@ -261,7 +287,9 @@ final class EventStoreService {
       case .expired(let page): link.fail(page.header, .deadlineExceeded)
       case .start(let page, let bytes):
         let before = waiting.count
-        _ = take(link, page.header, pageBytes: bytes) { store.read(page.query, tag: $0) }
+        _ = take(link, page.header, pageBytes: bytes, events: page.events) {
+          store.read(page.query, tag: $0)
+        }
         if waiting.count == before { gates[link.tag]?.answered(bytes: bytes) }
       }
     }
@@ -294,6 +322,7 @@ final class EventStoreService {
     guard !isStopping else { return }
     isStopping = true
     listener?.stopAccepting()
+    for read in eventsWaiting.takeAll() { answerEmpty(read) }
     let deadline = loop.now + .seconds(10)
     waitUntilDone(deadline)
   }
@@ -333,6 +362,7 @@ extension EventStoreService: LinkOwner {
     case .append: return try append(link, header, body)
     case .readStream:
       return readPage(link, header, try ReadStream(body: body))
+    case .readEvents: return readEvents(link, header, try ReadEvents(body: body))
     case .readHeads: return read(link, header, .heads(try ReadHeads(body: body).names))
     case .listStreams:
       let request = try ListStreams(body: body)
@@ -389,6 +419,7 @@ extension EventStoreService: LinkOwner {
     metrics.links.add(-1)
     gates[link.tag] = nil
     gatesWatched.remove(link.tag)
+    eventsWaiting.ended(link)
     transfers.ended(link)
   }
 }

@@ -66,6 +66,14 @@ public enum StoreLimits {
   public static let pageEventsMax = 1_024
   public static let pageBytesMax = 1 << 20
 
+  /// Positions that one page of events in the order of commits looks at, and bytes that are read and checked
+  /// for it. BUDGET: work of one page for who asks for what is rare; other reads wait for some ten
+  /// milliseconds of it.
+  public static let scannedEventsMax = 32_768
+  public static let scannedBytesMax = 8 << 20
+  /// Bytes of segments that such a page keeps, so that streams written in turns are read once.
+  public static let scanKeptBytesMax = 4 << 20
+
   /// What a disk on which an append was refused has to have free, beside twice the append, before
   /// the store is said to be writable again.
   public static let probeRoomBytes: UInt64 = 256 << 10
@@ -80,6 +88,12 @@ public enum StoreLimits {
   public static let retentionPlacesMax = 256
   public static let retentionPauseMs: Int64 = 1_000
 
-  /// Idempotency keys removed in one sweep.
+  /// Bytes of a producer's id; more is refused.
+  public static let producerBytesMax = 255
+  /// Producers of one stream that are known at a time; the append of one more is refused. BUDGET: rows of
+  /// a stream, and what is counted when a producer is new.
+  public static let producersMax = 1_024
+
+  /// Idempotency keys removed in one sweep, and producers.
   public static let sweepKeysMax = 512
 }

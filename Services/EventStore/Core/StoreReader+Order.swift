@@ -1,6 +1,6 @@
 internal import Bytes
 internal import SQLite
-internal import Wire
+public import Wire
 
 extension StoreReader {
   /// Committed events after a position, in order of commit: what the hub has not confirmed.
@@ -9,148 +9,154 @@ extension StoreReader {
   public func unannounced(after position: Int64, limit: Int = 256) throws(ReadFailure)
     -> AnnouncementPage
   {
+    var taker = AnnouncementTaker(room: PageRoom(events: limit, bytes: StoreLimits.pageBytesMax))
+    let (through, last) = try scan(&taker, .forwards, from: position + 1)
+    return AnnouncementPage(
+      announcements: taker.found, corruptCount: taker.corruptCount, through: through,
+      hasMore: through < last)
+  }
+
+  /// Committed events in the order of their commits, or against it, of the streams and kinds that are
+  /// asked for.
+  ///
+  /// - Shape: forwards after a position; backwards before it, 0 for the last. What was deleted or trimmed
+  ///   is passed over, what is damaged is counted.
+  /// - Limits: as `page`, and `StoreLimits.scannedEventsMax` and `scannedBytesMax`: a page that finds
+  ///   nothing has looked at something all the same (`through`), unless there is nothing.
+  public func events(_ request: ReadEvents) throws(ReadFailure) -> EventsPage {
+    guard request.store == 0 || request.store == store else { throw .otherPosition }
+    var taker = EventsTaker(request)
+    let asked = Int64(exactly: request.after)
+    let isFromEnd = request.isReverse && request.after == 0
+    let (through, last) = try snapshot { () throws(ReadFailure) -> (Int64, Int64) in
+      let (swept, last) = try positions()
+      guard isFromEnd || asked.map({ $0 <= (request.isReverse ? last + 1 : last) }) ?? false else {
+        throw .otherPosition
+      }
+      let asked = isFromEnd ? last + 1 : asked ?? last
+      return (
+        try run(&taker, request.isReverse ? .backwards : .forwards,
+          from: request.isReverse ? asked - 1 : asked + 1, (swept, last)), last
+      )
+    }
+    return EventsPage(
+      store: store, through: UInt64(clamping: through), head: UInt64(clamping: last),
+      hasMore: request.isReverse ? through > 1 : through < last,
+      corruptCount: UInt32(clamping: taker.corruptCount), events: taker.found)
+  }
+
+  private func scan(
+    _ taker: inout some CommitScan.Taker, _ direction: CommitScan.Direction, from next: Int64
+  ) throws(ReadFailure) -> (through: Int64, last: Int64) {
     try snapshot { () throws(ReadFailure) in
-      var filling = CommitPage(after: position, limit: min(max(limit, 1), StoreLimits.pageEventsMax))
-      try fillOrdered(&filling)
-      try fillLogged(&filling)
-      return filling.page
+      let (swept, last) = try positions()
+      return (try run(&taker, direction, from: next, (swept, last)), last)
     }
   }
 
-  /// What a page of commits is filled with.
-  private struct CommitPage {
-    var page: AnnouncementPage
-    var bytes = 0
-    let limit: Int
-    var rows = 0
+  /// How far it came: the last position that was looked at, or the one before the first.
+  private func run(
+    _ taker: inout some CommitScan.Taker, _ direction: CommitScan.Direction, from next: Int64,
+    _ positions: (swept: Int64, last: Int64)
+  ) throws(ReadFailure) -> Int64 {
+    let range = 1...max(positions.last, 1)
+    var scan = CommitScan(direction, from: next, within: positions.last == 0 ? 1...1 : range)
+    if positions.last > 0 { try run(&scan, swept: positions.swept, &taker) }
+    return direction == .forwards ? scan.next - 1 : scan.next + 1
+  }
+}
 
-    init(after position: Int64, limit: Int) {
-      page = AnnouncementPage(
-        announcements: [], corruptCount: 0, through: position, hasMore: false)
-      self.limit = limit
-    }
+/// How many events and bytes a page has room for; the first event always has.
+private struct PageRoom {
+  private var events: Int
+  private var bytes: Int
+  private(set) var isEmpty = true
 
-    var next: Int64 { page.through + 1 }
-    var isFull: Bool { rows >= limit || bytes >= StoreLimits.pageBytesMax }
+  init(events: Int, bytes: Int) {
+    self.events = min(max(events, 1), StoreLimits.pageEventsMax)
+    self.bytes = min(max(bytes, 1), StoreLimits.pageBytesMax)
   }
 
-  /// What is no longer in the log, from segments.
-  private func fillOrdered(_ filling: inout CommitPage) throws(ReadFailure) {
-    guard try step(swept) else { throw .unavailable("the store's row is damaged") }
-    let last = swept.integer(0)
-    swept.reset()
-    guard filling.next <= last else { return }
-    ordered.bind(1, filling.next)
-    defer { ordered.reset() }
-    while filling.next <= last {
-      guard !filling.isFull else {
-        filling.page.hasMore = true
-        return
-      }
-      guard try step(ordered), let order = CommitOrder(reading: ordered),
-        order.position <= filling.next, order.last >= filling.next
-      else { throw .unavailable("the order of commits is damaged at position \(filling.next)") }
-      var position = order.position
-      for entry in order.entries {
-        let end = position + Int64(entry.count)
-        defer { position = end }
-        while filling.next < end, !filling.isFull { try fill(&filling, entry, from: position) }
-        guard !filling.isFull else { break }
-      }
-    }
+  /// False where there is none for an event of so many bytes.
+  mutating func take(_ weight: Int) -> Bool {
+    guard isEmpty || events > 0 && weight <= bytes else { return false }
+    (isEmpty, events, bytes) = (false, events - 1, bytes - weight)
+    return true
+  }
+}
+
+extension StoredEvent {
+  /// What it counts for in a page, beside its stream's name.
+  fileprivate var pageWeight: Int {
+    payload.bytes.count + meta.count + eventType.utf8.count + StoreLimits.eventOverheadBytes
+  }
+}
+
+private struct AnnouncementTaker: CommitScan.Taker {
+  var room: PageRoom
+  var found: [Announcement] = []
+  var corruptCount = 0
+  /// What the hub has not been told yet it is told while it is there.
+  let takesTrimmed = true
+
+  init(room: PageRoom) { self.room = room }
+
+  func wants(_ name: ChannelName) -> Bool { true }
+
+  mutating func take(
+    _ event: StoredEvent, at position: Int64, of stream: StreamRow, _ name: ChannelName
+  ) -> Bool {
+    guard room.take(event.pageWeight) else { return false }
+    found.append(Announcement(position: position, stream: name, epoch: stream.epoch, event: event))
+    return true
   }
 
-  /// Adds what an entry of an order has, from the page's next position on.
-  private func fill(
-    _ filling: inout CommitPage, _ entry: CommitOrder.Entry, from position: Int64
-  ) throws(ReadFailure) {
-    let skipped = UInt64(filling.next - position)
-    let first = Offset(entry.first.value + skipped)
-    let most = min(UInt64(entry.count), skipped + UInt64(filling.limit - filling.rows))
-    let last = Offset(entry.first.value + most - 1)
-    guard let row = try found(entry.stream), let name = row.name else {
-      // Deleted since.
-      filling.page.through = position + Int64(entry.count) - 1
-      return
-    }
-    var events = Filling(stream: name, direction: .forwards, budget: StoreLimits.pageBytesMax)
-    do throws(ReadFailure) {
-      let view = View(
-        lineage: Lineage(of: row.id), row: row, head: row.head, runs: [:])
-      try fill(&events, view, first...last)
-    } catch {
-      guard case .corrupt(_, let offset) = error else { throw error }
-      // What was trimmed is not announced; what is damaged is counted.
-      if events.events.count == 0 {
-        let isTrimmed = offset <= row.floor
-        let gone = isTrimmed ? min(last, row.floor).value - first.value + 1 : 1
-        filling.page.through += Int64(gone)
-        if !isTrimmed {
-          filling.page.corruptCount += 1
-          filling.rows += 1
-        }
-        return
-      }
-    }
-    add(events.events, of: row, name, &filling)
+  mutating func damaged(at position: Int64, of name: ChannelName?) -> Bool {
+    guard room.take(StoreLimits.eventOverheadBytes) else { return false }
+    corruptCount += 1
+    return true
+  }
+}
+
+private struct EventsTaker: CommitScan.Taker {
+  let request: ReadEvents
+  var room: PageRoom
+  var found: [OrderedEvent] = []
+  var corruptCount = 0
+  let takesTrimmed = false
+
+  init(_ request: ReadEvents) {
+    self.request = request
+    room = PageRoom(events: Int(clamping: request.count), bytes: Int(clamping: request.bytes))
   }
 
-  /// What is still in the log.
-  private func fillLogged(_ filling: inout CommitPage) throws(ReadFailure) {
-    guard !filling.page.hasMore else { return }
-    logged.bind(1, filling.next)
-    defer { logged.reset() }
-    while try step(logged) {
-      guard !filling.isFull else {
-        filling.page.hasMore = true
-        return
-      }
-      let position = logged.integer(0)
-      guard let count = Int(exactly: logged.integer(3)), position + Int64(count) > filling.next else {
-        continue
-      }
-      try addLogged(position, count, &filling)
-    }
+  func wants(_ name: ChannelName) -> Bool { request.wants(name) }
+
+  mutating func take(
+    _ event: StoredEvent, at position: Int64, of stream: StreamRow, _ name: ChannelName
+  ) -> Bool {
+    guard request.wants(event.eventType, timeMs: event.timeMs) else { return true }
+    guard room.take(event.pageWeight + name.text.utf8.count) else { return false }
+    found.append(
+      OrderedEvent(
+        position: UInt64(clamping: position), stream: name, epoch: stream.epoch, event: event))
+    return true
   }
 
-  private func addLogged(
-    _ position: Int64, _ count: Int, _ filling: inout CommitPage
-  ) throws(ReadFailure) {
-    let block = EventBlock(
-      stream: logged.integer(1), first: Offset(logged.bits(2)),
-      chain: StreamChain(logged.bytes(4)) ?? StreamChain(),
-      events: EncodedEvents(trusting: logged.bytes(6), count: count))
-    guard Int64(block.checksum(at: position)) == logged.integer(5), let row = try found(block.stream)
-    else {
-      filling.page.corruptCount += count
-      filling.page.through = position + Int64(count) - 1
-      filling.rows += 1
-      return
-    }
-    guard let name = row.name, let events = block.events.events else {
-      filling.page.through = position + Int64(count) - 1
-      return
-    }
-    var rest = EncodedEvents()
-    for event in events.dropFirst(Int(filling.next - position)).prefix(filling.limit - filling.rows) {
-      rest.append(event)
-    }
-    let isCut = filling.next + Int64(rest.count) < position + Int64(count)
-    add(rest, of: row, name, &filling)
-    if isCut { filling.page.hasMore = true }
+  mutating func damaged(at position: Int64, of name: ChannelName?) -> Bool {
+    guard room.take(StoreLimits.eventOverheadBytes) else { return false }
+    corruptCount += 1
+    return true
+  }
+}
+
+extension ReadEvents {
+  /// Whether it asks for events of this stream.
+  func wants(_ name: ChannelName) -> Bool {
+    isExact ? name.text == prefix : prefix.isEmpty || name.text.hasPrefix(prefix)
   }
 
-  private func add(
-    _ events: EncodedEvents, of row: StreamRow, _ name: ChannelName, _ filling: inout CommitPage
-  ) {
-    for event in events.events ?? [] {
-      filling.page.through += 1
-      filling.rows += 1
-      filling.bytes += event.payload.bytes.count + event.meta.count
-        + StoreLimits.eventOverheadBytes
-      filling.page.announcements.append(
-        Announcement(
-          position: filling.page.through, stream: name, epoch: row.epoch, event: event))
-    }
+  func wants(_ type: String, timeMs: Int64) -> Bool {
+    (eventType.isEmpty || type == eventType) && fromMs <= timeMs && timeMs <= toMs
   }
 }

@@ -187,19 +187,34 @@ extension StoreReader {
     forwards.bind(2, 1)
     forwards.bind(3, .max)
     defer { forwards.reset() }
-    while try step(forwards, name, .zero) {
-      let first = Offset(forwards.bits(0))
-      guard let count = Int(exactly: forwards.integer(1)), count > 0,
-        let chain = StreamChain(forwards.bytes(2))
-      else { throw .corrupt(stream: name, offset: first) }
-      let block = EventBlock(
-        stream: stream, first: first, chain: chain,
-        events: EncodedEvents(trusting: forwards.bytes(4), count: count))
-      guard Int64(block.checksum(at: 0)) == forwards.integer(3) else {
-        throw .corrupt(stream: name, offset: first)
-      }
-      try body(block)
+    while try step(forwards, name, .zero) { try body(try segment(of: stream, name)) }
+  }
+
+  /// The segment that has an offset of a stream's own; nil where none has.
+  func segment(of stream: Int64, _ name: ChannelName, at offset: Offset) throws(ReadFailure)
+    -> EventBlock?
+  {
+    forwards.bind(1, stream)
+    forwards.bind(2, bits: offset.value)
+    forwards.bind(3, bits: offset.value)
+    defer { forwards.reset() }
+    guard try step(forwards, name, offset) else { return nil }
+    let block = try segment(of: stream, name)
+    return block.contains(offset) ? block : nil
+  }
+
+  private func segment(of stream: Int64, _ name: ChannelName) throws(ReadFailure) -> EventBlock {
+    let first = Offset(forwards.bits(0))
+    guard let count = Int(exactly: forwards.integer(1)), count > 0,
+      let chain = StreamChain(forwards.bytes(2))
+    else { throw .corrupt(stream: name, offset: first) }
+    let block = EventBlock(
+      stream: stream, first: first, chain: chain,
+      events: EncodedEvents(trusting: forwards.bytes(4), count: count))
+    guard Int64(block.checksum(at: 0)) == forwards.integer(3) else {
+      throw .corrupt(stream: name, offset: first)
     }
+    return block
   }
 
   private func takeSegment(

@@ -24,6 +24,8 @@ public final class StoreReader {
   let swept: Statement
   let logged: Statement
   let ordered: Statement
+  let loggedBackwards: Statement
+  let orderedBackwards: Statement
   /// The lineages of streams that were read: bounded by `StoreLimits.cachedStreamsMax`.
   var known: [ChannelName: Lineage] = [:]
 
@@ -81,7 +83,7 @@ public final class StoreReader {
         coalesce((SELECT max(first) FROM places WHERE stream = ?1 AND first <= ?2), ?2) AND ?3 \
         ORDER BY p.first DESC
         """)
-      swept = try connection.prepare("SELECT swept FROM store WHERE id = 1")
+      swept = try connection.prepare("SELECT swept, position FROM store WHERE id = 1")
       logged = try connection.prepare(
         """
         SELECT position, stream, first, count, chain, crc, events FROM log WHERE position >= \
@@ -91,6 +93,15 @@ public final class StoreReader {
         """
         SELECT position, last, crc, list FROM orders WHERE position >= \
         coalesce((SELECT max(position) FROM orders WHERE position <= ?1), ?1) ORDER BY position
+        """)
+      loggedBackwards = try connection.prepare(
+        """
+        SELECT position, stream, first, count, chain, crc, events FROM log WHERE position <= ?1 \
+        ORDER BY position DESC
+        """)
+      orderedBackwards = try connection.prepare(
+        """
+        SELECT position, last, crc, list FROM orders WHERE position <= ?1 ORDER BY position DESC
         """)
     } catch {
       throw StoreSchema.opening(error)

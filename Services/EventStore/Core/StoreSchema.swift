@@ -162,5 +162,12 @@ enum StoreSchema {
       hash BLOB NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, time INTEGER NOT NULL, \
       expires INTEGER NOT NULL, crc INTEGER NOT NULL, UNIQUE (stream, key)) STRICT
       """)
+    try connection.execute(
+      """
+      CREATE TABLE producers(id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, \
+      producer TEXT NOT NULL, epoch INTEGER NOT NULL, sequence INTEGER NOT NULL, \
+      first INTEGER NOT NULL, count INTEGER NOT NULL, time INTEGER NOT NULL, \
+      expires INTEGER NOT NULL, crc INTEGER NOT NULL, UNIQUE (stream, producer)) STRICT
+      """)
   }
 }

@@ -116,6 +116,7 @@ struct StoreAnswerer {
         return .descriptions(found, hasMore: found.count == limit)
       case .unannounced(let position, let limit):
         return .unannounced(try reader.unannounced(after: position, limit: limit))
+      case .events(let request): return .events(try reader.events(request))
       }
     } catch {
       return .failed(error)

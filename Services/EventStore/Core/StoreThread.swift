@@ -49,6 +49,7 @@ public final class StoreThread: Sendable {
     case streams(prefix: String, after: ChannelName?, limit: Int)
     case descriptions(prefix: String, after: ChannelName?, limit: Int)
     case unannounced(after: Int64, limit: Int)
+    case events(ReadEvents)
   }
 
   public enum Answer: Sendable, Equatable {
@@ -58,6 +59,7 @@ public final class StoreThread: Sendable {
     case streams([StreamHead], hasMore: Bool)
     case descriptions([StreamDescription], hasMore: Bool)
     case unannounced(AnnouncementPage)
+    case events(EventsPage)
     case failed(ReadFailure)
   }
 

@@ -198,6 +198,14 @@ public enum StoreVerifier {
         ON l.stream = k.stream \
         WHERE s.id IS NULL OR k.first + k.count - 1 > max(s.head, coalesce(l.last, 0))
         """, "keys without their events")
+      try expectNone(
+        """
+        SELECT count(*) FROM producers k LEFT JOIN streams s ON s.id = k.stream \
+        LEFT JOIN (SELECT stream, max(first + count - 1) AS last FROM log GROUP BY stream) l \
+        ON l.stream = k.stream \
+        WHERE s.id IS NULL OR k.first + k.count - 1 > max(s.head, coalesce(l.last, 0))
+        """, "producers without their events")
+      try store.producers.check()
       let answer = try connection.text("PRAGMA integrity_check(1)") ?? ""
       guard answer == "ok" else {
         throw SQLiteError(extendedCode: 11, call: "check", message: answer)

@@ -32,6 +32,8 @@ struct PublishRequest {
   var meta: [UInt8] = []
   /// What is said of the publisher to those who get it; nil: nothing.
   var origin: EventOrigin?
+  /// Which of its producer's publications it is.
+  var producer: ProducerMark?
   var skipHistory = false
   /// What a plugin publishes right after the payload, in the same append.
   var following: [Payload] = []
@@ -210,7 +212,8 @@ final class Publishing {
   func refuse(
     _ refusal: Refusal, unlessRepeated request: PublishRequest, _ answer: @escaping Completion
   ) {
-    guard request.event.idempotencyKey != nil, request.channel.policy.isDurable else {
+    let isNamed = request.event.idempotencyKey != nil || request.producer != nil
+    guard isNamed, request.channel.policy.isDurable else {
       return answer(.failure(refusal))
     }
     append(request, request.event.payload, Offset(.max - 1)) { result in
@@ -260,6 +263,12 @@ final class Publishing {
       case .success(let published):
         var later = request
         later.event.idempotencyKey = request.event.idempotencyKey.map(Self.key(after:))
+        if let producer = request.producer {
+          // The producer counts the first of them; the others are known by it.
+          later.producer = nil
+          later.event.idempotencyKey = Self.key(
+            after: "\(producer.epoch) \(producer.sequence) \(producer.id)")
+        }
         self.carryOut(rest, later, target, decidedAt, published, answer)
       }
     }
@@ -296,6 +305,9 @@ final class Publishing {
     guard let store = gateway.upstreams.eventstore else {
       return completion(.failure(.storeUnavailable))
     }
+    guard request.producer == nil || store.peer?.knowsProducers ?? false else {
+      return completion(.failure(.noProducersYet))
+    }
     let limit = gateway.settings.publishMax
     let meta = request.meta(isKept: true)
     var events = [NewEvent(payload: payload, eventType: request.eventType, meta: meta)]
@@ -306,7 +318,7 @@ final class Publishing {
       remainingMs: publishMaxMs, stream: request.channel.name,
       expected: expected, key: request.event.idempotencyKey ?? "", client: request.clientNumber,
       user: request.client.user?.text ?? "", keyHash: keyHash(request),
-      events: events)
+      events: events, producer: request.producer)
     store.request(message, expecting: Appended.self, within: limit) { [gateway] in
       switch $0 {
       case .failure(let failure):

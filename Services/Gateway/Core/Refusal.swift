@@ -17,6 +17,13 @@ struct Refusal: Error, Equatable, Sendable {
   /// The code that the connection is to end with, 4000 to 4999, where a back end gave one; 0: by the
   /// rest of it.
   var endsWith: UInt16 = 0
+  /// A number that goes with it in answers.
+  var detail: Detail?
+
+  struct Detail: Equatable, Sendable {
+    var name: String
+    var value: UInt64
+  }
 
   init(_ code: Int, _ name: String, _ message: String, _ status: HTTPStatus, retryAfterMs: Int = 0) {
     self.code = code
@@ -139,6 +146,7 @@ struct Refusal: Error, Equatable, Sendable {
     case .unrecoverable:
       self = .unrecoverable
       if failure.message != failure.code.reason { message += ": \(failure.message)" }
+    case .fenced, .sequenceGap: self = .producer(failure)
     case .beyondHead: self = Refusal(164, "beyond_head", failure.message, .conflict)
     case .nameTaken: self = .nameTaken(failure.message)
     case .badRequest: self = .badRequest(failure.message)

@@ -103,6 +103,7 @@ extension Refusal {
     writer.field("name", name)
     writer.field("message", message)
     if retryAfterMs > 0 { writer.field("retry_after_ms", Int64(retryAfterMs)) }
+    if let detail { writer.field(detail.name, detail.value) }
     writer.endObject()
   }
 }

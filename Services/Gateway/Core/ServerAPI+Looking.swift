@@ -47,10 +47,8 @@ extension ServerAPI {
     var bytes = [UInt8]("{\"publications\":[".utf8)
     for (index, event) in page.events.enumerated() {
       if index > 0 { bytes.append(UInt8(ascii: ",")) }
-      bytes.append(contentsOf: "{\"offset\":\(event.offset),\"time\":\(event.timeMs),".utf8)
-      Encoding.appendData(event.payload, to: &bytes)
-      Encoding.append(user: event.publisher.user, to: &bytes)
-      append(ArrivalTags(event.eventType, event.meta), to: &bytes)
+      bytes.append(UInt8(ascii: "{"))
+      appendMembers(of: event, to: &bytes)
       bytes.append(UInt8(ascii: "}"))
     }
     bytes.append(contentsOf: "],\"offset\":\(page.head),\"epoch\":\"\(page.epoch?.text ?? "")\"}".utf8)
@@ -58,7 +56,7 @@ extension ServerAPI {
   }
 
   /// `,"tags":{…}` where there are some.
-  private static func append(_ tags: ArrivalTags?, to bytes: inout [UInt8]) {
+  static func append(_ tags: ArrivalTags?, to bytes: inout [UInt8]) {
     guard let tags, !tags.values.isEmpty else { return }
     var writer = JSONWriter()
     writer.beginObject()

@@ -26,6 +26,10 @@ enum APIParameters {
     var onlyIfSubscribed = false
     var expected: Offset?
     var tags: EventTags?
+    var producer: ProducerMark?
+    /// The event's type; empty for none.
+    var type = ""
+    var ids = EventIDs()
   }
 
   /// Reads a publish or broadcast. Fields of Centrifugo that have no meaning here are passed over.
@@ -48,6 +52,7 @@ enum APIParameters {
     _ member: JSONMember, _ span: borrowing Span<UInt8>, _ found: inout Publish,
     _ problem: inout String?
   ) {
+    if takeProducing(member, span, &found, &problem) { return }
     if member.isKey("channel", in: span) {
       if let text = member.text(in: span) { found.firstChannel = text } else {
         problem = "channel must be a string"

@@ -69,6 +69,8 @@ final class ServerAPI: PublicationOwner {
     guard value.object != nil else {
       return exchange.respond(.error(.badRequest("the body must be a JSON object")))
     }
+    // Who waits for an event waits for no gateway that ends.
+    if method == "events" { exchange.hurried = { completion(.failure(.unavailable)) } }
     call(method, value, body, completion)
   }
 
@@ -138,6 +140,7 @@ final class ServerAPI: PublicationOwner {
       IdentityAPI(gateway).call(method, value, completion)
     case "history_remove": removeHistory(value, completion)
     case "streams": streams(value, completion)
+    case "events": events(value, completion)
     case "stream_fork": fork(value, completion)
     case "stream_trim": trim(value, completion)
     case "stream_delete": deleteStream(value, completion)
@@ -200,12 +203,21 @@ final class ServerAPI: PublicationOwner {
       client: .api, clientNumber: 0, expected: parameters.expected)
     request.skipHistory = parameters.skipHistory
     request.publisher = self
+    request.producer = parameters.producer
+    if parameters.producer != nil {
+      guard parameters.key.isEmpty else {
+        return completion(.failure(.badRequest("send producer or idempotency_key, not both")))
+      }
+      guard channel.isDurable, !parameters.skipHistory else { return completion(.failure(.notDurable)) }
+    }
+    request.eventType = parameters.type
     guard let hash = ArtifactNotice.sha256(of: payload) else {
-      request.meta = parameters.tags?.meta ?? []
+      request.meta = parameters.ids.meta(with: parameters.tags?.meta ?? [])
       return gateway.publishing.publish(request, completion)
     }
-    guard parameters.tags == nil else {
-      return completion(.failure(.badRequest("what announces an artifact has no tags")))
+    guard parameters.tags == nil, parameters.ids == EventIDs(), parameters.type.isEmpty else {
+      return completion(
+        .failure(.badRequest("what announces an artifact has no tags, no ids and no type")))
     }
     // Only the API may tie a stored content to a channel: readers of the channel may fetch it.
     request.eventType = ArtifactNotice.eventType
@@ -332,7 +344,7 @@ final class ServerAPI: PublicationOwner {
 
   private static func weight(_ command: JSONValue) -> Int {
     switch command.object?.members.first?.key {
-    case "history", "presence", "presence_stats", "channels", "streams", "broadcast": BatchOrder.readWeight
+    case "history", "presence", "presence_stats", "channels", "streams", "events", "broadcast": BatchOrder.readWeight
     default: 1
     }
   }

@@ -150,8 +150,13 @@ struct Record {
     if streams[stream] == nil { journal.line("begin \(stream)") }
     var history = streams[stream] ?? History()
     let first = history.head + 1
-    let request = Self.request(
+    var request = Self.request(
       stream, planned, expected: Bool.random(using: &random) ? first - 1 : nil, key: key)
+    if key == nil, Int.random(in: 0..<4, using: &random) == 0 {
+      // Each an incarnation more, so that none waits for one that was refused. The verifier compares what
+      // is known of producers with the events that are there.
+      request.producer = ProducerMark(id: "p\(requests % 3)", epoch: UInt64(requests), sequence: 0)
+    }
     for one in planned {
       history.add(one, time: planned[0].time)
       let chain = history.chain(at: history.head).hexadecimal
@@ -189,7 +194,8 @@ struct Record {
         keyed.append(Keyed(request: one.request, first: one.first, at: now.monotonic))
       }
     case .outOfSpace: break
-    case .conflict, .idempotencyConflict, .refused: give("refused without a reason", 99)
+    case .conflict, .idempotencyConflict, .fenced, .sequenceGap, .refused:
+      give("refused without a reason", 99)
     }
   }
 

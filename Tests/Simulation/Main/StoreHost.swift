@@ -190,7 +190,7 @@ final class StoreHost {
       case .conflict(_, let head): .conflict(head: Int(head.value))
       case .idempotencyConflict(_, let first): .keyConflict(first: Int(first.value))
       case .refused(.noSuchFork): .noSuchFork
-      case .refused, .outOfSpace: nil
+      case .fenced, .sequenceGap, .refused, .outOfSpace: nil
       }
     if seen != expected {
       world.fail("an append to \(request.stream): \(outcome), not \(expected)")

@@ -23,6 +23,14 @@ package struct StoreModel {
     package var until: Int64
   }
 
+  /// A producer's last append.
+  package struct Produced: Equatable {
+    package var epoch: UInt64
+    package var sequence: UInt64
+    package var first: Int
+    package var until: Int64
+  }
+
   /// An event in the order of commits.
   package struct Committed: Equatable {
     package var timeline: Int
@@ -33,6 +41,8 @@ package struct StoreModel {
   package private(set) var timelines: [String: Timeline] = [:]
   package private(set) var order: [Committed] = []
   private var keys: [String: Used] = [:]
+  /// By timeline and producer.
+  private var producers: [String: Produced] = [:]
   private var made = 0
   /// What the commit under way brings.
   private var latest: [Committed] = []
@@ -48,15 +58,27 @@ package struct StoreModel {
     case conflict(head: Int)
     case keyConflict(first: Int)
     case noSuchFork
+    case fenced(UInt64)
+    case gap(UInt64)
   }
 
+  /// - Parameter producer: not together with a key.
   package mutating func append(
-    _ name: String, _ texts: [String], expected: Int?, key: String?, now: Int64
+    _ name: String, _ texts: [String], expected: Int?, key: String?,
+    producer: (id: String, epoch: UInt64, sequence: UInt64)? = nil, now: Int64
   ) -> Appended {
     if timelines[name] == nil, name.contains("@") { return .noSuchFork }
     let place = "\(timelines[name]?.id ?? -1)/\(key ?? "")"
     if key != nil, let used = keys[place], now < used.until {
       return used.texts == texts ? .duplicate(first: used.first) : .keyConflict(first: used.first)
+    }
+    if let producer {
+      let last = producers["\(timelines[name]?.id ?? -1)/\(producer.id)"].flatMap { now < $0.until ? $0 : nil }
+      let isNew = producer.epoch > last?.epoch ?? 0 || last == nil
+      if let last, producer.epoch < last.epoch { return .fenced(last.epoch) }
+      if !isNew, let last, producer.sequence <= last.sequence { return .duplicate(first: last.first) }
+      let next = isNew ? 0 : (last?.sequence ?? 0) + 1
+      if producer.sequence != next { return .gap(next) }
     }
     let head = timelines[name]?.head ?? 0
     if let expected, expected != head { return .conflict(head: head) }
@@ -69,7 +91,25 @@ package struct StoreModel {
     if let key {
       keys["\(timeline.id)/\(key)"] = Used(texts: texts, first: head + 1, until: now + keysKept)
     }
+    if let producer {
+      producers["\(timeline.id)/\(producer.id)"] = Produced(
+        epoch: producer.epoch, sequence: producer.sequence, first: head + 1, until: now + keysKept)
+    }
     return .appended(first: head + 1, last: timeline.head)
+  }
+
+  /// What readers of all streams are given, by positions.
+  package func readable(
+    prefix: String = ""
+  ) -> [(position: Int, name: String, offset: Int, text: String)] {
+    let names = Dictionary(uniqueKeysWithValues: timelines.map { ($1.id, $0) })
+    return order.indices.compactMap { index in
+      let event = order[index]
+      guard let name = names[event.timeline], name.hasPrefix(prefix),
+        event.offset > timelines[name]?.floor ?? .max
+      else { return nil }
+      return (index + 1, name, event.offset, event.text)
+    }
   }
 
   private mutating func new() -> Timeline {
