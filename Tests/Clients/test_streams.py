@@ -250,14 +250,14 @@ def test_no_refusal_goes_by_what_a_loop_has_not_heard_yet():
 
     async def go_on(platform):
         async with contextlib.AsyncExitStack() as stack:
-            for _ in range(12):
+            for _ in range(8):
                 socket = await stack.enter_async_context(platform.socket("/ws?channel=sim:heard"))
                 await next_of(socket, "connection")
             hub = platform.pid("hub")
             freeze(hub)
             try:
                 await asyncio.to_thread(platform.publish, "sim:heard", {"event": "simulation.create"})
-                for tick in range(12):
+                for tick in range(8):
                     await asyncio.to_thread(platform.publish, "sim:heard", {
                         "event": "simulation.tick.batch", "from": tick, "to": tick + 1})
                 status, _, answer = await asyncio.to_thread(platform.post, "/api/publish", {

@@ -164,7 +164,8 @@ final class Decisions {
       at?.offset ?? .zero < mustSee.offset
     {
       order.putBack(event)
-      return order.wait(since: at, until: gateway.loop.now + gateway.settings.publishMax)
+      order.wait(since: at, until: gateway.loop.now + gateway.settings.publishMax)
+      return event.request.channel.catchUp()
     }
     refuse(event, error)
   }
