@@ -62,6 +62,10 @@ public enum Kind: UInt16, Sendable, CaseIterable {
   case streamDeleted = 87
   case describeStreams = 88
   case streamDescriptions = 89
+  case putSnapshot = 92
+  case snapshotKept = 93
+  case readSnapshot = 94
+  case snapshotFound = 95
 
   // 96–127: presence.
   case lease = 96
@@ -83,7 +87,8 @@ public enum Kind: UInt16, Sendable, CaseIterable {
   /// The most bytes a body of this kind may have; checked before a byte of it is kept.
   public var bodyBytesMax: Int {
     switch self {
-    case .append, .streamPage, .historyPage, .publish, .publication, .relay, .relayed:
+    case .append, .streamPage, .historyPage, .publish, .publication, .relay, .relayed,
+      .putSnapshot, .snapshotFound:
       Limits.largeBodyBytesMax
     case .artifactChunk: Limits.chunkBytesMax + 64
     case .presenceBatch, .presencePage, .presenceChanges, .presenceList, .headsPage, .channelCounts,

@@ -182,6 +182,10 @@ private func messageType(_ kind: Kind) -> any WireMessage.Type {
   case .streamDeleted: StreamDeleted.self
   case .describeStreams: DescribeStreams.self
   case .streamDescriptions: StreamDescriptions.self
+  case .putSnapshot: PutSnapshot.self
+  case .snapshotKept: SnapshotKept.self
+  case .readSnapshot: ReadSnapshot.self
+  case .snapshotFound: SnapshotFound.self
   case .readMetrics: ReadMetrics.self
   case .metricsText: MetricsText.self
   }

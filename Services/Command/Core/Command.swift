@@ -81,6 +81,7 @@ public enum CommandLineTool {
     StreamCommands.list,
     StreamCommands.tree,
     StreamCommands.read,
+    StreamCommands.state,
     StreamCommands.fork,
     StreamCommands.diff,
     StreamCommands.trim,

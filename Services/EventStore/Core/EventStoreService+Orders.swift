@@ -15,6 +15,7 @@ extension EventStoreService {
 
   func carriedOut(_ tag: StoreThread.Tag, _ done: StoreThread.Done) {
     guard let asked = waiting.removeValue(forKey: tag), let link = asked.link else { return }
+    if asked.isHeld { link.release(asked.header) }
     switch done {
     case .trimmed(let head?): link.reply(HistoryRemoved(head), to: asked.header.correlation)
     case .deleted(.deleted(let forks)):
@@ -23,6 +24,7 @@ extension EventStoreService {
     case .trimmed(nil), .deleted(.outOfSpace), .forked(.outOfSpace):
       metrics.outOfSpace.add()
       link.fail(asked.header, .outOfSpace)
+    case .kept(let outcome): answer(link, asked.header, outcome)
     case .forked(let outcome): answer(link, asked.header, outcome)
     }
   }

@@ -44,6 +44,8 @@ final class EventStoreService {
     var query: StoreThread.Query
   }
 
+  var wallMilliseconds: Int64 { loop.wallMilliseconds }
+
   init(
     _ loop: EventLoop, _ store: StoreThread, _ artifacts: ArtifactThread, hub: SocketAddress,
     metrics: EventStoreMetrics, context: ServiceContext
@@ -158,6 +160,7 @@ final class EventStoreService {
       case .noSuchFork: asked.link?.fail(asked.header, .notFound, failure.description)
       case .unavailable(let reason): asked.link?.fail(asked.header, .unavailable, reason)
       }
+    case .snapshot(let found): self.answer(asked.link, asked.header, found)
     case .unannounced: break
     }
     if asked.pageBytes > 0, let link = asked.link {
@@ -362,6 +365,8 @@ extension EventStoreService: LinkOwner {
         .descriptions(
           prefix: request.prefix, after: ChannelName(request.after),
           limit: Int(min(request.limit, 1000))))
+    case .putSnapshot: return try putSnapshot(link, header, body)
+    case .readSnapshot: return readSnapshot(link, header, try ReadSnapshot(body: body))
     case .readMetrics:
       _ = try ReadMetrics(body: body)
       let queued = listener?.openLinks.reduce(0) { $0 + $1.queuedBytes } ?? 0

@@ -138,6 +138,7 @@ final class ServerAPI: PublicationOwner {
       IdentityAPI(gateway).call(method, value, completion)
     case "history_remove": removeHistory(value, completion)
     case "streams": streams(value, completion)
+    case "state": state(value, completion)
     case "stream_fork": fork(value, completion)
     case "stream_trim": trim(value, completion)
     case "stream_delete": deleteStream(value, completion)
@@ -332,7 +333,7 @@ final class ServerAPI: PublicationOwner {
 
   private static func weight(_ command: JSONValue) -> Int {
     switch command.object?.members.first?.key {
-    case "history", "presence", "presence_stats", "channels", "streams", "broadcast": BatchOrder.readWeight
+    case "history", "presence", "presence_stats", "channels", "streams", "state", "broadcast": BatchOrder.readWeight
     default: 1
     }
   }
