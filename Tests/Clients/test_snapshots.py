@@ -1,6 +1,10 @@
 """Snapshots of folded channels: begun from, written, passed over, and states at past offsets."""
+import glob
 import json
+import os
 import re
+import sqlite3
+import struct
 
 import pytest
 
@@ -107,3 +111,44 @@ def test_the_command_line_shows_a_past_state_and_compares(platform):
     assert values(pages) == expected(12)
     rebuilt = json.loads(platform.run("stream", "state", "state:cli", "--rebuild", "--json"))
     assert rebuilt["events"] == 30 and values(rebuilt["state"]) == expected(30)
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def spoil_snapshots(database):
+    """Puts bytes that no type understands in place of all states, under sums that are right."""
+    connection = sqlite3.connect(database)
+    state = b"\xffnot a state"
+    rows = connection.execute("SELECT id, stream, fold, version, offset, chain, time FROM snapshots").fetchall()
+    for number, stream, fold, version, offset, chain, time in rows:
+        total = crc32c(state)
+        name = fold.encode()
+        head = struct.pack("<qH", stream, len(name)) + name + struct.pack("<IQ", version, offset)
+        crc = crc32c(head + chain + struct.pack("<qIQ", time, total, len(state)))
+        connection.execute("UPDATE snapshots SET state = ?, sum = ?, bytes = ?, crc = ? WHERE id = ?",
+                           (state, total, len(state), crc, number))
+    connection.commit()
+    connection.close()
+    return len(rows)
+
+
+def test_a_snapshot_that_the_type_does_not_take_is_passed_over():
+    with running(CONFIGURATION) as platform:
+        fill(platform, "state:spoilt", 1, 1050)
+        eventually(10, "a snapshot is kept", lambda: snapshots(platform, "kept"))
+        assert platform.stop() == 0
+        platform.lines.clear()
+        found = glob.glob(os.path.join(platform.data, "**", "events.sqlite"), recursive=True)
+        assert len(found) == 1 and spoil_snapshots(found[0]) > 0
+        platform.start(CONFIGURATION)
+        assert within(10, shown(platform, "state:spoilt")) == expected(1050)
+        assert snapshots(platform, "refused") == 1 and snapshots(platform, "restored") == 0
+        rebuilt = api(platform, "state", channel="state:spoilt", rebuild=True)["result"]
+        assert rebuilt["snapshot"]["same"] is False
