@@ -179,7 +179,8 @@ extension LocalChannel {
     if position == nil {
       historyBegins(epoch)
       position = Position(epoch: epoch, offset: .zero)
-    } else {
+    } else if folding.began == nil {
+      // What a state is built from is no gap.
       gateway.metrics.gapFilled.add(UInt64(page.events.count))
     }
     for event in page.events { apply(Arrival(event, epoch)) }
