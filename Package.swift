@@ -54,6 +54,7 @@ let plugins = [
   "Conformance",
   "Follow",
   "Simulation",
+  "State",
 ]
 let pluginTargets = plugins.map { Target.Dependency(stringLiteral: "\($0)Channel") }
 

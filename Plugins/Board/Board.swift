@@ -37,6 +37,8 @@ public struct BoardChannel: ChannelType {
     items.apply(publication)
   }
 
+  public mutating func begins(after floor: Offset) { items.begins(after: floor) }
+
   public func snapshot() -> [Payload] { items.pages() }
 
   public func checkpoint() -> [UInt8]? { items.checkpoint() }

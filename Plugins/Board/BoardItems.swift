@@ -19,6 +19,9 @@ struct BoardItems {
   var nextVersion: UInt64 { head &+ 1 }
   subscript(id: String) -> BoardItem? { items[id] }
 
+  /// What came before is no longer kept.
+  mutating func begins(after floor: Offset) { head = floor.value }
+
   mutating func apply(_ publication: Publication) {
     guard let offset = publication.offset else { return }
     head = offset.value

@@ -7,6 +7,7 @@ import EchoChannel
 import FollowChannel
 import RelayChannel
 import SimulationChannel
+import StateChannel
 
 extension ChannelRegistry {
   /// The channel types, and the handlers of calls, that this build has: one line each.
@@ -20,6 +21,7 @@ extension ChannelRegistry {
     registry.register(calls: Conformance.self)
     registry.register(FollowChannel.self)
     registry.register(SimulationChannel.self)
+    registry.register(StateChannel.self)
     return registry
   }
 }

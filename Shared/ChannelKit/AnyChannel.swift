@@ -73,6 +73,11 @@ public struct AnyChannel {
     }
   }
 
+  /// Where the history that is kept begins, if not with its first publication.
+  public mutating func begins(after floor: Offset) {
+    if traits.state == .folded { channel.begins(after: floor) }
+  }
+
   public func snapshot() -> [Payload] { channel.snapshot() }
   public func checkpoint() -> [UInt8]? { channel.checkpoint() }
   public mutating func restore(_ checkpoint: [UInt8]) throws(ChannelError) {

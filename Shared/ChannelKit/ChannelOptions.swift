@@ -1,3 +1,4 @@
+internal import Bytes
 public import JSON
 
 /// A value of a configuration rule's `options`.
@@ -17,6 +18,33 @@ public enum OptionValue: Sendable, Equatable {
     case .text: "a string"
     case .list: "a list"
     case .object: "an object"
+    }
+  }
+}
+
+extension OptionValue {
+  /// Its kind, then what it holds: different values have different bytes. Members are sorted.
+  fileprivate func encode(into writer: inout ByteWriter) {
+    switch self {
+    case .null: writer.u8(0)
+    case .bool(let value): writer.u8(value ? 2 : 1)
+    case .number(let value):
+      writer.u8(3)
+      writer.u64(value.bitPattern)
+    case .text(let text):
+      writer.u8(4)
+      writer.bytes32([UInt8](text.utf8))
+    case .list(let list):
+      writer.u8(5)
+      writer.u32(UInt32(truncatingIfNeeded: list.count))
+      for value in list { value.encode(into: &writer) }
+    case .object(let members):
+      writer.u8(6)
+      writer.u32(UInt32(truncatingIfNeeded: members.count))
+      for (key, value) in members.sorted(by: { $0.key < $1.key }) {
+        writer.bytes32([UInt8](key.utf8))
+        value.encode(into: &writer)
+      }
     }
   }
 }
@@ -76,6 +104,14 @@ public struct ChannelOptions: Sendable {
     var values: [String: OptionValue] = [:]
     for member in json.object?.members ?? [] { values[member.key] = OptionValue(json: member.value) }
     self.init(values)
+  }
+
+  /// Tells options from others, whatever the order they were written in; nil where there are none.
+  public var fingerprint: UInt32? {
+    guard !values.isEmpty else { return nil }
+    var writer = ByteWriter()
+    OptionValue.object(values).encode(into: &writer)
+    return crc32c(writer.bytes)
   }
 
   public mutating func value(_ name: String) -> OptionValue? {

@@ -58,6 +58,8 @@ public struct ChannelTraits: Sendable, Equatable {
   public let name: String
   public let state: StateUse
   public let history: HistoryRequirement
+  /// See `ChannelType.foldVersion`.
+  public let foldVersion: UInt32
   /// Nil where the listener's default decides.
   public let publishers: [Principal]?
 
@@ -66,5 +68,6 @@ public struct ChannelTraits: Sendable, Equatable {
     state = Type.state
     history = Type.history
     publishers = Type.publishers
+    foldVersion = Type.foldVersion
   }
 }

@@ -73,6 +73,10 @@ public protocol ChannelType: SendableMetatype {
   /// The history that a rule must give channels of this type. Default: `.any`.
   static var history: HistoryRequirement { get }
 
+  /// Which version of the type's rules a folded state was made by. Raise it when the same history
+  /// makes another state than before: states that were kept count for nothing then. Default: 1.
+  static var foldVersion: UInt32 { get }
+
   /// Who may publish where the rule doesn't say: the channel's direction (S001-08).
   ///
   /// The gateway asks before `decide`. API keys are judged by their own scopes, so an empty list
@@ -122,6 +126,10 @@ public protocol ChannelType: SendableMetatype {
   /// publication that makes no sense is passed over.
   mutating func apply(_ publication: Publication)
 
+  /// The history begins after `floor`: what was before is no longer kept, and is not applied. Told
+  /// before the first publication, to types that fold one; nothing by default.
+  mutating func begins(after floor: Offset)
+
   /// What a newcomer sees before the first live publication; empty by default.
   ///
   /// Stands for every publication applied so far. The same for all clients, so that it is made once
@@ -152,6 +160,7 @@ extension ChannelType {
   public static var state: StateUse { .none }
   public static var history: HistoryRequirement { .any }
   public static var publishers: [Principal]? { nil }
+  public static var foldVersion: UInt32 { 1 }
   public var isPassThrough: Bool { false }
   public var delivery: Delivery { .immediate }
 
@@ -161,6 +170,7 @@ extension ChannelType {
   {}
   public func left(_ client: ClientContext, _ effects: inout Effects) throws(ChannelError) {}
   public mutating func apply(_ publication: Publication) {}
+  public mutating func begins(after floor: Offset) {}
   public func snapshot() -> [Payload] { [] }
   public func checkpoint() -> [UInt8]? { nil }
   public mutating func restore(_ checkpoint: [UInt8]) throws(ChannelError) {

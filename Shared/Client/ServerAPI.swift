@@ -146,6 +146,17 @@ public enum ServerAPI {
     return .json("/api/stream_fork", writer.bytes)
   }
 
+  /// `POST /api/state`; `at` nil for the head.
+  public static func state(_ channel: ChannelName, at: Int?, rebuild: Bool) -> HTTPRequest {
+    var writer = JSONWriter()
+    writer.beginObject()
+    writer.field("channel", channel.text)
+    if let at { writer.field("at", Int64(at)) }
+    if rebuild { writer.field("rebuild", true) }
+    writer.endObject()
+    return .json("/api/state", writer.bytes)
+  }
+
   /// `POST /api/stream_trim`; `through` nil for the head.
   public static func trim(_ channel: ChannelName, through: Int?) -> HTTPRequest {
     var writer = JSONWriter()

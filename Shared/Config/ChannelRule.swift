@@ -178,6 +178,7 @@ public struct ChannelRules: Hashable, Sendable {
     standardRule(["universal-frequency", "log:*"], "relay", .durable),
     standardRule(["sim:tick", "data:refreshed"], "broadcast", .durable, publish: AccessRule([])),
     standardRule(["sim:*"], "simulation", .durable),
+    standardRule(["state:*"], "state", .durable),
     standardRule(
       ["map:cursor", "map:cursor:*"], "cursor", .none,
       options: .object(["framesPerSecond": .int(30)])),

@@ -65,6 +65,10 @@ public enum Kind: UInt16, Sendable, CaseIterable {
   case streamDescriptions = 89
   case readEvents = 90
   case eventsPage = 91
+  case putSnapshot = 92
+  case snapshotKept = 93
+  case readSnapshot = 94
+  case snapshotFound = 95
 
   // 96–127: presence.
   case lease = 96
@@ -86,7 +90,8 @@ public enum Kind: UInt16, Sendable, CaseIterable {
   /// The most bytes a body of this kind may have; checked before a byte of it is kept.
   public var bodyBytesMax: Int {
     switch self {
-    case .append, .streamPage, .eventsPage, .historyPage, .publish, .publication, .relay, .relayed:
+    case .append, .streamPage, .eventsPage, .historyPage, .publish, .publication, .relay, .relayed,
+      .putSnapshot, .snapshotFound:
       Limits.largeBodyBytesMax
     case .artifactChunk: Limits.chunkBytesMax + 64
     case .presenceBatch, .presencePage, .presenceChanges, .presenceList, .headsPage, .channelCounts,

@@ -8,6 +8,8 @@ public enum Limits {
   public static let smallBodyBytesMax = 64 * 1024
   /// The content of one artifact chunk.
   public static let chunkBytesMax = 256 * 1024
+  /// What a fold has made of a stream, in one frame.
+  public static let snapshotBytesMax = 8 * 1024 * 1024
   /// Events in one append or page.
   public static let eventsMax = 4096
   /// Bytes that a sender may have under way before the receiver grants more. Larger than the

@@ -66,4 +66,16 @@ import Testing
     #expect(Principal.user(UserID("u")).includes(admin) && !Principal.api.includes(admin))
     #expect([Principal.api, .users].include(admin) && ![Principal]().include(admin))
   }
+
+  /// Snapshots of one rule's states are told from another's by it.
+  @Test func otherOptionsHaveAnotherFingerprint() {
+    let options: [[String: OptionValue]] = [
+      ["a": 1], ["a": 2], ["a": "1"], ["b": 1], ["a": [1]], ["a": 1, "b": 1], ["a": .null],
+      ["a": .object(["a": 1])], ["a": true], ["a": false], ["a": []],
+    ]
+    let prints = options.map { ChannelOptions($0).fingerprint }
+    #expect(Set(prints).count == options.count && !prints.contains(nil))
+    #expect(ChannelOptions(options[5]).fingerprint == ChannelOptions(["b": 1, "a": 1]).fingerprint)
+    #expect(ChannelOptions().fingerprint == nil)
+  }
 }

@@ -7,7 +7,7 @@ import Testing
   static let root = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().deletingLastPathComponent()
   static let reference = root.appending(path: "docs/CONFIGURATION.md")
-  static let channelTypes = ["relay", "broadcast", "cursor", "board", "simulation", "echo"]
+  static let channelTypes = ["relay", "broadcast", "cursor", "board", "simulation", "state", "echo"]
 
   static func text(_ path: String) throws -> String {
     try String(contentsOf: root.appending(path: path), encoding: .utf8)

@@ -30,7 +30,9 @@ private struct ModelRun {
     for _ in 0..<steps {
       here.pass(milliseconds: Int64.random(in: 0..<400, using: &random))
       switch Int.random(in: 0..<100, using: &random) {
-      case 0..<46: try append(store!, here)
+      case 0..<38: try append(store!, here)
+      case 38..<42: try keepSnapshot(store!, here)
+      case 42..<46: try findSnapshot(store!)
       case 46..<56: try fork(store!, here)
       case 56..<76: try read(store!)
       case 76..<80: try readEvents(store!)
@@ -194,6 +196,51 @@ private struct ModelRun {
       try store.trim(name(stream), through: through.map { Offset(UInt64($0)) }, at: here.now))
     #expect(trimmed.floor.value == UInt64(floor), "seed \(random.seed)")
     #expect(trimmed.head.value == UInt64(head), "seed \(random.seed)")
+  }
+
+  /// What a fold makes of a stream here: the texts themselves, so that any other history shows.
+  private func folded(_ stream: String, through offset: Int) -> [UInt8] {
+    [UInt8]((model.timelines[stream]?.texts.prefix(offset) ?? []).joined(separator: ",").utf8)
+  }
+
+  private mutating func keepSnapshot(_ store: EventStore, _ here: TemporaryStore) throws {
+    let stream = anyName()
+    let timeline = model.timelines[stream]
+    guard let id = timeline?.id, let epoch = epochs[id], let head = timeline?.head else { return }
+    let at = Int.random(in: 0...(head + 1), using: &random)
+    let state = folded(stream, through: at)
+    let outcome = try store.keep(
+      PutSnapshot(
+        remainingMs: 0, stream: name(stream), fold: FoldName("texts", version: 1), epoch: epoch,
+        offset: Offset(UInt64(at)), crc: crc32c(state), state: state), time: here.wall, at: here.now)
+    let floor = timeline?.floor ?? 0
+    switch outcome {
+    case .kept(let offset), .found(let offset):
+      #expect(at <= head && at >= floor && at <= Int(offset.value), "seed \(random.seed)")
+      try #expect(find(stream, at: nil, store) != nil, "seed \(random.seed) \(stream) \(at)")
+    case .ahead: #expect(at > head, "seed \(random.seed)")
+    case .trimmed: #expect(at == 0 || at < floor, "seed \(random.seed)")
+    default: Issue.record("seed \(random.seed): \(outcome)")
+    }
+  }
+
+  private mutating func findSnapshot(_ store: EventStore) throws {
+    let stream = anyName()
+    let head = model.timelines[stream]?.head ?? 0
+    guard head > 0 else { return }
+    _ = try find(stream, at: Int.random(in: 0...head, using: &random), store)
+  }
+
+  /// Whatever is found is of these very events, and can be gone on from.
+  private func find(_ stream: String, at offset: Int?, _ store: EventStore) throws -> SnapshotFound? {
+    let found = try StoreReader(of: store).snapshot(
+      of: name(stream), FoldName("texts", version: 1), at: offset.map { Offset(UInt64($0)) },
+      wantsState: true)
+    guard let found, let timeline = model.timelines[stream] else { return nil }
+    let at = Int(found.offset.value)
+    #expect(at >= timeline.floor && at <= offset ?? timeline.head, "seed \(random.seed) \(stream)")
+    #expect(found.state == folded(stream, through: at), "seed \(random.seed) \(stream) \(at)")
+    return found
   }
 
   private mutating func delete(_ store: EventStore, _ here: TemporaryStore) throws {

@@ -185,6 +185,10 @@ private func messageType(_ kind: Kind) -> any WireMessage.Type {
   case .streamDescriptions: StreamDescriptions.self
   case .readEvents: ReadEvents.self
   case .eventsPage: EventsPage.self
+  case .putSnapshot: PutSnapshot.self
+  case .snapshotKept: SnapshotKept.self
+  case .readSnapshot: ReadSnapshot.self
+  case .snapshotFound: SnapshotFound.self
   case .readMetrics: ReadMetrics.self
   case .metricsText: MetricsText.self
   }

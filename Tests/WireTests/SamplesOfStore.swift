@@ -2,7 +2,7 @@ import Bytes
 import Wire
 
 enum SamplesOfStore {
-  static let all = streams + ordered + timelines + artifacts
+  static let all = streams + ordered + timelines + snapshots + artifacts
 
   private static var origin: EventOrigin {
     var origin = EventOrigin()
@@ -96,6 +96,44 @@ enum SamplesOfStore {
     Sample(
       label: "none", message: EventsPage(store: 1, through: 0, head: 0, hasMore: false, events: []),
       correlation: 14, flags: .reply),
+  ]
+
+  private static let snapshots: [Sample] = [
+    Sample(
+      label: "with its chain",
+      message: PutSnapshot(
+        remainingMs: 5_000, stream: channel("state:a"), fold: FoldName("state", version: 1),
+        epoch: epoch("e1"), offset: Offset(1_000), sha256: [UInt8](repeating: 7, count: 32),
+        crc: 0x0102_0304, state: [1, 2, 3]),
+      correlation: 41),
+    Sample(
+      label: "least",
+      message: PutSnapshot(
+        remainingMs: 0, stream: channel("a"), fold: FoldName("a", version: .max),
+        epoch: epoch(longestEpoch), offset: Offset(.max - 1), crc: 0, state: []),
+      correlation: 42),
+    Sample(
+      label: "new", message: SnapshotKept(isNew: true, offset: Offset(1_000)), correlation: 41,
+      flags: .reply),
+    Sample(
+      label: "at an offset",
+      message: ReadSnapshot(
+        remainingMs: 250, stream: channel("state:a@b"), fold: FoldName("state", version: 2),
+        at: Offset(.max - 1), wantsState: true),
+      correlation: 43),
+    Sample(
+      label: "at the head",
+      message: ReadSnapshot(
+        remainingMs: 250, stream: longestName,
+        fold: FoldName(String(repeating: "f", count: FoldName.nameBytesMax), version: 0), at: nil,
+        wantsState: false),
+      correlation: 44),
+    Sample(
+      label: "rich",
+      message: SnapshotFound(
+        epoch: epoch("e1"), offset: Offset(9), sha256: [UInt8](repeating: 7, count: 32),
+        timeMs: -1, crc: .max, state: [0, 255]),
+      correlation: 43, flags: .reply),
   ]
 
   private static let streams: [Sample] = [

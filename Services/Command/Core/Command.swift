@@ -82,6 +82,7 @@ public enum CommandLineTool {
     StreamCommands.tree,
     StreamCommands.read,
     StreamTail.command,
+    StreamCommands.state,
     StreamCommands.fork,
     StreamCommands.diff,
     StreamCommands.trim,

@@ -142,7 +142,7 @@ enum StreamCommands {
   }
 
   /// What a body found, for the exit code.
-  private final class SameFlag {
+  final class SameFlag {
     var value = true
   }
 
@@ -196,7 +196,7 @@ enum StreamCommands {
 
   // MARK: -
 
-  private static func run(
+  static func run(
     _ name: String, _ arguments: Arguments, _ context: CommandContext,
     operands: ClosedRange<Int>, _ body: (ServerCalls) throws -> [[UInt8]]
   ) -> ExitCode {

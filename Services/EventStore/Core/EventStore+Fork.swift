@@ -108,7 +108,7 @@ extension EventStore {
   }
 
   /// The stream whose own event is at an offset of `slot`; for what is before all events the first one.
-  private func owner(of offset: Offset, in slot: StreamTable.Slot) throws(SQLiteError)
+  func owner(of offset: Offset, in slot: StreamTable.Slot) throws(SQLiteError)
     -> StreamTable.Slot
   {
     var slot = slot
@@ -138,7 +138,7 @@ extension EventStore {
   /// The chain behind one of a stream's offsets from its floor on: known before each block, so that the
   /// rest of one block is all that has to be followed. The block is that of the stream's next event, which
   /// is there: of what the stream was forked from, nobody else may need what comes after the fork point.
-  private func chain(of slot: StreamTable.Slot, at offset: Offset) throws(SQLiteError) -> StreamChain {
+  func chain(of slot: StreamTable.Slot, at offset: Offset) throws(SQLiteError) -> StreamChain {
     if offset == streams[slot].head { return streams[slot].chain }
     let next = offset.next
     let id = streams[try owner(of: next, in: slot)].row.id

@@ -79,6 +79,12 @@ extension EventStore {
       queue.after = next
       return
     }
+    // What a snapshot below the floor would go on with is gone, if not for a fork.
+    if !isDeleted, try reclaims.forks(of: id).isEmpty,
+      try snapshots.remove(of: id, below: live.row.floor) > 0
+    {
+      draft.hasChanges = true
+    }
     let isEmpty = !queue.hasKept
     guard isDeleted, isEmpty, tail.run(of: id) == nil else {
       // What waits in the tail is looked at again once it is in segments.
@@ -89,6 +95,7 @@ extension EventStore {
     draft.hasChanges = true
     if try reclaims.removeKeys(of: id, limit: StoreLimits.sweepKeysMax) > 0 { return }
     if try producers.remove(of: id, limit: StoreLimits.sweepKeysMax) > 0 { return }
+    if try snapshots.remove(of: id, limit: StoreLimits.snapshotsRemovedMax) > 0 { return }
     try reclaims.removeStream(id)
     draft.forgetsStreams = true
     queue.removeFirst()

@@ -82,6 +82,7 @@ public final class EventStore {
   let successors: SuccessorTable
   let reclaims: ReclaimTable
   let retentions: RetentionTable
+  let snapshots: SnapshotWriter
   var chains = StreamChain.Maker()
   private let table: StateTable
   private let begin: Statement
@@ -137,6 +138,7 @@ public final class EventStore {
       successors = try SuccessorTable(connection)
       reclaims = try ReclaimTable(connection)
       retentions = try RetentionTable(connection)
+      snapshots = try SnapshotWriter(connection)
       for stream in try reclaims.candidates() { reclaimQueue.add(stream) }
       begin = try connection.prepare("BEGIN IMMEDIATE")
       end = try connection.prepare("COMMIT")

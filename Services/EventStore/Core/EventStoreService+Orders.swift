@@ -20,6 +20,7 @@ extension EventStoreService {
     guard let asked = waiting.removeValue(forKey: tag) else { return }
     if case .deleted(.deleted) = done, let name = asked.deletes { announcer.changed(name) }
     guard let link = asked.link else { return }
+    if asked.isHeld { link.release(asked.header) }
     switch done {
     case .trimmed(let head?): link.reply(HistoryRemoved(head), to: asked.header.correlation)
     case .deleted(.deleted(let forks)):
@@ -28,6 +29,7 @@ extension EventStoreService {
     case .trimmed(nil), .deleted(.outOfSpace), .forked(.outOfSpace):
       metrics.outOfSpace.add()
       link.fail(asked.header, .outOfSpace)
+    case .kept(let outcome): answer(link, asked.header, outcome)
     case .forked(let outcome): answer(link, asked.header, outcome)
     }
   }

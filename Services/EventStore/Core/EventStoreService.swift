@@ -49,6 +49,8 @@ final class EventStoreService {
     var events: EventsWait?
   }
 
+  var wallMilliseconds: Int64 { loop.wallMilliseconds }
+
   init(
     _ loop: EventLoop, _ store: StoreThread, _ artifacts: ArtifactThread, hub: SocketAddress,
     metrics: EventStoreMetrics, context: ServiceContext
@@ -175,6 +177,7 @@ final class EventStoreService {
       case .unavailable(let reason): asked.link?.fail(asked.header, .unavailable, reason)
       }
     case .events(let page): read(page, asked)
+    case .snapshot(let found): self.answer(asked.link, asked.header, found)
     case .unannounced: break
     }
     if asked.pageBytes > 0, let link = asked.link {
@@ -394,6 +397,8 @@ extension EventStoreService: LinkOwner {
         .descriptions(
           prefix: request.prefix, after: ChannelName(request.after),
           limit: Int(min(request.limit, 1000))))
+    case .putSnapshot: return try putSnapshot(link, header, body)
+    case .readSnapshot: return readSnapshot(link, header, try ReadSnapshot(body: body))
     case .readMetrics:
       _ = try ReadMetrics(body: body)
       let queued = listener?.openLinks.reduce(0) { $0 + $1.queuedBytes } ?? 0

@@ -156,6 +156,8 @@ struct OpenedStore {
       }
       // Streams that began by them are perhaps among what was lost; the new store's are nobody's yet.
       try connection.execute("DELETE FROM successors")
+      // They may be of what was lost.
+      try connection.execute("DELETE FROM snapshots")
       state.store = entropy.word()
       if case .mark(let mark) = reading { state.commit = max(state.commit, mark.commit) }
       state.commit += 1

@@ -6,38 +6,21 @@ internal import Wire
 struct SegmentTable {
   private let insert: Statement
   private let place: Statement
-  private let select: Statement
+  private let blocks: BlockTable
   private let connection: Connection
 
   init(_ connection: Connection) throws(SQLiteError) {
     self.connection = connection
     insert = try connection.prepare(
       "INSERT INTO segments(stream, chain, crc, events) VALUES (?1, ?2, ?3, ?4)")
-    select = try connection.prepare(
-      """
-      SELECT p.first, p.count, s.chain, s.crc, s.events FROM places p \
-      JOIN segments s ON s.id = p.segment WHERE p.stream = ?1 AND p.first <= ?2 \
-      ORDER BY p.first DESC LIMIT 1
-      """)
+    blocks = try BlockTable(connection)
     place = try connection.prepare(
       "INSERT INTO places(stream, first, count, segment, bytes, clock) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
   }
 
-  /// The block that has an offset of a stream's own; nil where there is none, or none that fits its
-  /// checksum.
+  /// See `BlockTable.block`.
   func block(of stream: Int64, at offset: Offset) throws(SQLiteError) -> EventBlock? {
-    select.bind(1, stream)
-    select.bind(2, bits: offset.value)
-    guard try select.step() else { return nil }
-    defer { select.reset() }
-    guard let count = Int(exactly: select.integer(1)), let chain = StreamChain(select.bytes(2)) else {
-      return nil
-    }
-    let block = EventBlock(
-      stream: stream, first: Offset(select.bits(0)), chain: chain,
-      events: EncodedEvents(trusting: select.bytes(4), count: count))
-    let isSound = count > 0 && Int64(block.checksum(at: 0)) == select.integer(3)
-    return isSound && block.contains(offset) ? block : nil
+    try blocks.block(of: stream, at: offset)
   }
 
   /// Adds a block as a segment, at a moment of the store's own time. A place that is taken is an error: two events with one offset.

@@ -38,6 +38,11 @@ public enum StoreLimits {
   /// Forks, trims and deletions that wait, a commit each; beyond, one is `overloaded`.
   public static let queueOrdersMax = 1_024
 
+  /// Snapshots that a search goes through where the newer ones are damaged or of other events.
+  public static let snapshotsLookedAtMax = 4
+  /// BUDGET: snapshots of a deleted stream that one commit removes, 64 MiB of the largest.
+  public static let snapshotsRemovedMax = 8
+
   /// Bytes of events that are in no segment yet, before the oldest are put into one.
   ///
   /// BUDGET: memory of the store beside its caches, and what opening it reads: some 20 ms. With 64

@@ -19,6 +19,8 @@ public final class StoreReader {
   let byID: Statement
   let list: Statement
   let successors: SuccessorTable
+  let snapshots: SnapshotTable
+  let blocks: BlockTable
   let forwards: Statement
   let backwards: Statement
   let swept: Statement
@@ -63,6 +65,8 @@ public final class StoreReader {
         FROM streams WHERE id = ?1
         """)
       successors = try SuccessorTable(connection)
+      snapshots = try SnapshotTable(connection)
+      blocks = try BlockTable(connection)
       list = try connection.prepare(
         """
         SELECT id, name, epoch, floor, head, chain, bytes, parent, fork, created, author, crc \

@@ -158,6 +158,13 @@ enum StoreSchema {
       """)
     try connection.execute(
       """
+      CREATE TABLE snapshots(id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, fold TEXT NOT NULL, \
+      version INTEGER NOT NULL, offset INTEGER NOT NULL, chain BLOB NOT NULL, \
+      time INTEGER NOT NULL, sum INTEGER NOT NULL, bytes INTEGER NOT NULL, crc INTEGER NOT NULL, \
+      state BLOB NOT NULL, UNIQUE (stream, fold, version, offset)) STRICT
+      """)
+    try connection.execute(
+      """
       CREATE TABLE keys(id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, key TEXT NOT NULL, \
       hash BLOB NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, time INTEGER NOT NULL, \
       expires INTEGER NOT NULL, crc INTEGER NOT NULL, UNIQUE (stream, key)) STRICT

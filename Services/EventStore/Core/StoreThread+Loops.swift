@@ -62,6 +62,7 @@ struct StoreWriter {
       .trimmed(try store.trim(stream, through: offset, at: .now()))
     case .delete(let stream): .deleted(try store.delete(stream, at: .now()))
     case .fork(let request): .forked(try store.fork(request, at: .now()))
+    case .keep(let request, let time): .kept(try store.keep(request, time: time, at: .now()))
     }
   }
 
@@ -117,6 +118,9 @@ struct StoreAnswerer {
       case .unannounced(let position, let limit):
         return .unannounced(try reader.unannounced(after: position, limit: limit))
       case .events(let request): return .events(try reader.events(request))
+      case .snapshot(let stream, let fold, let at, let wantsState):
+        return .snapshot(
+          try reader.snapshot(of: stream, fold, at: at, wantsState: wantsState))
       }
     } catch {
       return .failed(error)

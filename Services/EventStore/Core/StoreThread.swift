@@ -33,6 +33,8 @@ public final class StoreThread: Sendable {
     case trim(ChannelName, through: Offset?)
     case delete(ChannelName)
     case fork(ForkRequest)
+    /// See `EventStore.keep`; the time is in milliseconds since 1970.
+    case keep(PutSnapshot, time: Int64)
   }
 
   /// What became of an order.
@@ -41,6 +43,7 @@ public final class StoreThread: Sendable {
     case trimmed(StreamHead?)
     case deleted(EventStore.Deletion)
     case forked(ForkOutcome)
+    case kept(SnapshotOutcome)
   }
 
   public enum Query: Sendable, Equatable {
@@ -50,6 +53,7 @@ public final class StoreThread: Sendable {
     case descriptions(prefix: String, after: ChannelName?, limit: Int)
     case unannounced(after: Int64, limit: Int)
     case events(ReadEvents)
+    case snapshot(ChannelName, FoldName, at: Offset?, wantsState: Bool)
   }
 
   public enum Answer: Sendable, Equatable {
@@ -60,6 +64,7 @@ public final class StoreThread: Sendable {
     case descriptions([StreamDescription], hasMore: Bool)
     case unannounced(AnnouncementPage)
     case events(EventsPage)
+    case snapshot(SnapshotFound?)
     case failed(ReadFailure)
   }
 

@@ -174,6 +174,7 @@ public enum StoreVerifier {
   /// No event may belong to no stream, and SQLite must find its own structure sound.
   private static func compare(_ store: EventStore) throws(StoreFailure) {
     do throws(SQLiteError) {
+      try store.checkSnapshots()
       let connection = store.connection
       func expectNone(_ sql: StaticString, _ what: String) throws(SQLiteError) {
         guard try connection.integer(sql) == 0 else {

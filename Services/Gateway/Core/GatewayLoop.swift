@@ -88,6 +88,10 @@ final class GatewayLoop {
   private var newcomers = Newcomers()
   /// For what the handshakes of sockets are answered with.
   var handshakes = SHA1Series()
+  /// See `StateFold.countMax`.
+  var foldCount = 0
+  /// BUDGET: one snapshot at a time is on its way from a loop to the store.
+  var isKeepingSnapshot = false
   /// Bytes of publications that wait for their channel to be opened, in all channels.
   var waitingBytes = 0
 

@@ -27,6 +27,7 @@ struct GatewayMetrics: Sendable {
   let engine: EngineMetrics
   let relays: RelayMetrics
   let hooks: HookMetrics
+  let folds: FoldMetrics
 
   init(_ metrics: Metrics) {
     connections = metrics.gauge("sapphire_gateway_connections", "Connections that are open.")
@@ -69,6 +70,7 @@ struct GatewayMetrics: Sendable {
     engine = EngineMetrics(metrics)
     relays = RelayMetrics(metrics)
     hooks = HookMetrics(metrics)
+    folds = FoldMetrics(metrics)
     acked = metrics.counter(
       "sapphire_gateway_acked_total", "Publications whose publisher was told that they stand.")
   }

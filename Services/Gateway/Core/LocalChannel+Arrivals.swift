@@ -68,11 +68,9 @@ extension LocalChannel {
   }
 
   private func applyToPlugin(_ arrival: Arrival) {
-    let publication = ChannelKit.Publication(
-      offset: arrival.position?.offset, timeMs: arrival.timeMs, payload: arrival.payload,
-      publisher: arrival.publisher.client == 0 ? nil : ClientID(number: arrival.publisher.client),
-      user: arrival.publisher.user.isEmpty ? nil : UserID(arrival.publisher.user))
+    let publication = ChannelKit.Publication(arrival)
     plugin?.apply(publication)
+    if arrival.position != nil { noteFolded() }
     decisions?.channelChanged(self)
     if merging != nil, let key = plugin?.mergeKey(of: publication) {
       merging?.keep(publication, key: key)

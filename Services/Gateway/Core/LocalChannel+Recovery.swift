@@ -82,12 +82,13 @@ extension LocalChannel {
     }
   }
 
-  private func fetch() {
+  func fetch() {
     guard !isFetching, phase == .catchingUp else { return }
     isFetching = true
     needsAnotherFetch = false
     fetchNumber &+= 1
     let number = fetchNumber
+    if !isHeadKnown, beginsFromSnapshot(number, orElse: {}) { return }
     // A channel that nobody has read here yet needs no more than its head, unless its plugin
     // folds the whole history.
     let wantsHeadOnly = !isHeadKnown && plugin?.traits.state != .folded
@@ -117,7 +118,7 @@ extension LocalChannel {
     fetch()
   }
 
-  private func retryFetch() {
+  func retryFetch() {
     fetchFailures += 1
     let delay = Duration.milliseconds(min(2000, 50 << min(fetchFailures, 6)))
     let number = fetchNumber
@@ -170,14 +171,16 @@ extension LocalChannel {
     guard let epoch = page.epoch else { return drainHeld() }
     if (position?.offset ?? .zero) < page.floor {
       // From nothing to the floor is no loss: nobody here has been promised what is before it.
-      if position != nil { lost(.trimmed, page, restartAt: page.floor) }
+      let wasKnown = position != nil
+      if wasKnown { lost(.trimmed, page, restartAt: page.floor) }
       position = Position(epoch: epoch, offset: page.floor)
-      return fetch()
+      return foldOn(from: page.floor, looksAgain: wasKnown)
     }
     if position == nil {
       historyBegins(epoch)
       position = Position(epoch: epoch, offset: .zero)
-    } else {
+    } else if folding.began == nil {
+      // What a state is built from is no gap.
       gateway.metrics.gapFilled.add(UInt64(page.events.count))
     }
     for event in page.events { apply(Arrival(event, epoch)) }
@@ -225,6 +228,7 @@ extension LocalChannel {
     let arrivals = held.takeAll()
     for arrival in arrivals { received(arrival) }
     guard phase == .live else { return }
+    stateIsBuilt()
     decisions?.channelChanged(self)
     forEachJoining { advance($0) }
   }

@@ -62,6 +62,7 @@ final class LocalChannel: RecencyNode, Flushable {
   /// The hub was away, and there is no history to tell what came meanwhile.
   var mayHaveLost = false
   var fetchFailures = 0
+  var folding = Folding()
   /// Answers to earlier questions are passed over.
   var fetchNumber: UInt64 = 0
   /// The page under way may have been read before something that is missing was there.

@@ -68,6 +68,14 @@ struct Refusal: Error, Equatable, Sendable {
     108, "not_available", "this channel keeps no history", .notFound)
   static let historyIsState = Refusal(
     108, "not_available", "this channel's type builds its state from the history: it stays", .conflict)
+  static let noState = Refusal(
+    108, "not_available", "only durable channels whose type folds their history have a state",
+    .notFound)
+  static let foldTooLong = Refusal(
+    106, "limit_exceeded", "the history is too long to be folded in one call", .gatewayTimeout)
+  static func beyondHead(_ head: Offset) -> Refusal {
+    Refusal(164, "beyond_head", "the stream ends at offset \(head)", .conflict)
+  }
   static let notRemovableYet = Refusal(
     108, "not_available", "the service that keeps this history is too old to remove it", .notFound)
   static let partsNotCarried = Refusal(

@@ -24,7 +24,7 @@ extension ServerAPI {
     return store
   }
 
-  private static func offset(_ member: String, _ value: JSONValue) throws(Refusal) -> Offset? {
+  static func offset(_ member: String, _ value: JSONValue) throws(Refusal) -> Offset? {
     guard let given = value[member], !given.isNull else { return nil }
     guard let number = given.int, number >= 0 else {
       throw .badRequest("\(member) must be a whole number, 0 or more")

@@ -141,6 +141,7 @@ final class ServerAPI: PublicationOwner {
     case "history_remove": removeHistory(value, completion)
     case "streams": streams(value, completion)
     case "events": events(value, completion)
+    case "state": state(value, completion)
     case "stream_fork": fork(value, completion)
     case "stream_trim": trim(value, completion)
     case "stream_delete": deleteStream(value, completion)
@@ -344,7 +345,8 @@ final class ServerAPI: PublicationOwner {
 
   private static func weight(_ command: JSONValue) -> Int {
     switch command.object?.members.first?.key {
-    case "history", "presence", "presence_stats", "channels", "streams", "events", "broadcast": BatchOrder.readWeight
+    case "history", "presence", "presence_stats", "channels", "streams", "events", "state", "broadcast":
+      BatchOrder.readWeight
     default: 1
     }
   }
