@@ -28,7 +28,7 @@ public struct LinkIdentity: Sendable {
   var hello: Hello {
     var hello = Hello(role: role, instance: instance, incarnation: incarnation)
     hello.software = software
-    hello.features = Hello.relays | Hello.removals | Hello.metrics | Hello.timelines
+    hello.features = Hello.relays | Hello.removals | Hello.metrics | Hello.timelines | Hello.imports
     return hello
   }
 }

@@ -35,6 +35,8 @@ public struct Hello: WireMessage {
   public static let metrics: UInt64 = 4
   /// That of a process that knows *forkStream*, *trimStream*, *deleteStream* and *describeStreams*.
   public static let timelines: UInt64 = 8
+  /// That of a process that knows *beginImport* to *imported*, and `at` in *describeStreams*.
+  public static let imports: UInt64 = 128
   /// "SAPPHIRE" as eight bytes.
   public static let magic: UInt64 = 0x4552_4948_5050_4153
   public static let versionMin: UInt16 = 1
@@ -88,6 +90,7 @@ public struct Hello: WireMessage {
   public var knowsRelays: Bool { features & Self.relays != 0 }
   public var knowsRemovals: Bool { features & Self.removals != 0 }
   public var knowsTimelines: Bool { features & Self.timelines != 0 }
+  public var knowsImports: Bool { features & Self.imports != 0 }
   public var knowsMetrics: Bool { features & Self.metrics != 0 }
 
   /// The version both ends speak: the highest common one, nil if there is none.

@@ -63,7 +63,7 @@ public enum Kind: UInt16, Sendable, CaseIterable {
   case describeStreams = 88
   case streamDescriptions = 89
 
-  // 96–127: presence.
+  // 96–106: presence.
   case lease = 96
   case leased = 97
   case presenceBatch = 98
@@ -76,6 +76,13 @@ public enum Kind: UInt16, Sendable, CaseIterable {
   case requestReport = 105
   case presenceRefused = 106
 
+  // 107–127: event store.
+  case beginImport = 107
+  case importReady = 108
+  case importEvents = 109
+  case finishImport = 110
+  case imported = 111
+
   // 128–143: every service.
   case readMetrics = 128
   case metricsText = 129
@@ -83,7 +90,7 @@ public enum Kind: UInt16, Sendable, CaseIterable {
   /// The most bytes a body of this kind may have; checked before a byte of it is kept.
   public var bodyBytesMax: Int {
     switch self {
-    case .append, .streamPage, .historyPage, .publish, .publication, .relay, .relayed:
+    case .append, .importEvents, .streamPage, .historyPage, .publish, .publication, .relay, .relayed:
       Limits.largeBodyBytesMax
     case .artifactChunk: Limits.chunkBytesMax + 64
     case .presenceBatch, .presencePage, .presenceChanges, .presenceList, .headsPage, .channelCounts,

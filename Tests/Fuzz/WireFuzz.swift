@@ -175,6 +175,11 @@ private func messageType(_ kind: Kind) -> any WireMessage.Type {
   case .endRelay: EndRelay.self
   case .removeHistory: RemoveHistory.self
   case .historyRemoved: HistoryRemoved.self
+  case .beginImport: BeginImport.self
+  case .importReady: ImportReady.self
+  case .importEvents: ImportEvents.self
+  case .finishImport: FinishImport.self
+  case .imported: Imported.self
   case .forkStream: ForkStream.self
   case .streamForked: StreamForked.self
   case .trimStream: TrimStream.self

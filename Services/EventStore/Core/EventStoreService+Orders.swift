@@ -14,7 +14,9 @@ extension EventStoreService {
   }
 
   func carriedOut(_ tag: StoreThread.Tag, _ done: StoreThread.Done) {
+    if case .imported(.ready(_, _, let position)) = done { announcer.passOver(through: position) }
     guard let asked = waiting.removeValue(forKey: tag), let link = asked.link else { return }
+    if asked.isHeld { link.release(asked.header) }
     switch done {
     case .trimmed(let head?): link.reply(HistoryRemoved(head), to: asked.header.correlation)
     case .deleted(.deleted(let forks)):
@@ -24,6 +26,7 @@ extension EventStoreService {
       metrics.outOfSpace.add()
       link.fail(asked.header, .outOfSpace)
     case .forked(let outcome): answer(link, asked.header, outcome)
+    case .imported(let outcome): answer(link, asked.header, outcome)
     }
   }
 

@@ -17,7 +17,7 @@ final class EventStoreService {
   private let artifacts: ArtifactThread
   private let context: ServiceContext
   let metrics: EventStoreMetrics
-  private let announcer: Announcer
+  let announcer: Announcer
   private lazy var transfers = ArtifactTransfers(artifacts)
   var waiting: [StoreThread.Tag: Waiting] = [:]
   private var lastTag: StoreThread.Tag = 0
@@ -197,6 +197,9 @@ final class EventStoreService {
     }
   }
 
+  /// Milliseconds since 1970.
+  var wallMilliseconds: Int64 { loop.wallMilliseconds }
+
   // MARK: requests
 
   func take(
@@ -361,7 +364,9 @@ extension EventStoreService: LinkOwner {
         link, header,
         .descriptions(
           prefix: request.prefix, after: ChannelName(request.after),
-          limit: Int(min(request.limit, 1000))))
+          limit: Int(min(request.limit, 1000)), at: request.at))
+    case .beginImport, .importEvents, .finishImport:
+      return try importStream(link, header, body)
     case .readMetrics:
       _ = try ReadMetrics(body: body)
       let queued = listener?.openLinks.reduce(0) { $0 + $1.queuedBytes } ?? 0

@@ -33,6 +33,7 @@ public final class StoreThread: Sendable {
     case trim(ChannelName, through: Offset?)
     case delete(ChannelName)
     case fork(ForkRequest)
+    case importing(ImportOrder)
   }
 
   /// What became of an order.
@@ -41,13 +42,14 @@ public final class StoreThread: Sendable {
     case trimmed(StreamHead?)
     case deleted(EventStore.Deletion)
     case forked(ForkOutcome)
+    case imported(ImportOutcome)
   }
 
   public enum Query: Sendable, Equatable {
     case page(ChannelName, from: Offset, StoreReader.Direction, count: Int, bytes: Int)
     case heads([ChannelName])
     case streams(prefix: String, after: ChannelName?, limit: Int)
-    case descriptions(prefix: String, after: ChannelName?, limit: Int)
+    case descriptions(prefix: String, after: ChannelName?, limit: Int, at: Offset? = nil)
     case unannounced(after: Int64, limit: Int)
   }
 
