@@ -101,6 +101,8 @@ let package = Package(
     // Row 1: wrappers of the C libraries.
     shared("Crypto", ["Bytes", "COpenSSL"]),
     shared("SQLite", ["Bytes", "CSQLite"]),
+    // Row 2: streams as files, and the chain over their events. Pure.
+    shared("Archive", ["Bytes", "JSON", "Wire", "Crypto"]),
     shared("Deflate", ["Bytes", "CZlib"]),
     shared("TLS", ["COpenSSL", "Bytes"]),
     // Row 2: who somebody is. Pure; the time is an argument.
@@ -133,7 +135,7 @@ let package = Package(
       "EventStoreCore", "Services/EventStore/Core",
       [
         "Bytes", "Platform", "Observe", "Loop", "Wire", "Link", "Config", "Service", "SQLite",
-        "Crypto", "JSON",
+        "Crypto", "JSON", "Archive",
       ]),
     executable("EventStoreMain", "Services/EventStore/Main", ["EventStoreCore", "Service"]),
     library(
@@ -146,7 +148,7 @@ let package = Package(
         "Bytes", "Platform", "Observe", "JSON", "Loop", "Wire", "Link", "Config", "Service",
         "HTTPCodec", "WebSocketCodec", "Deflate", "Crypto", "ChannelKit", "TLS", "TLSStream",
         "Schema", "Identity", "EngineIO", "SocketIO", "Centrifuge", "Delta",
-        "Hooks",
+        "Hooks", "Archive",
       ],
       path: "Services/Gateway/Core", resources: [.embedInCode("Page")], swiftSettings: strict),
     executable(
@@ -155,7 +157,7 @@ let package = Package(
       "CommandCore", "Services/Command/Core",
       [
         "Bytes", "Platform", "Observe", "JSON", "Loop", "Config", "HTTPCodec", "WebSocketCodec",
-        "Crypto", "Client", "Service", "TLS", "TLSStream", "Identity",
+        "Crypto", "Client", "Service", "TLS", "TLSStream", "Identity", "Archive", "Wire",
       ]),
     executable(
       "CommandMain", "Services/Command/Main", ["CommandCore", "ChannelKit", "Config", "PluginRegistry"]),
@@ -170,6 +172,7 @@ let package = Package(
       ],
       path: "Shared/TestKit", swiftSettings: strict),
     tests("BytesTests", ["Bytes", "TestKit"]),
+    tests("ArchiveTests", ["Archive", "Wire", "Crypto", "JSON", "Bytes"], exclude: ["Files"]),
     tests("PlatformTests", ["Platform", "TestKit"]),
     tests("ObserveTests", ["Observe", "Bytes"]),
     tests("JSONTests", ["JSON", "Bytes", "TestKit"]),
@@ -221,12 +224,12 @@ let package = Package(
     tests(
       "EventStoreTests",
       [
-        "EventStoreCore", "SQLite", "Wire", "Platform", "Bytes", "Crypto", "StoreSimulation",
+        "EventStoreCore", "Archive", "SQLite", "Wire", "Platform", "Bytes", "Crypto", "StoreSimulation",
         "CSimulatedDisk", "TestKit",
       ],
       exclude: ["Stores"]),
     executable(
-      "CrashWorkload", "Tests/Crash/Workload", ["EventStoreCore", "Platform", "Wire", "Bytes", "TestKit"]),
+      "CrashWorkload", "Tests/Crash/Workload", ["EventStoreCore", "Archive", "Platform", "Wire", "Bytes", "TestKit"]),
     tests(
       "PresenceTests",
       ["PresenceCore", "Hooks", "Config", "Link", "Wire", "Loop", "Observe", "Platform", "Bytes", "TestKit"]),

@@ -59,7 +59,7 @@ public enum ServerAPI {
 
   /// `POST /api/history`; `limit` -1 is all the server gives at once.
   public static func history(
-    _ channel: ChannelName, limit: Int, since: Position?, newestFirst: Bool
+    _ channel: ChannelName, limit: Int, since: Position?, newestFirst: Bool, isExact: Bool = false
   )
     -> HTTPRequest
   {
@@ -68,6 +68,7 @@ public enum ServerAPI {
     writer.field("channel", channel.text)
     writer.field("limit", Int64(limit))
     if newestFirst { writer.field("reverse", true) }
+    if isExact { writer.field("exact", true) }
     if let since {
       writer.key("since")
       writer.beginObject()
@@ -76,7 +77,10 @@ public enum ServerAPI {
       writer.endObject()
     }
     writer.endObject()
-    return .json("/api/history", writer.bytes)
+    var request = HTTPRequest.json("/api/history", writer.bytes)
+    // An event of 16 MiB in base64.
+    if isExact { request.responseBytesMax = 32 << 20 }
+    return request
   }
 
   /// `POST /api/history_remove`.
@@ -88,13 +92,23 @@ public enum ServerAPI {
     return .json("/api/history_remove", writer.bytes)
   }
 
-  /// `POST /api/streams`.
-  public static func streams(prefix: String, after: String) -> HTTPRequest {
-    .json(
-      "/api/streams",
-      JSONValue.object([
-        "prefix": .string(prefix), "after": .string(after), "limit": .int(1_000),
-      ]).jsonBytes)
+  /// `POST /api/streams`; `at`: the offset whose chain is asked for, in place of the head's.
+  public static func streams(
+    prefix: String, after: String, limit: Int64 = 1_000, at: UInt64? = nil
+  ) -> HTTPRequest {
+    var writer = JSONWriter()
+    writer.beginObject()
+    writer.field("prefix", prefix)
+    writer.field("after", after)
+    writer.field("limit", limit)
+    if let at { writer.field("at", at) }
+    writer.endObject()
+    return .json("/api/streams", writer.bytes)
+  }
+
+  /// `POST /api/stream_import`: one step, as JSON (docs/HTTP.md).
+  public static func importStream(_ body: [UInt8]) -> HTTPRequest {
+    .json("/api/stream_import", body)
   }
 
   /// What `events` is asked for.

@@ -29,7 +29,7 @@ public struct LinkIdentity: Sendable {
     var hello = Hello(role: role, instance: instance, incarnation: incarnation)
     hello.software = software
     hello.features = Hello.relays | Hello.removals | Hello.metrics | Hello.timelines
-      | Hello.eventsInOrder | Hello.producers | Hello.snapshots | Hello.changes
+      | Hello.eventsInOrder | Hello.producers | Hello.snapshots | Hello.imports | Hello.changes
     return hello
   }
 }

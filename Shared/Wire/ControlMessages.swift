@@ -43,6 +43,8 @@ public struct Hello: WireMessage {
   public static let producers: UInt64 = 32
   /// That of a process that knows *putSnapshot* and *readSnapshot*.
   public static let snapshots: UInt64 = 64
+  /// That of a process that knows *beginImport* to *imported*, and `at` in *describeStreams*.
+  public static let imports: UInt64 = 128
   /// "SAPPHIRE" as eight bytes.
   public static let magic: UInt64 = 0x4552_4948_5050_4153
   public static let versionMin: UInt16 = 1
@@ -100,6 +102,7 @@ public struct Hello: WireMessage {
   public var knowsEventsInOrder: Bool { features & Self.eventsInOrder != 0 }
   public var knowsProducers: Bool { features & Self.producers != 0 }
   public var knowsSnapshots: Bool { features & Self.snapshots != 0 }
+  public var knowsImports: Bool { features & Self.imports != 0 }
   public var knowsMetrics: Bool { features & Self.metrics != 0 }
 
   /// The version both ends speak: the highest common one, nil if there is none.

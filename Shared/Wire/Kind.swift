@@ -70,7 +70,7 @@ public enum Kind: UInt16, Sendable, CaseIterable {
   case readSnapshot = 94
   case snapshotFound = 95
 
-  // 96–127: presence.
+  // 96–106: presence.
   case lease = 96
   case leased = 97
   case presenceBatch = 98
@@ -83,6 +83,13 @@ public enum Kind: UInt16, Sendable, CaseIterable {
   case requestReport = 105
   case presenceRefused = 106
 
+  // 107–127: event store.
+  case beginImport = 107
+  case importReady = 108
+  case importEvents = 109
+  case finishImport = 110
+  case imported = 111
+
   // 128–143: every service.
   case readMetrics = 128
   case metricsText = 129
@@ -90,8 +97,8 @@ public enum Kind: UInt16, Sendable, CaseIterable {
   /// The most bytes a body of this kind may have; checked before a byte of it is kept.
   public var bodyBytesMax: Int {
     switch self {
-    case .append, .streamPage, .eventsPage, .historyPage, .publish, .publication, .relay, .relayed,
-      .putSnapshot, .snapshotFound:
+    case .append, .importEvents, .streamPage, .eventsPage, .historyPage, .publish, .publication, .relay,
+      .relayed, .putSnapshot, .snapshotFound:
       Limits.largeBodyBytesMax
     case .artifactChunk: Limits.chunkBytesMax + 64
     case .presenceBatch, .presencePage, .presenceChanges, .presenceList, .headsPage, .channelCounts,

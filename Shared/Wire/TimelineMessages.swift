@@ -144,30 +144,39 @@ public struct StreamDeleted: WireMessage {
 /// (`Hello.timelines`).
 public struct DescribeStreams: WireMessage {
   public static let kind = Kind.describeStreams
-  public static let layout = ListStreams.layout
+  public static let layout = "\(ListStreams.layout) at:u64?"
   /// Milliseconds until the asker no longer waits.
   public var remainingMs: UInt32
   public var prefix: String
   /// Names greater than this one; empty for the first page.
   public var after: String
   public var limit: UInt32
-  public init(remainingMs: UInt32, prefix: String, after: String, limit: UInt32) {
+  /// The offset whose chain is asked for, in place of the head's; nil for the head's. Only to who knows it
+  /// (`Hello.imports`).
+  public var at: Offset?
+  public init(
+    remainingMs: UInt32, prefix: String, after: String, limit: UInt32, at: Offset? = nil
+  ) {
     self.remainingMs = remainingMs
     self.prefix = prefix
     self.after = after
     self.limit = limit
+    self.at = at
   }
   public func encode(into w: inout ByteWriter) {
     w.u32(remainingMs)
     w.text16(prefix)
     w.text16(after)
     w.u32(limit)
+    w.u64(at?.value ?? .max)
   }
   public init(_ c: inout ByteCursor, _ s: borrowing Span<UInt8>) throws(ByteError) {
     remainingMs = try c.u32(s)
     prefix = try c.text16(s)
     after = try c.text16(s)
     limit = try c.u32(s)
+    let found = c.isAtEnd ? .max : try c.u64(s)
+    at = found == .max ? nil : Offset(found)
   }
 }
 
@@ -187,7 +196,8 @@ public struct StreamDescription: Equatable, Sendable {
   public var isFork: Bool
   /// Who forked it; may be empty.
   public var author: String
-  /// The chain over all its events up to the head (docs/PROTOCOL.md), 32 bytes.
+  /// The chain over all its events up to the head, or to the offset that was asked for
+  /// (docs/PROTOCOL.md), 32 bytes; empty where the stream has no such offset, or not any more.
   public var sha256: [UInt8]
   public init(
     head: StreamHead, bytes: UInt64, createdMs: Int64, source: String, fork: Offset, isFork: Bool,

@@ -176,6 +176,11 @@ private func messageType(_ kind: Kind) -> any WireMessage.Type {
   case .removeHistory: RemoveHistory.self
   case .historyRemoved: HistoryRemoved.self
   case .streamChanged: StreamChanged.self
+  case .beginImport: BeginImport.self
+  case .importReady: ImportReady.self
+  case .importEvents: ImportEvents.self
+  case .finishImport: FinishImport.self
+  case .imported: Imported.self
   case .forkStream: ForkStream.self
   case .streamForked: StreamForked.self
   case .trimStream: TrimStream.self

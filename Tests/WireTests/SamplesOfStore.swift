@@ -2,7 +2,7 @@ import Bytes
 import Wire
 
 enum SamplesOfStore {
-  static let all = streams + ordered + timelines + snapshots + artifacts
+  static let all = streams + ordered + timelines + snapshots + imports + artifacts
 
   private static var origin: EventOrigin {
     var origin = EventOrigin()
@@ -11,6 +11,47 @@ enum SamplesOfStore {
     origin.channelInfo = [UInt8]("1".utf8)
     return origin
   }
+
+  private static let imports: [Sample] = [
+    Sample(
+      label: "rich",
+      message: BeginImport(
+        remainingMs: 5_000, name: channel("log:orders"), first: Offset(1_001),
+        chain: [UInt8](repeating: 9, count: 32)),
+      correlation: 41),
+    Sample(
+      label: "rich", message: ImportReady(id: .max - 1, next: Offset(.max - 1)), correlation: 41,
+      flags: .reply),
+    Sample(
+      label: "two events",
+      message: ImportEvents(
+        remainingMs: 250, id: 7,
+        events: [
+          StoredEvent(
+            offset: Offset(1), timeMs: -1, publisher: Publisher(client: .max, user: "ada"),
+            eventType: "move", meta: [1, 2], payload: Payload(json: "{}")),
+          StoredEvent(
+            offset: Offset(2), timeMs: .max, publisher: Publisher(), eventType: "",
+            payload: Payload(.binary, [0, 255])),
+        ]),
+      correlation: 42),
+    Sample(
+      label: "rich",
+      message: FinishImport(
+        remainingMs: 250, id: 7, last: Offset(2), chain: [UInt8](repeating: 8, count: 32)),
+      correlation: 43),
+    Sample(
+      label: "rich",
+      message: Imported(
+        StreamHead(
+          name: channel("log:orders"), epoch: epoch("e1"), floor: Offset(1), head: Offset(2))),
+      correlation: 43, flags: .reply),
+    Sample(
+      label: "the chain at an offset",
+      message: DescribeStreams(
+        remainingMs: 250, prefix: "sim:run7", after: "", limit: 1, at: Offset(.max - 1)),
+      correlation: 44),
+  ]
 
   private static let timelines: [Sample] = [
     Sample(

@@ -82,6 +82,13 @@ package struct AnnouncementFlow {
     return true
   }
 
+  /// Positions up to `position` are on disk and not to be sent now. The outbox tells which of those before it
+  /// are.
+  package mutating func passOver(through position: Int64) {
+    committed = max(committed, position)
+    if mode == .live, position > sent { mode = .behind }
+  }
+
   /// The hub has dealt with all that `era` sent up to `position`.
   package mutating func confirmed(_ position: Int64, in era: UInt64) {
     guard era == self.era else { return }

@@ -94,6 +94,13 @@ final class Announcer {
     hub.send(StreamChanged(name: stream))
   }
 
+  /// Positions up to `position` are nobody's business yet: what an import stages.
+  func passOver(through position: Int64) {
+    flow.passOver(through: position)
+    flush()
+    readOn()
+  }
+
   private static func flags(_ meta: [UInt8]) -> Publish.Flags {
     EventOrigin(meta: meta)?.isForOthers == true ? .forOthers : []
   }

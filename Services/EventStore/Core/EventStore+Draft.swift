@@ -1,3 +1,4 @@
+internal import Archive
 internal import Bytes
 internal import SQLite
 internal import Wire
@@ -96,7 +97,7 @@ extension EventStore {
       let row = try streams.settle(due).row
       if options.retention != nil { draft.grown.append(due.block.stream) }
       // What went by while it waited.
-      if row.name == nil || row.floor >= due.block.first {
+      if row.name == nil && !imports.holds(row.id) || row.floor >= due.block.first {
         draft.trimmed.append(due.block.stream)
       }
       draft.segmentCount += 1

@@ -56,6 +56,7 @@ extension EventStore {
     if let due = announceDue, now.monotonic >= due { try persistAnnounced(at: now) }
     if now.monotonic >= sweepDue { try sweep(at: now) }
     if now.monotonic >= retentionDue { try retain(at: now) }
+    if now.monotonic >= imports.due { dropAbandonedImports(at: now) }
     if now.monotonic >= reclaimDue { try reclaim(at: now) }
     if connection.walFrames >= checkpointDue { try checkpoint() }
   }

@@ -1,3 +1,4 @@
+internal import Archive
 public import Bytes
 internal import Crypto
 internal import SQLite
@@ -107,6 +108,7 @@ public final class EventStore {
   var reclaimDue: Int64 = 0
   var retentionTurns = RetentionTurns()
   var retentionDue: Int64 = 0
+  var imports = StagedImports()
   /// Bytes of the smallest batch that was refused for want of space since one of that size fitted.
   var refusedBytes: Int?
 
@@ -296,7 +298,7 @@ public final class EventStore {
 
   /// The monotonic millisecond by which `maintain` must be called again.
   public var maintenanceDue: Int64 {
-    min(markDue ?? .max, announceDue ?? .max, sweepDue, retentionDue,
+    min(markDue ?? .max, announceDue ?? .max, sweepDue, retentionDue, imports.due,
       reclaimQueue.isEmpty ? .max : reclaimDue)
   }
 

@@ -17,6 +17,11 @@ extension EventStoreService {
   }
 
   func carriedOut(_ tag: StoreThread.Tag, _ done: StoreThread.Done) {
+    switch done {
+    case .imported(.ready(_, _, let position)): announcer.passOver(through: position)
+    case .imported(.finished(let head)): announcer.changed(head.name)
+    default: break
+    }
     guard let asked = waiting.removeValue(forKey: tag) else { return }
     if case .deleted(.deleted) = done, let name = asked.deletes { announcer.changed(name) }
     guard let link = asked.link else { return }
@@ -31,6 +36,7 @@ extension EventStoreService {
       link.fail(asked.header, .outOfSpace)
     case .kept(let outcome): answer(link, asked.header, outcome)
     case .forked(let outcome): answer(link, asked.header, outcome)
+    case .imported(let outcome): answer(link, asked.header, outcome)
     }
   }
 

@@ -217,6 +217,9 @@ final class EventStoreService {
     }
   }
 
+  /// Milliseconds since 1970.
+  var wallMilliseconds: Int64 { loop.wallMilliseconds }
+
   // MARK: requests
 
   func take(
@@ -396,9 +399,11 @@ extension EventStoreService: LinkOwner {
         link, header,
         .descriptions(
           prefix: request.prefix, after: ChannelName(request.after),
-          limit: Int(min(request.limit, 1000))))
+          limit: Int(min(request.limit, 1000)), at: request.at))
     case .putSnapshot: return try putSnapshot(link, header, body)
     case .readSnapshot: return readSnapshot(link, header, try ReadSnapshot(body: body))
+    case .beginImport, .importEvents, .finishImport:
+      return try importStream(link, header, body)
     case .readMetrics:
       _ = try ReadMetrics(body: body)
       let queued = listener?.openLinks.reduce(0) { $0 + $1.queuedBytes } ?? 0

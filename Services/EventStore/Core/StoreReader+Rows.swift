@@ -1,3 +1,4 @@
+internal import Archive
 internal import Bytes
 internal import SQLite
 internal import Wire
@@ -179,13 +180,14 @@ extension StoreReader {
     return next
   }
 
-  /// Reads all segments of a stream's own events, in order of their offsets.
+  /// Reads the segments of a stream's own events that have one of `range`, in order of their offsets.
   func eachSegment(
-    of stream: Int64, _ name: ChannelName, _ body: (EventBlock) throws(ReadFailure) -> Void
+    of stream: Int64, _ name: ChannelName, within range: ClosedRange<Offset> = Offset(1)...Offset(UInt64(Int64.max)),
+    _ body: (EventBlock) throws(ReadFailure) -> Void
   ) throws(ReadFailure) {
     forwards.bind(1, stream)
-    forwards.bind(2, 1)
-    forwards.bind(3, .max)
+    forwards.bind(2, bits: range.lowerBound.value)
+    forwards.bind(3, bits: range.upperBound.value)
     defer { forwards.reset() }
     while try step(forwards, name, .zero) { try body(try segment(of: stream, name)) }
   }
@@ -215,6 +217,28 @@ extension StoreReader {
       throw .corrupt(stream: name, offset: first)
     }
     return block
+  }
+
+  /// BUDGET: streams whose chain at an offset one question asks for.
+  static let chainsMax = 16
+
+  /// The chain behind one of a stream's offsets; nil for one that it has not, or not any more.
+  func chain(at offset: Offset, in view: View) throws(ReadFailure) -> StreamChain? {
+    if offset == view.head { return view.runs[view.row.id]?.chain ?? view.row.chain }
+    guard offset >= view.row.floor, offset < view.head, let name = view.row.name else { return nil }
+    // Known before each block: the rest of one is all that has to be followed.
+    let next = offset.next
+    let stream = view.lineage.part(of: next).part.stream
+    var found = view.runs[stream]?.block(of: next)
+    if found == nil {
+      try eachSegment(of: stream, name, within: next...next) { block throws(ReadFailure) in found = block }
+    }
+    guard let block = found, block.contains(next) else { throw .corrupt(stream: name, offset: next) }
+    if block.first == next { return block.chain }
+    var maker = StreamChain.Maker()
+    return maker.chain(
+      block.chain, addingAll: block.events.bytes.span, count: block.count, from: block.first,
+      through: offset)
   }
 
   private func takeSegment(

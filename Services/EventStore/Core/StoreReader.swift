@@ -1,3 +1,4 @@
+internal import Archive
 public import Bytes
 internal import SQLite
 public import Wire
@@ -215,10 +216,14 @@ public final class StoreReader {
   }
 
   /// What there is to say of streams, as `streams` lists them.
+  ///
+  /// - Parameter offset: whose chain to tell in place of the head's. Costs reading a block of each stream,
+  ///   and gives `chainsMax` of them at most.
   public func descriptions(
-    prefix: String = "", after: ChannelName? = nil, limit: Int = 256
+    prefix: String = "", after: ChannelName? = nil, limit: Int = 256, at offset: Offset? = nil
   ) throws(ReadFailure) -> [StreamDescription] {
     var found: [StreamDescription] = []
+    let limit = offset == nil ? limit : min(limit, Self.chainsMax)
     for name in try names(prefix, after, limit) {
       try withStream(name) { (view) throws(ReadFailure) in
         guard let view else { return }
@@ -230,7 +235,7 @@ public final class StoreReader {
             head: StreamHead(name: name, epoch: row.epoch, floor: row.floor, head: view.head),
             bytes: row.bytes + UInt64(waiting), createdMs: row.created, source: source?.text ?? "",
             fork: row.fork, isFork: row.parent != 0, author: row.author,
-            sha256: (run?.chain ?? row.chain).bytes))
+            sha256: try chain(at: offset ?? view.head, in: view)?.bytes ?? []))
       }
     }
     return found

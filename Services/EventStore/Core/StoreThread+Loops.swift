@@ -63,6 +63,7 @@ struct StoreWriter {
     case .delete(let stream): .deleted(try store.delete(stream, at: .now()))
     case .fork(let request): .forked(try store.fork(request, at: .now()))
     case .keep(let request, let time): .kept(try store.keep(request, time: time, at: .now()))
+    case .importing(let order): .imported(try store.carryOut(order, at: .now()))
     }
   }
 
@@ -112,8 +113,8 @@ struct StoreAnswerer {
       case .streams(let prefix, let after, let limit):
         let heads = try reader.streams(prefix: prefix, after: after, limit: limit)
         return .streams(heads, hasMore: heads.count == limit)
-      case .descriptions(let prefix, let after, let limit):
-        let found = try reader.descriptions(prefix: prefix, after: after, limit: limit)
+      case .descriptions(let prefix, let after, let limit, let at):
+        let found = try reader.descriptions(prefix: prefix, after: after, limit: limit, at: at)
         return .descriptions(found, hasMore: found.count == limit)
       case .unannounced(let position, let limit):
         return .unannounced(try reader.unannounced(after: position, limit: limit))

@@ -35,6 +35,7 @@ public final class StoreThread: Sendable {
     case fork(ForkRequest)
     /// See `EventStore.keep`; the time is in milliseconds since 1970.
     case keep(PutSnapshot, time: Int64)
+    case importing(ImportOrder)
   }
 
   /// What became of an order.
@@ -44,13 +45,14 @@ public final class StoreThread: Sendable {
     case deleted(EventStore.Deletion)
     case forked(ForkOutcome)
     case kept(SnapshotOutcome)
+    case imported(ImportOutcome)
   }
 
   public enum Query: Sendable, Equatable {
     case page(ChannelName, from: Offset, StoreReader.Direction, count: Int, bytes: Int)
     case heads([ChannelName])
     case streams(prefix: String, after: ChannelName?, limit: Int)
-    case descriptions(prefix: String, after: ChannelName?, limit: Int)
+    case descriptions(prefix: String, after: ChannelName?, limit: Int, at: Offset? = nil)
     case unannounced(after: Int64, limit: Int)
     case events(ReadEvents)
     case snapshot(ChannelName, FoldName, at: Offset?, wantsState: Bool)

@@ -1,3 +1,4 @@
+public import Archive
 internal import Bytes
 internal import JSON
 internal import SQLite

@@ -38,7 +38,7 @@ extension ServerAPI {
         {
           return completion(.failure(.unrecoverable))
         }
-        completion(.success(Self.history(page)))
+        completion(.success(parameters.isExact ? Self.exactHistory(page) : Self.history(page)))
       }
     }
   }

@@ -135,6 +135,8 @@ enum APIParameters {
     var limit: UInt32
     var since: Position?
     var isReverse: Bool
+    /// With all that the chain is made of (`EventJSON`).
+    var isExact = false
   }
 
   /// - Parameter most: publications in one answer at most; a negative limit asks for all of them.
@@ -151,6 +153,7 @@ enum APIParameters {
     guard let limit = given.map(\.int) ?? 0 else { throw .badRequest("limit must be a whole number") }
     return History(
       channel: channel, limit: UInt32(clamping: limit < 0 ? Int64(most) : min(limit, Int64(most))),
-      since: since, isReverse: try flag("reverse", in: value))
+      since: since, isReverse: try flag("reverse", in: value),
+      isExact: try flag("exact", in: value))
   }
 }

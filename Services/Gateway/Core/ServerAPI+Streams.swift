@@ -132,6 +132,8 @@ extension ServerAPI {
   // MARK: list
 
   private static let limitMax = 1_000
+  /// The store reads a block of each for its chain at an offset.
+  private static let limitWithChainsMax = 16
 
   func streams(_ value: JSONValue, _ completion: @escaping Completion) {
     do throws(Refusal) {
@@ -142,10 +144,14 @@ extension ServerAPI {
         }
       }
       let limit = try Self.offset("limit", value).map { Int(clamping: $0.value) } ?? 100
+      let at = try Self.offset("at", value)
+      let most = at == nil ? Self.limitMax : Self.limitWithChainsMax
       let request = DescribeStreams(
         remainingMs: gateway.settings.publishMaxMs, prefix: value["prefix"]?.string ?? "",
-        after: value["after"]?.string ?? "", limit: UInt32(min(max(limit, 1), Self.limitMax)))
-      gateway.ask(try store(), request, expecting: StreamDescriptions.self) { [key] result in
+        after: value["after"]?.string ?? "", limit: UInt32(min(max(limit, 1), most)), at: at)
+      let store = try store()
+      guard at == nil || store.peer?.knowsImports ?? false else { throw .noTimelinesYet }
+      gateway.ask(store, request, expecting: StreamDescriptions.self) { [key] result in
         completion(result.map { Self.list($0, key) })
       }
     } catch { completion(.failure(error)) }
@@ -163,7 +169,7 @@ extension ServerAPI {
       write(stream.head, to: &writer)
       writer.field("bytes", stream.bytes)
       writer.field("created", stream.createdMs)
-      writer.field("sha256", hex(stream.sha256))
+      if !stream.sha256.isEmpty { writer.field("sha256", hex(stream.sha256)) }
       if stream.isFork {
         writer.key("fork")
         writer.beginObject()

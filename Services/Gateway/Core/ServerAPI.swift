@@ -145,6 +145,7 @@ final class ServerAPI: PublicationOwner {
     case "stream_fork": fork(value, completion)
     case "stream_trim": trim(value, completion)
     case "stream_delete": deleteStream(value, completion)
+    case "stream_import": importStream(value, body, completion)
     case "batch": batch(value, completion)
     default: completion(.failure(.methodNotFound))
     }

@@ -1,3 +1,4 @@
+import Archive
 internal import Bytes
 internal import EventStoreCore
 internal import Wire

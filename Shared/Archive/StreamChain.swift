@@ -1,4 +1,4 @@
-internal import Bytes
+public import Bytes
 internal import Crypto
 public import Wire
 
@@ -28,24 +28,26 @@ public struct StreamChain: Sendable, Hashable {
     self = maker.chain(self, adding: encoded.bytes.span)
   }
 
-  private init(digest: [UInt8]) { bytes = digest }
+  fileprivate init(digest: [UInt8]) { bytes = digest }
 
   private static let zeros = [UInt8](repeating: 0, count: byteCount)
 
   public var hexadecimal: String { hex(bytes) }
 
   /// Adds events to chains: what a digest needs is made once. Confined to its holder.
-  struct Maker: ~Copyable {
+  public struct Maker: ~Copyable {
     private var series = SHA256Series()
 
+    public init() {}
+
     /// The chain with one event more.
-    mutating func chain(_ before: StreamChain, adding event: borrowing Span<UInt8>) -> StreamChain {
+    public mutating func chain(_ before: StreamChain, adding event: borrowing Span<UInt8>) -> StreamChain {
       StreamChain(digest: series.digest(before.bytes, event))
     }
 
     /// The chain with all encoded events of `bytes` more, up to `last`; nil where they are not events
     /// in the order of their offsets from `first` on.
-    mutating func chain(
+    public mutating func chain(
       _ before: StreamChain, addingAll bytes: borrowing Span<UInt8>, count: Int, from first: Offset,
       through last: Offset = Offset(.max)
     ) -> StreamChain? {
