@@ -1,3 +1,4 @@
+import Archive
 import Bytes
 import SQLite
 import Testing

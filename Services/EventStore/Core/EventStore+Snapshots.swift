@@ -1,3 +1,4 @@
+internal import Archive
 public import Bytes
 internal import SQLite
 public import Wire

@@ -49,7 +49,6 @@ final class EventStoreService {
     var events: EventsWait?
   }
 
-  var wallMilliseconds: Int64 { loop.wallMilliseconds }
 
   init(
     _ loop: EventLoop, _ store: StoreThread, _ artifacts: ArtifactThread, hub: SocketAddress,

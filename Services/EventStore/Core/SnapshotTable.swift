@@ -1,3 +1,4 @@
+internal import Archive
 internal import Bytes
 internal import SQLite
 internal import Wire
