@@ -1,6 +1,6 @@
 """permessage-deflate (RFC 7692) on client sockets: what is agreed to, what is shared, and what is stopped.
 
-The rows are those of docs/FAULTS.md.
+The rows are those of docs/RELIABILITY.md.
 """
 import asyncio
 import base64

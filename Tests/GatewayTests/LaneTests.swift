@@ -250,11 +250,12 @@ private struct LaneModel {
 
   mutating func step() {
     let index = channels.indices.randomElement(using: &random) ?? 0
-    switch Int.random(in: 0..<20, using: &random) {
+    switch Int.random(in: 0..<21, using: &random) {
     case 0..<10: add(to: index)
     case 10..<17: takeNext()
     case 17: skip(index)
     case 18: takeBack(index)
+    case 19: pin(index)
     default: reopen(index)
     }
     check()
@@ -323,6 +324,13 @@ private struct LaneModel {
     leaveOut(taken.kept + taken.lost, index)
     channels[index].leftOut += taken.lost
     if channels[index].waiting.contains(where: { !$0.isPinned }) { fault = "not all came back" }
+  }
+
+  private mutating func pin(_ index: Int) {
+    lanes.pin(channels[index].flow)
+    for entry in channels[index].waiting.indices { channels[index].waiting[entry].isPinned = true }
+    if lanes.publicationBytes(channels[index].flow) != 0 { fault = "something can be left out" }
+    if lanes.firstPlace(channels[index].flow) != nil { fault = "something can be taken back" }
   }
 
   /// The oldest publications go.

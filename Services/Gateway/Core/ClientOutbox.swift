@@ -108,6 +108,11 @@ final class ClientOutbox {
   /// Whether something of the channel waits.
   func holds(_ subscription: Subscription) -> Bool { subscription.flow.map { !lanes.isEmpty($0) } ?? false }
 
+  /// What waits of the channel is not left to its history: it is to be read from further on alone.
+  func pin(_ subscription: Subscription) {
+    if let flow = subscription.flow { lanes.pin(flow) }
+  }
+
   /// The client has left the channel: what waits of it is forgotten.
   func forget(_ subscription: Subscription) {
     guard let flow = subscription.flow else { return }

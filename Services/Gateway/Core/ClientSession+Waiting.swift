@@ -38,6 +38,10 @@ extension ClientSession {
     withOutbox { $0.hold(parcel, of: subscription) }
   }
 
+  /// What waits of a channel is what its client still gets, come what may: it has been told that it goes on
+  /// from further on.
+  func pinWaiting(of subscription: Subscription) { outbox?.pin(subscription) }
+
   private func withOutbox(_ body: (ClientOutbox) -> Void) {
     guard !isOver, let carrier else { return }
     if let outbox { return body(outbox) }
@@ -102,11 +106,12 @@ extension ClientSession {
   }
 
   /// Bytes of one page of a history, beside what is queued already: what is published meanwhile
-  /// still has its room. Where there is one answer its channels share it.
+  /// still has its room, as has the page before it where that is still to be sent. Where there is one
+  /// answer its channels share it.
   var pageBytes: Int {
-    let share = carrier?.isOneAnswer == true ? max(1, subscriptions.count) : 1
+    let parts = carrier?.isOneAnswer == true ? 2 * max(1, subscriptions.count) : 4
     let free = queueBytesMax - waitingBytes
-    return min(LocalChannel.pageBytes, max(16 * 1024, free / 2 / share))
+    return min(LocalChannel.pageBytes, max(16 * 1024, free / parts))
   }
 
   /// Whether another page fits into what may wait for the client: what is less urgent does not count.

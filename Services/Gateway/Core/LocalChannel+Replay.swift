@@ -79,6 +79,7 @@ extension LocalChannel {
     _ subscription: Subscription, _ reason: ControlMessage.UnrecoverableReason, _ epoch: Epoch?,
     _ head: Offset, floor: Offset = .zero
   ) {
+    subscription.session.pinWaiting(of: subscription)
     subscription.begins(after: place)
     tellUnrecoverable(subscription, reason, epoch, floor, head)
     subscription.begun()

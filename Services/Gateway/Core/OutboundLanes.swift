@@ -287,6 +287,18 @@ struct OutboundLanes {
     return count
   }
 
+  /// None of what waits in the flow may be left out or taken back any more.
+  mutating func pin(_ flow: Flow) {
+    for index in flows[flow].parcels.indices.dropFirst(flows[flow].first) {
+      count(flows[flow].parcels[index], in: flow, by: -1)
+      flows[flow].parcels[index].count = 0
+      flows[flow].parcels[index].first = nil
+      flows[flow].parcels[index].key = nil
+      count(flows[flow].parcels[index], in: flow, by: 1)
+    }
+    flows[flow].places = nil
+  }
+
   /// So many publications that never came here were left out, at the flow's end and before anything
   /// that may still come.
   mutating func skipped(_ count: Int, in flow: Flow) {
