@@ -95,10 +95,10 @@ public struct Append: WireMessage {
     let eventsCount = Int(try c.u16(s))
     events = []
     for _ in 0..<eventsCount { events.append(try NewEvent(&c, s)) }
-    let id = c.isAtEnd ? "" : try c.text16(s)
-    let epoch = c.isAtEnd ? 0 : try c.u64(s)
-    let sequence = c.isAtEnd ? 0 : try c.u64(s)
-    producer = id.isEmpty ? nil : ProducerMark(id: id, epoch: epoch, sequence: sequence)
+    // They came together, so a body has all three or none.
+    guard !c.isAtEnd else { return }
+    let mark = ProducerMark(id: try c.text16(s), epoch: try c.u64(s), sequence: try c.u64(s))
+    producer = mark.id.isEmpty ? nil : mark
   }
 }
 

@@ -23,6 +23,21 @@ import Wire
     }
   }
 
+  /// Its fields came together: half of them would be another producer's place.
+  @Test func aProducerIsThereWholeOrNotAtAll() throws {
+    let mark = ProducerMark(id: "p", epoch: 1, sequence: 2)
+    let append = Append(
+      remainingMs: 1, stream: try #require(ChannelName("a")), expected: nil, key: "", client: 0,
+      user: "", events: [], producer: mark)
+    let body = append.body
+    let ofOlder = body.count - 3 - 8 - 8
+    #expect(try Append(body: Array(body[..<ofOlder]).span).producer == nil)
+    for cut in ofOlder + 1..<body.count {
+      #expect(throws: FrameError.self) { _ = try Append(body: Array(body[..<cut]).span) }
+    }
+    #expect(try Append(body: body.span).producer == mark)
+  }
+
   /// What is read out of a publication alone is what the whole of it says.
   @Test func aPublicationsChannelAndPlaceAreReadOutOfItAlone() throws {
     var count = 0
